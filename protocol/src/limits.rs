@@ -43,13 +43,13 @@ limits! {
     DETAIL_MAX: usize = 512, Some(Code::TooLong);
     // Identifiers.
     /// Authority id.
-    DOMAIN_MAX: usize = 253, Some(Code::BadName);
+    DOMAIN_MAX: usize = 253, Some(Code::FieldInvalid);
     /// One label of an authority id.
-    DOMAIN_LABEL_MAX: usize = 63, Some(Code::BadName);
+    DOMAIN_LABEL_MAX: usize = 63, Some(Code::FieldInvalid);
     /// Fewest labels of an authority id.
-    DOMAIN_LABELS_MIN: usize = 2, Some(Code::BadName);
+    DOMAIN_LABELS_MIN: usize = 2, Some(Code::FieldInvalid);
     /// The part of a service id before the @.
-    SERVICE_NAME_MAX: usize = 63, Some(Code::BadName);
+    SERVICE_NAME_MAX: usize = 63, Some(Code::FieldInvalid);
     /// Exact length of a mailbox.
     MAILBOX_LEN: usize = 16, Some(Code::FieldInvalid);
     /// Exact length of a supersedes key that is present.
@@ -71,15 +71,15 @@ limits! {
     SIGNATURE_LEN: usize = 64, Some(Code::FieldInvalid);
     /// Exact length of a raw Ed25519 public key.
     PUBLIC_KEY_LEN: usize = 32, Some(Code::FieldInvalid);
-    /// The exact bytes of any Signed.
-    SIGNED_MAX: usize = 40_960, Some(Code::TooLarge);
+    /// Any Signed that is neither an envelope nor a receipt.
+    SIGNED_OBJECT_MAX: usize = 8_192, Some(Code::TooLong);
     /// A Signed receipt with one signature.
     RECEIPT_MAX: usize = 896, Some(Code::TooLong);
     // Envelope.
-    /// The exact bytes of a signed envelope: SIGNED_MAX. Holds the largest header, body, path and SIGNATURES_MAX signatures.
-    ENVELOPE_MAX: usize = 40_960, Some(Code::TooLarge);
+    /// The exact bytes of a signed envelope. Holds the largest header, body, path and SIGNATURES_MAX signatures.
+    ENVELOPE_MAX: usize = 40_960, Some(Code::EnvelopeTooLarge);
     /// Header bytes. Holds the longest identifiers and EXTENSIONS_MAX full extensions.
-    HEADER_MAX: usize = 3_072, Some(Code::TooLarge);
+    HEADER_MAX: usize = 3_072, Some(Code::EnvelopeTooLarge);
     /// Smallest padded plaintext.
     PLAINTEXT_MIN: usize = 256, Some(Code::BadPadding);
     /// Largest padded plaintext; the content has one byte less.
@@ -255,7 +255,6 @@ const _: () = {
     assert!(1 << INCLUSION_PATH_MAX == TREE_LEAVES_MAX);
     assert!(BATCH_ENVELOPES_MAX * BATCHES_IN_FLIGHT_MAX as usize == ACK_DISPOSITIONS_MAX);
     assert!(ACK_DISPOSITIONS_MAX <= TREE_LEAVES_MAX && HANDOVER_IDS_MAX <= TREE_LEAVES_MAX);
-    assert!(ENVELOPE_MAX == SIGNED_MAX && RECEIPT_MAX < SIGNED_MAX);
     assert!(CONTENT_MAX + 1 == PLAINTEXT_MAX);
     // One envelope and its SyncItem or EnvelopeBatch always fit a frame.
     assert!(ENVELOPE_MAX + 256 <= SYNC_PAGE_BYTES_MAX && SYNC_PAGE_BYTES_MAX + 64 <= FRAME_MAX);

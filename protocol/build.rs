@@ -16,5 +16,8 @@ fn main() -> Result<()> {
     println!("cargo:rerun-if-changed={PROTO_ROOT}");
     let descriptors = protox::compile(FILES, [PROTO_ROOT]).map_err(std::io::Error::other)?;
     // Bytes: an envelope taken from a frame stays a slice of that frame.
-    prost_build::Config::new().bytes(["."]).compile_fds(descriptors)
+    prost_build::Config::new()
+        .bytes(["."])
+        .enable_type_names()
+        .compile_fds(descriptors)
 }

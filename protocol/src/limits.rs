@@ -242,6 +242,12 @@ limits! {
     LINK_HOSTS_MAX: usize = 64, Some(Code::DirectoryInvalid);
     /// Display name of a service in one language.
     DISPLAY_NAME_MAX: usize = 128, Some(Code::DirectoryInvalid);
+    /// Alerts that one authority may raise.
+    ALERTS_MAX: usize = 64, Some(Code::DirectoryInvalid);
+    /// Authorities that must sign one alert too.
+    COSIGNERS_MAX: usize = 8, Some(Code::DirectoryInvalid);
+    /// Legal bases that one authority may cite.
+    LEGAL_BASES_MAX: usize = 64, Some(Code::DirectoryInvalid);
     /// First alarm before a directory expiry: 30 days. Then 7 days and 1 day.
     DIRECTORY_ALARM_FIRST_MS: u64 = 2_592_000_000, None;
     /// Second alarm: 7 days.

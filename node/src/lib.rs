@@ -1,1 +1,9 @@
-
+pub mod alarm;
+pub mod clock;
+pub mod config;
+pub mod fatal;
+pub mod keys;
+pub mod metrics;
+pub mod shutdown;
+pub mod store;
+pub mod telemetry;

@@ -1,7 +1,9 @@
 pub mod alarm;
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod fatal;
+pub mod federation;
 pub mod keys;
 pub mod metrics;
 pub mod shutdown;

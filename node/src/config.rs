@@ -1,0 +1,295 @@
+//! The configuration of a node: one TOML file in, a checked [`Config`] out.
+//!
+//! Every key is declared once, below, with its doc comment and its default; from these come the
+//! parser, `node.example.toml` and the answer to an unknown key. Paths that are relative are taken
+//! from the directory of the file.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use pli_protocol::id::AuthorityId;
+use pli_protocol::trust::Environment;
+
+mod error;
+mod example;
+mod section;
+mod source;
+mod values;
+
+pub use error::ConfigError;
+pub use example::example;
+pub use source::{Repository, RepositoryError, StoreUrl, StoreUrlError};
+pub use values::{Period, Size, Text, ValueError};
+
+use section::section;
+
+/// A node's configuration, complete and checked for what can be checked without opening anything.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whose node this is.
+    pub authority: AuthorityId,
+    /// The file of the node's secret key.
+    pub key: PathBuf,
+    /// Whether published test keys and `SSLKEYLOGFILE` are accepted.
+    pub environment: Environment,
+    /// How long a stop may take.
+    pub drain: Period,
+    /// Where envelopes are kept.
+    pub store: Store,
+    /// Where the node listens.
+    pub listen: Listen,
+    /// Where the directory comes from.
+    pub trust: Trust,
+    /// What one sender, mailbox or destination may take.
+    pub quotas: Quotas,
+    /// What the network may take of this machine.
+    pub caps: Caps,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// The checked `[trust]`.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The file of the federation's first root.
+    pub root: PathBuf,
+    /// Where updates come from.
+    pub repository: Repository,
+    /// Where the verified copy is kept.
+    pub datastore: PathBuf,
+    /// Between two refreshes.
+    pub refresh: Period,
+}
+
+section! {
+    "" => Top {
+        /// Whose node this is: the authority's name in the federation's directory.
+        authority: Option<Text<AuthorityId>> = required "\"interieur.gouv.fr\"";
+        /// The file of the node's secret key, made by `pli authority set-node`. Its mode is 0600,
+        /// or the node does not start.
+        key: Option<PathBuf> = required "\"/etc/pli/node.key\"";
+        /// For development alone: accepts the published test keys and SSLKEYLOGFILE. Anyone who has
+        /// read the documentation can be this node.
+        dev: bool = default "false";
+        /// How long a stop (SIGTERM) may take: calls under way end, nothing new begins. What is not
+        /// done by then is not lost, only done after the next start.
+        drain: Period = default "\"20s\"";
+        store: Store = default "{}";
+        listen: Listen = default "{}";
+        trust: TrustKeys = default "{}";
+        quotas: Quotas = default "{}";
+        caps: Caps = default "{}";
+        log: Log = default "{}";
+    }
+}
+
+section! {
+    /// Where envelopes are kept.
+    "store" => pub Store {
+        /// The engine and its place. `fjall:` is the embedded engine; it wants a local disk that
+        /// keeps what it was told to keep (fsync).
+        url: Text<StoreUrl> = default "\"fjall:/var/lib/pli/store\"";
+        /// Memory for what is read often.
+        cache: Size = default "\"16MiB\"";
+        /// With less than this free on the disk the node takes nothing in (OVERLOADED) and goes on
+        /// delivering; it recovers by itself.
+        min_free: Size = default "\"256MiB\"";
+    }
+}
+
+section! {
+    /// Where the node listens. Everything but `ops` is for the world; port 0 takes a free one.
+    "listen" => pub Listen {
+        /// Sessions over QUIC (UDP).
+        quic: SocketAddr = default "\"[::]:7400\"";
+        /// Sessions over WebSocket (TLS on TCP), for browsers and for networks that block UDP.
+        websocket: SocketAddr = default "\"[::]:7401\"";
+        /// Public HTTP: the trust repository, so that a device reads the directory from its home.
+        /// Plain, because TUF signs what is served.
+        http: SocketAddr = default "\"[::]:7405\"";
+        /// Operations: /healthz, /readyz, /metrics, /status. Nothing asks who calls, so it must be
+        /// a loopback address.
+        ops: SocketAddr = default "\"127.0.0.1:7404\"";
+    }
+}
+
+section! {
+    /// The federation's directory, a TUF repository.
+    "trust" => TrustKeys {
+        /// The federation's root metadata (root.json), got by a way you trust: everything else is
+        /// believed because of it.
+        root: Option<PathBuf> = required "\"/etc/pli/root.json\"";
+        /// Where updates come from: a directory, or an https:// or http:// address, that holds
+        /// metadata/ and targets/.
+        repository: Option<Text<Repository>> = required "\"https://federation.example/trust\"";
+        /// Where the verified copy is kept. It is what refuses a rollback: do not restore an old
+        /// one, do not share it.
+        datastore: PathBuf = default "\"/var/lib/pli/trust\"";
+        /// Between two refreshes.
+        refresh: Period = default "\"10m\"";
+    }
+}
+
+section! {
+    /// What one sender, mailbox or destination may take. The directory may grant less.
+    "quotas" => pub Quotas {
+        /// Envelopes accepted from one service in 24 hours.
+        sender_per_day: u64 = default "10000000";
+        /// Envelopes accepted from one service for one mailbox in 24 hours.
+        sender_mailbox_per_day: u64 = default "256";
+        /// Envelopes held for one mailbox; then it is full until its citizen takes some.
+        mailbox_envelopes: u64 = default "8192";
+        /// Bytes held for one mailbox.
+        mailbox_bytes: Size = default "\"64MiB\"";
+        /// Envelopes that wait for one destination.
+        queue_envelopes: u64 = default "1000000";
+        /// Bytes that wait for one destination.
+        queue_bytes: Size = default "\"4GiB\"";
+        /// Bytes that one account may read by Sync in an hour.
+        sync_bytes_per_hour: Size = default "\"1GiB\"";
+    }
+}
+
+section! {
+    /// What the network may take of this machine.
+    "caps" => pub Caps {
+        /// Connections in total.
+        connections: usize = default "20000";
+        /// Connections from one address (IPv6: one /64).
+        connections_per_address: usize = default "1024";
+        /// Connections authenticated with one key.
+        connections_per_key: usize = default "16";
+        /// Connections that have not said yet who they are.
+        handshakes: usize = default "1024";
+        /// Connections to public HTTP at a time; as many again for operations.
+        http: usize = default "256";
+    }
+}
+
+section! {
+    /// What is logged, on standard error.
+    "log" => pub Log {
+        /// "text" for people, "json" for machines.
+        format: LogFormat = default "\"text\"";
+        /// What is logged, as the `tracing` filter has it: "info", "warn,pli_node=debug". The
+        /// environment variable PLI_LOG wins over it.
+        filter: String = default "\"info\"";
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, folder).map_err(|error| error.in_file(path))
+    }
+
+    /// Checks a text; relative paths are taken from `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+        let top: Top = toml::from_str(text)?;
+        let listen = top.listen;
+        // Nothing asks who calls the operations address: only this machine may.
+        if !listen.ops.ip().is_loopback() {
+            return Err(ConfigError::OpsNotLoopback { got: listen.ops });
+        }
+        let store = Store {
+            url: Text(top.store.url.0.within(folder)),
+            ..top.store
+        };
+        Ok(Self {
+            authority: required(top.authority, "authority")?.0,
+            key: folder.join(required(top.key, "key")?),
+            environment: if top.dev {
+                Environment::Development
+            } else {
+                Environment::Production
+            },
+            drain: top.drain,
+            store,
+            listen,
+            trust: Trust::check(top.trust, folder)?,
+            quotas: top.quotas.check()?,
+            caps: top.caps.check()?,
+            log: top.log,
+        })
+    }
+}
+
+impl Trust {
+    /// A refresh more often than this would only load the mirror.
+    const REFRESH_MIN: Period = Period(std::time::Duration::from_secs(1));
+
+    fn check(keys: TrustKeys, folder: &Path) -> Result<Self, ConfigError> {
+        if keys.refresh < Self::REFRESH_MIN {
+            return Err(ConfigError::TooSmall {
+                key: "trust.refresh",
+                minimum: "1s",
+            });
+        }
+        Ok(Self {
+            root: folder.join(required(keys.root, "trust.root")?),
+            repository: required(keys.repository, "trust.repository")?
+                .0
+                .within(folder),
+            datastore: folder.join(keys.datastore),
+            refresh: keys.refresh,
+        })
+    }
+}
+
+impl Quotas {
+    fn check(self) -> Result<Self, ConfigError> {
+        not_zero("quotas.sender_per_day", self.sender_per_day)?;
+        not_zero("quotas.sender_mailbox_per_day", self.sender_mailbox_per_day)?;
+        not_zero("quotas.mailbox_envelopes", self.mailbox_envelopes)?;
+        not_zero("quotas.mailbox_bytes", self.mailbox_bytes.0)?;
+        not_zero("quotas.queue_envelopes", self.queue_envelopes)?;
+        not_zero("quotas.queue_bytes", self.queue_bytes.0)?;
+        not_zero("quotas.sync_bytes_per_hour", self.sync_bytes_per_hour.0)?;
+        Ok(self)
+    }
+}
+
+impl Caps {
+    fn check(self) -> Result<Self, ConfigError> {
+        not_zero("caps.connections", self.connections as u64)?;
+        not_zero(
+            "caps.connections_per_address",
+            self.connections_per_address as u64,
+        )?;
+        not_zero("caps.connections_per_key", self.connections_per_key as u64)?;
+        not_zero("caps.handshakes", self.handshakes as u64)?;
+        not_zero("caps.http", self.http as u64)?;
+        Ok(self)
+    }
+}
+
+fn required<T>(value: Option<T>, key: &'static str) -> Result<T, ConfigError> {
+    value.ok_or(ConfigError::Missing { key })
+}
+
+// A zero would be read as "no limit" by some and as "nothing" by others.
+fn not_zero(key: &'static str, value: u64) -> Result<(), ConfigError> {
+    if value == 0 {
+        return Err(ConfigError::TooSmall { key, minimum: "1" });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

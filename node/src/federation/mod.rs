@@ -1,0 +1,15 @@
+//! The directory, kept fresh. In: a [`Source`] that fetches and verifies the trust repository. Out:
+//! a [`DirectoryWatch`] that the stages ask, alarms before an expiry (cases 18, 19, 78), and word of
+//! a change to whoever must cut sessions of the revoked. Spec: `spec/trust.md`.
+//!
+//! Past the expiry the directory stays published: it still verifies what was signed before, and
+//! refuses all new things by itself (`Directory::in_force`, DIRECTORY_EXPIRED).
+
+mod refresh;
+mod watch;
+
+pub use refresh::{RefreshError, Refresher, Source};
+pub use watch::{DirectoryWatch, Publisher, Refreshed};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! The task that keeps the directory fresh, and is loud in time.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_protocol::id::Timestamp;
+use pli_protocol::trust::{Alarm, Directory, RoleExpiry, TrustRole};
+use tokio::time::sleep;
+
+use crate::alarm::Alarms;
+use crate::clock::Clock;
+use crate::keys::NodeKey;
+use crate::metrics::{AlarmKind, Metrics, Outcome, TufRole};
+use crate::shutdown::Shutdown;
+
+use super::{DirectoryWatch, Publisher};
+
+/// The expiries are looked at this often, however seldom the directory is fetched.
+const ALARMS_EVERY: Duration = Duration::from_secs(30);
+/// After a failure the next attempt comes sooner than the interval: at most this late.
+const RETRY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Fetches and verifies the trust repository by the TUF client workflow.
+pub trait Source: Send + 'static {
+    /// The newest verified directory. Never older than the one before.
+    fn refresh(
+        &mut self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Directory, RefreshError>> + Send;
+}
+
+/// Why a refresh failed. What is in force stays in force.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RefreshError {
+    /// Case 18: what was offered is older than what is known.
+    #[error("{0}")]
+    Rollback(String),
+    /// Anything else: not reached, not verified.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Keeps a directory fresh.
+#[derive(Debug)]
+pub struct Refresher<S> {
+    source: S,
+    publisher: Publisher,
+    watch: DirectoryWatch,
+    every: Duration,
+    key: NodeKey,
+    clock: Arc<dyn Clock>,
+    alarms: Alarms,
+    metrics: Arc<Metrics>,
+}
+
+impl<S: Source> Refresher<S> {
+    /// Around a directory that is in hand already; its alarms are looked at once.
+    pub fn new(
+        source: S,
+        (publisher, watch): (Publisher, DirectoryWatch),
+        every: Duration,
+        key: NodeKey,
+        clock: Arc<dyn Clock>,
+        alarms: Alarms,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let refresher = Self {
+            source,
+            publisher,
+            watch,
+            every,
+            key,
+            clock,
+            alarms,
+            metrics,
+        };
+        refresher.look();
+        refresher
+    }
+
+    /// Refreshes until the stop.
+    pub async fn run(mut self, mut shutdown: Shutdown) {
+        let mut wait = self.every;
+        loop {
+            if stopped_within(&mut shutdown, wait, || self.look()).await {
+                return;
+            }
+            wait = tokio::select! {
+                () = shutdown.begun() => return,
+                ok = refresh(&mut self.source, &self.clock, &self.publisher, &self.alarms, &self.metrics) => {
+                    if ok { self.every } else { self.every.min(RETRY_WITHIN) }
+                }
+            };
+            self.look();
+        }
+    }
+
+    /// Raises and clears the alarms that the directory in force gives reason for.
+    fn look(&self) {
+        let (directory, now) = (self.watch.current(), self.clock.now());
+        let (expiring, expired) = expiry_alarms(&directory, &self.key, now);
+        self.alarms.set(AlarmKind::DirectoryExpiring, now, expiring);
+        self.alarms.set(AlarmKind::DirectoryExpired, now, expired);
+        let unlisted = self.key.check_listed(&directory, now).err();
+        self.alarms.set(
+            AlarmKind::OwnKeyNotListed,
+            now,
+            unlisted.map(|error| error.to_string()),
+        );
+        gauges(&self.metrics, &directory, now);
+    }
+}
+
+async fn refresh<S: Source>(
+    source: &mut S,
+    clock: &Arc<dyn Clock>,
+    publisher: &Publisher,
+    alarms: &Alarms,
+    metrics: &Metrics,
+) -> bool {
+    let outcome = source.refresh(clock.now()).await;
+    let now = clock.now();
+    match outcome {
+        Ok(directory) => {
+            metrics.trust.refreshes_total.of(Outcome::Ok).increment(1);
+            alarms.clear(AlarmKind::DirectoryRefreshFailed);
+            alarms.clear(AlarmKind::DirectoryRollback);
+            publisher.publish(directory, now);
+            true
+        }
+        Err(error) => {
+            metrics
+                .trust
+                .refreshes_total
+                .of(Outcome::Failed)
+                .increment(1);
+            let detail = error.to_string();
+            publisher.failed(detail.clone());
+            if matches!(error, RefreshError::Rollback(_)) {
+                alarms.raise(AlarmKind::DirectoryRollback, now, detail.clone());
+            }
+            alarms.raise(AlarmKind::DirectoryRefreshFailed, now, detail);
+            false
+        }
+    }
+}
+
+/// Waits, looking at the alarms meanwhile. Whether the stop came.
+async fn stopped_within(shutdown: &mut Shutdown, wait: Duration, look: impl Fn()) -> bool {
+    let mut left = wait;
+    while !left.is_zero() {
+        let step = left.min(ALARMS_EVERY);
+        tokio::select! {
+            () = shutdown.begun() => return true,
+            () = sleep(step) => {}
+        }
+        left -= step;
+        look();
+    }
+    false
+}
+
+/// Case 78: what expires soon; case 19: what has expired.
+fn expiry_alarms(
+    directory: &Directory,
+    key: &NodeKey,
+    now: Timestamp,
+) -> (Option<String>, Option<String>) {
+    // Another authority's lapse is its own affair and stops only its own letters.
+    let ours = |line: &&RoleExpiry| match &line.role {
+        TrustRole::Authority(authority) => *authority == key.authority,
+        _ => true,
+    };
+    let (mut expiring, mut expired) = (Vec::new(), Vec::new());
+    for line in directory.expiries().iter().filter(ours) {
+        match line.alarm(now) {
+            Alarm::Quiet => {}
+            Alarm::Expired => expired.push(format!("{} expired at {}", line.role, line.expires)),
+            near => expiring.push(format!("{} expires within {near}", line.role)),
+        }
+    }
+    (joined(expiring), joined(expired))
+}
+
+fn joined(lines: Vec<String>) -> Option<String> {
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+fn gauges(metrics: &Metrics, directory: &Directory, now: Timestamp) {
+    let trust = &metrics.trust;
+    let mut delegated = None::<f64>;
+    for line in directory.expiries() {
+        let left = line.expires.since_ms(now) as f64 - now.since_ms(line.expires) as f64;
+        let seconds = left / 1_000.0;
+        let role = match line.role {
+            TrustRole::Root => TufRole::Root,
+            TrustRole::Targets => TufRole::Targets,
+            TrustRole::Snapshot => TufRole::Snapshot,
+            TrustRole::Timestamp => TufRole::Timestamp,
+            TrustRole::Authority(_) => {
+                delegated = Some(delegated.map_or(seconds, |soonest| soonest.min(seconds)));
+                continue;
+            }
+        };
+        trust.expires_in_seconds.of(role).set(seconds);
+    }
+    if let Some(seconds) = delegated {
+        trust.expires_in_seconds.of(TufRole::Delegated).set(seconds);
+    }
+    let versions = directory.versions();
+    for (role, version) in [
+        (TufRole::Root, versions.root),
+        (TufRole::Targets, versions.targets),
+        (TufRole::Snapshot, versions.snapshot),
+        (TufRole::Timestamp, versions.timestamp),
+    ] {
+        trust.version.of(role).set(version as f64);
+    }
+    trust
+        .authorities
+        .set(directory.authorities().count() as f64);
+}

@@ -1,0 +1,90 @@
+//! The directory in force, read by many and replaced by one.
+
+use std::sync::Arc;
+
+use pli_protocol::id::Timestamp;
+use pli_protocol::trust::Directory;
+use tokio::sync::watch;
+
+/// Reads the directory. Clones see the same one.
+#[derive(Clone, Debug)]
+pub struct DirectoryWatch {
+    directory: watch::Receiver<Arc<Directory>>,
+    refreshed: watch::Receiver<Refreshed>,
+}
+
+/// Replaces the directory.
+#[derive(Debug)]
+pub struct Publisher {
+    directory: watch::Sender<Arc<Directory>>,
+    refreshed: watch::Sender<Refreshed>,
+}
+
+/// How the last refresh went.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Refreshed {
+    /// When the last one that succeeded ended.
+    pub at: Option<Timestamp>,
+    /// Why the last one failed, if it did.
+    pub error: Option<String>,
+}
+
+impl Publisher {
+    /// Begins with the directory that was found at start.
+    pub fn new(directory: Directory, refreshed: Refreshed) -> (Self, DirectoryWatch) {
+        let (publish_directory, directory) = watch::channel(Arc::new(directory));
+        let (publish_refreshed, refreshed) = watch::channel(refreshed);
+        (
+            Self {
+                directory: publish_directory,
+                refreshed: publish_refreshed,
+            },
+            DirectoryWatch {
+                directory,
+                refreshed,
+            },
+        )
+    }
+
+    /// Puts a newly verified directory in force. Those who wait are woken only if something may
+    /// have changed: a repository that is signed again, or an expiry that moved.
+    pub fn publish(&self, directory: Directory, at: Timestamp) {
+        self.directory.send_if_modified(|current| {
+            let changed = current.versions() != directory.versions()
+                || current.expiries() != directory.expiries();
+            if changed {
+                *current = Arc::new(directory);
+            }
+            changed
+        });
+        self.refreshed.send_replace(Refreshed {
+            at: Some(at),
+            error: None,
+        });
+    }
+
+    /// A refresh failed; what is in force stays.
+    pub fn failed(&self, error: String) {
+        self.refreshed
+            .send_modify(|refreshed| refreshed.error = Some(error));
+    }
+}
+
+impl DirectoryWatch {
+    /// The directory. One read lock and one count: once per batch, not per envelope.
+    pub fn current(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.borrow())
+    }
+
+    /// Waits for a directory newer than the one this clone saw last. `None` once no other can come.
+    /// Whoever holds sessions then asks of each peer again, and cuts those that lost their place.
+    pub async fn changed(&mut self) -> Option<Arc<Directory>> {
+        self.directory.changed().await.ok()?;
+        Some(Arc::clone(&self.directory.borrow_and_update()))
+    }
+
+    /// How the last refresh went.
+    pub fn refreshed(&self) -> Refreshed {
+        self.refreshed.borrow().clone()
+    }
+}

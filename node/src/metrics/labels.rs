@@ -1,0 +1,157 @@
+//! The values that labels may have.
+
+use pli_protocol::code::Code;
+
+use super::family::{Label, label};
+
+label! {
+    /// How an envelope came in.
+    "way" => Way {
+        /// From a service of this authority.
+        Submit = "submit",
+        /// From the node of another authority.
+        Forward = "forward",
+    }
+}
+
+label! {
+    /// Who is at the other end of a session.
+    "role" => Role {
+        /// Another node.
+        Node = "node",
+        /// A service.
+        Service = "service",
+        /// A push gateway.
+        Gateway = "gateway",
+        /// A citizen's device.
+        Device = "device",
+    }
+}
+
+label! {
+    /// What carries a session.
+    "transport" => Transport {
+        /// QUIC.
+        Quic = "quic",
+        /// WebSocket over TLS.
+        WebSocket = "websocket",
+    }
+}
+
+label! {
+    /// Who opened a session.
+    "side" => Side {
+        /// The peer.
+        Accepted = "accepted",
+        /// This node.
+        Dialled = "dialled",
+    }
+}
+
+label! {
+    /// Where an envelope goes from the store.
+    "route" => Route {
+        /// To a mailbox of this node.
+        Mailbox = "mailbox",
+        /// To the node of another authority.
+        Peer = "peer",
+    }
+}
+
+label! {
+    /// A lane of a destination's queue.
+    "lane" => Lane {
+        /// Alerts and high urgency.
+        Priority = "priority",
+        /// All else.
+        Bulk = "bulk",
+    }
+}
+
+label! {
+    /// What a peer said of a forwarded envelope.
+    "disposition" => Disposition {
+        /// Taken and stored.
+        Accepted = "accepted",
+        /// Had been stored before.
+        Duplicate = "duplicate",
+        /// Refused for good.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// How an attempt ended.
+    "outcome" => Outcome {
+        /// As intended.
+        Ok = "ok",
+        /// Otherwise; the log says why.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// Whose signature a check concerned.
+    "roots" => RootCache {
+        /// The Merkle root had been verified before: hashes alone.
+        Hit = "hit",
+        /// A signature was checked.
+        Miss = "miss",
+    }
+}
+
+label! {
+    /// A TUF role, by its expiry.
+    "tuf_role" => TufRole {
+        /// k of n offline keys.
+        Root = "root",
+        /// The federation's targets.
+        Targets = "targets",
+        /// The soonest of the authorities' own roles.
+        Delegated = "delegated",
+        /// Short-lived.
+        Snapshot = "snapshot",
+        /// Shorter-lived.
+        Timestamp = "timestamp",
+    }
+}
+
+label! {
+    /// What a person should look at. Each is also a line of the log, and an entry of `/status`.
+    "alarm" => AlarmKind {
+        /// Case 76: peers agree that our clock is wrong.
+        ClockUnsynchronised = "clock_unsynchronised",
+        /// Case 78: trust metadata expires within 30, 7 or 1 days.
+        DirectoryExpiring = "directory_expiring",
+        /// Case 19: trust metadata has expired; nothing new is taken in.
+        DirectoryExpired = "directory_expired",
+        /// The last refresh of the directory failed.
+        DirectoryRefreshFailed = "directory_refresh_failed",
+        /// Case 18: the repository offered something older than is known here.
+        DirectoryRollback = "directory_rollback",
+        /// The directory does not list this node's own key (any more).
+        OwnKeyNotListed = "own_key_not_listed",
+        /// Case 80: someone else holds this node's key.
+        IdentityInUse = "identity_in_use",
+        /// Case 40: no room; nothing new is taken in.
+        DiskFull = "disk_full",
+        /// Case 41: a stored record was damaged and put aside.
+        RecordQuarantined = "record_quarantined",
+    }
+}
+
+impl Label for Code {
+    const NAME: &'static str = "code";
+    const ALL: &'static [Self] = Code::ALL;
+
+    fn value(self) -> &'static str {
+        self.name()
+    }
+
+    fn index(self) -> usize {
+        // The registry is in the order of the numbers; a test of `protocol` sees to it.
+        Code::ALL
+            .binary_search(&self)
+            .expect("every code is in ALL")
+    }
+}

@@ -171,3 +171,6 @@ fn join(ids: &[KeyId]) -> String {
         .collect::<Vec<_>>()
         .join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,4 +12,6 @@ pub use refresh::{RefreshError, Refresher, Source};
 pub use watch::{DirectoryWatch, Publisher, Refreshed};
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;

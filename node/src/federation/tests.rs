@@ -1,1 +1,236 @@
+//! The refresher: what it publishes, and how loud it is.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pli_protocol::id::Timestamp;
+use pli_protocol::trust::Directory;
+
+use super::fixture::{DAY_MS, NOON, directory, node_key};
+use super::*;
+use crate::alarm::Alarms;
+use crate::clock::{Clock, TestClock};
+use crate::metrics::{AlarmKind, Metrics};
+use crate::shutdown::{Shutdown, ShutdownTrigger};
+
+const YEAR: u64 = 365 * DAY_MS;
+const FAR: [u64; 5] = [YEAR, YEAR, 7 * DAY_MS, 2 * DAY_MS, YEAR];
+
+/// Gives the answers of a script, then the last one again and again.
+#[derive(Clone, Debug)]
+struct Script(Arc<Mutex<Vec<Result<Directory, RefreshError>>>>);
+
+impl Source for Script {
+    async fn refresh(&mut self, _now: Timestamp) -> Result<Directory, RefreshError> {
+        let mut answers = self.0.lock().unwrap();
+        if answers.len() > 1 {
+            answers.remove(0)
+        } else {
+            answers[0].clone()
+        }
+    }
+}
+
+struct Running {
+    watch: DirectoryWatch,
+    alarms: Alarms,
+    clock: TestClock,
+    metrics: Arc<Metrics>,
+    trigger: ShutdownTrigger,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// A refresher over `first`, once a minute of (paused) time.
+fn start(first: Directory, answers: Vec<Result<Directory, RefreshError>>) -> Running {
+    let (clock, metrics) = (TestClock::at(NOON), Arc::new(Metrics::new()));
+    let alarms = Alarms::new(Arc::clone(&metrics));
+    let (publisher, watch) = Publisher::new(first, Refreshed::default());
+    let (trigger, shutdown) = Shutdown::new();
+    let refresher = Refresher::new(
+        Script(Arc::new(Mutex::new(answers))),
+        (publisher, watch.clone()),
+        Duration::from_secs(60),
+        node_key(7),
+        Arc::new(clock.clone()) as Arc<dyn Clock>,
+        alarms.clone(),
+        Arc::clone(&metrics),
+    );
+    let task = tokio::spawn(refresher.run(shutdown));
+    Running {
+        watch,
+        alarms,
+        clock,
+        metrics,
+        trigger,
+        task,
+    }
+}
+
+fn kinds(alarms: &Alarms) -> Vec<AlarmKind> {
+    alarms
+        .raised()
+        .into_iter()
+        .map(|alarm| alarm.kind)
+        .collect()
+}
+
+async fn minutes(count: u64) {
+    tokio::time::sleep(Duration::from_secs(60 * count + 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_directory_is_published_and_wakes_those_who_wait() {
+    let key = node_key(7);
+    let mut running = start(directory(1, &key, FAR), vec![Ok(directory(2, &key, FAR))]);
+    assert_eq!(running.watch.current().versions().timestamp, 1);
+    let newer = running.watch.changed().await.expect("the refresher runs");
+    assert_eq!(newer.versions().timestamp, 2);
+    assert_eq!(
+        running.watch.refreshed(),
+        Refreshed {
+            at: Some(NOON),
+            error: None
+        }
+    );
+    // The same again is no change: nobody cuts sessions for nothing.
+    let again = tokio::time::timeout(Duration::from_secs(600), running.watch.changed());
+    assert!(again.await.is_err());
+    assert!(running.alarms.raised().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_refresh_leaves_the_directory_in_force_and_is_tried_again_soon() {
+    let key = node_key(7);
+    let failed = || Err(RefreshError::Failed("connection refused".into()));
+    let answers = vec![failed(), failed(), Ok(directory(2, &key, FAR))];
+    let running = start(directory(1, &key, FAR), answers);
+    minutes(1).await;
+    assert_eq!(kinds(&running.alarms), [AlarmKind::DirectoryRefreshFailed]);
+    assert_eq!(
+        running.watch.refreshed().error.as_deref(),
+        Some("connection refused")
+    );
+    assert_eq!(running.watch.current().versions().timestamp, 1);
+    // Two more attempts within the minute, at half of the interval.
+    minutes(1).await;
+    assert_eq!(running.watch.current().versions().timestamp, 2);
+    assert!(running.alarms.raised().is_empty());
+    let text = running.metrics.render();
+    assert!(
+        text.contains("pli_trust_refreshes_total{outcome=\"failed\"} 2"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_18_a_rollback_is_an_alarm_of_its_own_and_keeps_the_newer() {
+    let key = node_key(7);
+    let answers = vec![Err(RefreshError::Rollback(
+        "timestamp 1, expected at least 5".into(),
+    ))];
+    let running = start(directory(5, &key, FAR), answers);
+    minutes(1).await;
+    assert_eq!(
+        kinds(&running.alarms),
+        [
+            AlarmKind::DirectoryRefreshFailed,
+            AlarmKind::DirectoryRollback
+        ]
+    );
+    assert_eq!(running.watch.current().versions().timestamp, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_78_alarms_come_at_30_7_and_1_days() {
+    let key = node_key(7);
+    // Root ends in 40 days, the rest never within this test.
+    let ends = [40 * DAY_MS, YEAR, YEAR, YEAR, YEAR];
+    let running = start(directory(1, &key, ends), vec![Ok(directory(1, &key, ends))]);
+    for (day, expected) in [
+        (9, None),
+        (10, Some("root expires within 30 days")),
+        (32, Some("root expires within 30 days")),
+        (33, Some("root expires within 7 days")),
+        (39, Some("root expires within 1 day")),
+    ] {
+        running.clock.set(NOON.plus_ms(day * DAY_MS));
+        minutes(1).await;
+        let details: Vec<_> = running
+            .alarms
+            .raised()
+            .into_iter()
+            .map(|a| a.detail)
+            .collect();
+        assert_eq!(
+            details,
+            expected.into_iter().collect::<Vec<_>>(),
+            "day {day}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_19_past_the_expiry_nothing_new_is_accepted_until_a_refresh_succeeds() {
+    let key = node_key(7);
+    let blocked = Err(RefreshError::Failed("blocked".into()));
+    let later = directory(2, &key, [YEAR, YEAR, YEAR, 9 * DAY_MS, YEAR]);
+    let running = start(directory(1, &key, FAR), vec![blocked, Ok(later)]);
+    running.clock.set(NOON.plus_ms(2 * DAY_MS));
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(
+        kinds(&running.alarms),
+        [
+            AlarmKind::DirectoryExpired,
+            AlarmKind::DirectoryRefreshFailed
+        ]
+    );
+    let refusal = running
+        .watch
+        .current()
+        .in_force(running.clock.now())
+        .expect_err("expired");
+    assert_eq!(refusal.code(), pli_protocol::code::Code::DirectoryExpired);
+
+    minutes(1).await;
+    assert!(running.alarms.raised().is_empty());
+    assert!(
+        running
+            .watch
+            .current()
+            .in_force(running.clock.now())
+            .is_ok()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn case_74_a_key_that_leaves_the_directory_is_an_alarm() {
+    let running = start(
+        directory(1, &node_key(7), FAR),
+        vec![Ok(directory(2, &node_key(8), FAR))],
+    );
+    minutes(1).await;
+    let alarm = running.alarms.raised().remove(0);
+    assert_eq!(alarm.kind, AlarmKind::OwnKeyNotListed);
+    assert!(
+        alarm.detail.contains(&node_key(7).id().to_string()),
+        "{}",
+        alarm.detail
+    );
+    assert!(
+        alarm.detail.contains(&node_key(8).id().to_string()),
+        "{}",
+        alarm.detail
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stop_ends_the_task_at_once() {
+    let key = node_key(7);
+    let running = start(directory(1, &key, FAR), vec![Ok(directory(2, &key, FAR))]);
+    running.trigger.stop();
+    tokio::time::timeout(Duration::from_secs(1), running.task)
+        .await
+        .expect("soon")
+        .expect("clean");
+    assert_eq!(running.watch.current().versions().timestamp, 1);
+}

@@ -83,6 +83,11 @@ impl DirectoryWatch {
         Some(Arc::clone(&self.directory.borrow_and_update()))
     }
 
+    /// The channel itself, for a task that selects on it.
+    pub fn receiver(&self) -> watch::Receiver<Arc<Directory>> {
+        self.directory.clone()
+    }
+
     /// How the last refresh went.
     pub fn refreshed(&self) -> Refreshed {
         self.refreshed.borrow().clone()

@@ -9,7 +9,8 @@ export RUSTC_BOOTSTRAP=1
 for target in "${targets[@]}"; do
     echo "== fuzz $target, $seconds s"
     # What libFuzzer finds goes to a scratch corpus; fuzz/corpus stays the small committed one.
-    mkdir -p "target/fuzz-corpus/$target"
+    scratch="$PWD/target/fuzz-corpus/$target"
+    mkdir -p "$scratch"
     cargo fuzz run --features libfuzzer --sanitizer none "$target" \
-        "target/fuzz-corpus/$target" "fuzz/corpus/$target" -- -max_total_time="$seconds" -max_len=70000 -print_final_stats=1
+        "$scratch" "$PWD/fuzz/corpus/$target" -- -max_total_time="$seconds" -max_len=70000 -print_final_stats=1
 done

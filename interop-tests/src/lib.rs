@@ -8,5 +8,7 @@ pub mod code;
 pub mod codec;
 pub mod crypto;
 pub mod dial;
+pub mod differential;
+pub mod harness;
 pub mod report;
 pub mod validator;

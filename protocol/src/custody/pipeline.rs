@@ -155,7 +155,7 @@ impl Receiving {
 
     /// Takes note that everything up to `last` is being acknowledged.
     pub fn acknowledge(&mut self, last: u64) {
-        debug_assert!(last > self.acknowledged && last <= self.received);
+        debug_assert!(last >= self.acknowledged && last <= self.received);
         self.acknowledged = last;
     }
 }

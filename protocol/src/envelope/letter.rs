@@ -13,7 +13,7 @@ use crate::crypto::seal::{
 };
 use crate::id::EnvelopeId;
 use crate::limits::ENVELOPE_MAX;
-use crate::signed::{Signed, SignedError};
+use crate::signed::{Signed, SignedError, leaf_hash};
 use crate::wire;
 
 /// Why bytes are not a well-formed signed envelope.
@@ -143,6 +143,18 @@ fn check_body(body: &wire::Sealed) -> Result<(), LetterError> {
     Ok(())
 }
 
+/// The id by which an acknowledgement speaks of these bytes. CUS-3.6.
+///
+/// Bytes that are no `Signed` have no payload; both sides then take the bytes themselves for
+/// one, so that even what nobody could decode is refused by a signed receipt.
+pub fn acknowledged_id(encoded: &Bytes) -> EnvelopeId {
+    let leaf = match Signed::decode(encoded.clone(), contexts::ENVELOPE) {
+        Ok(signed) => *signed.leaf(),
+        Err(_) => leaf_hash(contexts::ENVELOPE, encoded),
+    };
+    EnvelopeId::new(leaf)
+}
+
 /// Seals content under a header: the payload of a `Signed` envelope, not yet signed.
 pub fn seal(
     header: &Header,
@@ -165,7 +177,7 @@ mod tests {
     use crate::crypto::sign::SigningKey;
     use crate::envelope::header::tests::header;
     use crate::limits::CONTENT_MAX;
-    use crate::signed::{leaf_hash, sign_one};
+    use crate::signed::sign_one;
 
     fn payload(content: &[u8]) -> Bytes {
         let key = SealingSecretKey::from_seed(&[3; 32]).public();
@@ -199,6 +211,20 @@ mod tests {
         assert_eq!(*letter.header(), header());
         let key = SealingSecretKey::from_seed(&[3; 32]);
         assert_eq!(**letter.open(&key).unwrap(), *b"text");
+    }
+
+    #[test]
+    fn cus_3_6_even_garbage_has_an_id() {
+        let letter = sign(payload(b"text"));
+        assert_eq!(
+            acknowledged_id(&letter),
+            Letter::decode(letter).unwrap().id()
+        );
+        let garbage = Bytes::from_static(b"garbage");
+        assert_eq!(
+            *acknowledged_id(&garbage).as_bytes(),
+            leaf_hash(contexts::ENVELOPE, b"garbage")
+        );
     }
 
     #[test]

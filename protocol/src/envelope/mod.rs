@@ -17,7 +17,7 @@ mod header;
 mod letter;
 
 pub use header::{Class, Extension, Header, HeaderError, Importance, Sender, Urgency};
-pub use letter::{Letter, LetterError, seal};
+pub use letter::{Letter, LetterError, acknowledged_id, seal};
 
 /// The version that this implementation writes and reads.
 pub const VERSION: u32 = 1;

@@ -67,7 +67,8 @@ opaque!(
 );
 opaque!(
     /// An account at its home node; never leaves it (MBX-2.1).
-    AccountId, 16, "an account id"
+    AccountId,
+    32, "an account id"
 );
 opaque!(
     /// A pairwise mailbox: 16 random bytes (MBX-3.1).

@@ -1,0 +1,211 @@
+//! What one sender may send in a day, in all and to one mailbox (CUS-5.5).
+//!
+//! Counted in memory in windows of 24 hours; a restart begins a new window. R6, R15: the counters
+//! are bounded, and a full table of mailboxes is emptied rather than grown.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use pli_protocol::code::Code;
+use pli_protocol::id::{MailboxId, ServiceId, Timestamp};
+use pli_protocol::limits;
+use pli_protocol::trust;
+
+use crate::store::Usage;
+
+const MINUTE_MS: u64 = 60 * 1_000;
+const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+
+/// Pairs of sender and mailbox that are counted at once.
+const PAIRS_MAX: usize = 1_000_000;
+
+/// The numbers of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotaLimits {
+    /// Envelopes of one service in 24 hours.
+    pub sender_per_day: u64,
+    /// Envelopes of one service to one mailbox in 24 hours.
+    pub sender_mailbox_per_day: u64,
+    /// Envelopes held for one mailbox.
+    pub mailbox_envelopes: u64,
+    /// Bytes held for one mailbox.
+    pub mailbox_bytes: u64,
+}
+
+impl Default for QuotaLimits {
+    fn default() -> Self {
+        Self {
+            sender_per_day: limits::QUOTA_SENDER_ENVELOPES_PER_DAY,
+            sender_mailbox_per_day: limits::QUOTA_SENDER_MAILBOX_PER_DAY,
+            mailbox_envelopes: limits::QUOTA_MAILBOX_ENVELOPES,
+            mailbox_bytes: limits::QUOTA_MAILBOX_BYTES,
+        }
+    }
+}
+
+/// What has been used of the quotas in this window.
+#[derive(Debug)]
+pub struct Quotas {
+    limits: QuotaLimits,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    began: Timestamp,
+    senders: HashMap<ServiceId, Used>,
+    pairs: HashMap<(ServiceId, MailboxId), u64>,
+}
+
+/// What one sender has used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    today: u64,
+    minute: u64,
+    this_minute: u64,
+}
+
+impl Quotas {
+    /// Nothing used yet.
+    pub fn new(limits: QuotaLimits) -> Self {
+        Self {
+            limits,
+            window: Mutex::default(),
+        }
+    }
+
+    /// Counts one envelope, unless that would be one too many. The federation may grant the
+    /// sender's authority less than this node would.
+    pub fn take(
+        &self,
+        sender: &ServiceId,
+        mailbox: &MailboxId,
+        granted: &trust::Quotas,
+        now: Timestamp,
+    ) -> Result<(), Code> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that went back begins a window too: a sender is never locked out by it.
+        if now.since_ms(window.began) >= DAY_MS || now < window.began {
+            *window = Window {
+                began: now,
+                ..Window::default()
+            };
+        }
+        let pair = (sender.clone(), *mailbox);
+        let mut used = window.senders.get(sender).copied().unwrap_or_default();
+        let minute = now.as_ms() / MINUTE_MS;
+        if used.minute != minute {
+            used = Used {
+                minute,
+                this_minute: 0,
+                ..used
+            };
+        }
+        let per_day = granted
+            .envelopes_per_day
+            .unwrap_or(u64::MAX)
+            .min(self.limits.sender_per_day);
+        let per_minute = granted.envelopes_per_minute.unwrap_or(u64::MAX);
+        let to_mailbox = window.pairs.get(&pair).copied().unwrap_or(0);
+        if used.today >= per_day
+            || used.this_minute >= per_minute
+            || to_mailbox >= self.limits.sender_mailbox_per_day
+        {
+            return Err(Code::QuotaExceeded);
+        }
+        if window.pairs.len() >= PAIRS_MAX && to_mailbox == 0 {
+            window.pairs.clear();
+        }
+        used.today += 1;
+        used.this_minute += 1;
+        window.senders.insert(sender.clone(), used);
+        window.pairs.insert(pair, to_mailbox + 1);
+        Ok(())
+    }
+
+    /// Whether a mailbox that holds this much takes an envelope more.
+    pub fn check_mailbox(&self, usage: Usage, envelope_bytes: usize) -> Result<(), Code> {
+        let bytes = usage.bytes.saturating_add(envelope_bytes as u64);
+        if usage.envelopes >= self.limits.mailbox_envelopes || bytes > self.limits.mailbox_bytes {
+            return Err(Code::MailboxFull);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quotas() -> Quotas {
+        Quotas::new(QuotaLimits {
+            sender_per_day: 5,
+            sender_mailbox_per_day: 3,
+            mailbox_envelopes: 2,
+            mailbox_bytes: 100,
+        })
+    }
+
+    #[test]
+    fn r6_a_sender_and_a_mailbox_have_quotas() {
+        let (quotas, service) = (quotas(), "rdv@interieur.gouv.fr".parse().unwrap());
+        let now = Timestamp::from_ms(DAY_MS * 100);
+        let ours = trust::Quotas::default();
+        let take =
+            |mailbox: u8, at| quotas.take(&service, &MailboxId::new([mailbox; 16]), &ours, at);
+        for _ in 0..3 {
+            assert_eq!(take(1, now), Ok(()));
+        }
+        assert_eq!(
+            take(1, now),
+            Err(Code::QuotaExceeded),
+            "limit + 1 for the mailbox"
+        );
+        assert_eq!(take(2, now), Ok(()));
+        assert_eq!(take(3, now), Ok(()));
+        assert_eq!(
+            take(4, now),
+            Err(Code::QuotaExceeded),
+            "limit + 1 for the sender"
+        );
+        let other = "otv@interieur.gouv.fr".parse().unwrap();
+        assert_eq!(
+            quotas.take(&other, &MailboxId::new([1; 16]), &ours, now),
+            Ok(())
+        );
+        assert_eq!(take(1, now.plus_ms(DAY_MS)), Ok(()), "a new day");
+    }
+
+    #[test]
+    fn r6_the_federation_may_grant_less() {
+        let (quotas, service) = (quotas(), "rdv@interieur.gouv.fr".parse().unwrap());
+        let now = Timestamp::from_ms(DAY_MS * 100);
+        let take = |granted: &trust::Quotas, at| {
+            quotas.take(&service, &MailboxId::new([1; 16]), granted, at)
+        };
+        let one_a_minute = trust::Quotas {
+            envelopes_per_minute: Some(1),
+            ..trust::Quotas::default()
+        };
+        assert_eq!(take(&one_a_minute, now), Ok(()));
+        assert_eq!(take(&one_a_minute, now), Err(Code::QuotaExceeded));
+        assert_eq!(take(&one_a_minute, now.plus_ms(MINUTE_MS)), Ok(()));
+        let two_a_day = trust::Quotas {
+            envelopes_per_day: Some(2),
+            ..trust::Quotas::default()
+        };
+        assert_eq!(
+            take(&two_a_day, now.plus_ms(2 * MINUTE_MS)),
+            Err(Code::QuotaExceeded)
+        );
+    }
+
+    #[test]
+    fn a_full_mailbox_takes_nothing_more() {
+        let check =
+            |envelopes, bytes, size| quotas().check_mailbox(Usage { envelopes, bytes }, size);
+        assert_eq!(check(1, 50, 50), Ok(()));
+        assert_eq!(check(2, 0, 1), Err(Code::MailboxFull));
+        assert_eq!(check(1, 50, 51), Err(Code::MailboxFull));
+    }
+}

@@ -1,0 +1,130 @@
+use std::collections::HashMap;
+
+use pli_protocol::envelope::{Class, Header, Importance, Urgency};
+
+use super::*;
+use crate::ingress::received::Received;
+use crate::verify::fixture::{NOW, directory, header, interior, letter, rdv, rdv_key, social};
+use crate::verify::{RootMemory, verify};
+
+struct Known(HashMap<MailboxId, Mailbox>, Usage);
+
+impl Mailboxes for Known {
+    fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code> {
+        Ok(self.0.get(mailbox).cloned())
+    }
+    fn usage(&self, _: &MailboxId) -> Result<Usage, Code> {
+        Ok(self.1)
+    }
+}
+
+fn granted_to(authority: AuthorityId, accepts: Class) -> Known {
+    let mailbox = Mailbox {
+        account: AccountId::new([1; 32]),
+        authority,
+        accepts: vec![accepts.number()],
+    };
+    Known(
+        HashMap::from([(header().recipient.mailbox, mailbox)]),
+        Usage::default(),
+    )
+}
+
+fn admit(own: &AuthorityId, way: &Way, header: &Header, known: &Known) -> Result<Place, Code> {
+    let directory = directory(None);
+    let received = Received::decode(letter(header, &rdv_key())).unwrap();
+    let verified = verify(received, way, own, &directory, &RootMemory::default(), NOW).unwrap();
+    let admission = Admission {
+        own,
+        directory: &directory,
+        mailboxes: known,
+        quotas: &Quotas::new(QuotaLimits::default()),
+        now: NOW,
+    };
+    let admitted = admission
+        .admit(verified, way)
+        .map_err(|refused| refused.code)?;
+    Ok(admitted.into_entry(NOW).place)
+}
+
+fn at_home(header: &Header, known: &Known) -> Result<Place, Code> {
+    admit(&social(), &Way::Forward(interior()), header, known)
+}
+
+fn at_origin(header: &Header) -> Result<Place, Code> {
+    let nobody = Known(HashMap::new(), Usage::default());
+    admit(&interior(), &Way::Submit(rdv()), header, &nobody)
+}
+
+fn with(edit: impl FnOnce(&mut Header)) -> Header {
+    let mut header = header();
+    edit(&mut header);
+    header
+}
+
+#[test]
+fn cus_5_4_the_origin_queues_for_the_home_in_one_of_two_lanes() {
+    let queue = |lane| Place::Queue {
+        destination: social(),
+        lane,
+    };
+    assert_eq!(at_origin(&header()), Ok(queue(Lane::Bulk)));
+    assert_eq!(
+        at_origin(&with(|h| h.urgency = Urgency::High)),
+        Ok(queue(Lane::Priority))
+    );
+}
+
+#[test]
+fn an_authority_that_may_not_host_is_nobodys_home() {
+    let elsewhere = with(|h| h.recipient.home = interior());
+    let known = granted_to(interior(), Class::Message);
+    // To its own node it is a mailbox that was never granted; from elsewhere it is no home.
+    assert!(admit(&interior(), &Way::Submit(rdv()), &elsewhere, &known).is_ok());
+    let nowhere = with(|h| h.recipient.home = "nulle-part.gouv.fr".parse().unwrap());
+    assert_eq!(at_origin(&nowhere), Err(Code::UnknownAuthority));
+}
+
+#[test]
+fn case_28_a_node_that_is_neither_origin_nor_home_refuses() {
+    let third = with(|h| h.recipient.home = "numerique.gouv.fr".parse().unwrap());
+    let known = granted_to(interior(), Class::Message);
+    assert_eq!(at_home(&third, &known), Err(Code::WrongHome));
+}
+
+#[test]
+fn mbx_4_a_mailbox_is_for_the_authority_it_was_granted_to() {
+    assert!(at_home(&header(), &granted_to(interior(), Class::Message)).is_ok());
+    assert_eq!(
+        at_home(&header(), &granted_to(social(), Class::Message)),
+        Err(Code::NotGranted)
+    );
+    assert_eq!(
+        at_home(&header(), &granted_to(interior(), Class::Alert)),
+        Err(Code::NotGranted)
+    );
+    let nobody = Known(HashMap::new(), Usage::default());
+    assert_eq!(at_home(&header(), &nobody), Err(Code::UnknownMailbox));
+}
+
+#[test]
+fn r8_a_service_sends_what_the_directory_allows() {
+    assert_eq!(
+        at_origin(&with(|h| h.importance = Importance::Legal)),
+        Err(Code::ClassNotAllowed)
+    );
+    assert_eq!(
+        at_origin(&with(|h| h.class = Class::Alert)),
+        Err(Code::ClassNotAllowed)
+    );
+}
+
+#[test]
+fn r6_a_full_mailbox_is_refused() {
+    let mut known = granted_to(interior(), Class::Message);
+    known.1 = Usage {
+        envelopes: QuotaLimits::default().mailbox_envelopes,
+        bytes: 0,
+    };
+    assert_eq!(at_home(&header(), &known), Err(Code::MailboxFull));
+}

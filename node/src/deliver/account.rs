@@ -1,0 +1,206 @@
+//! What a device says of its account: enrolment, grants, hand-over (MBX-2, MBX-3, CUS-7).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pli_protocol::account::{Enrolment, Invitation, SignedGrant};
+use pli_protocol::code::Code;
+use pli_protocol::crypto::contexts::RECEIPT;
+use pli_protocol::crypto::sign::PublicKey;
+use pli_protocol::custody::{Receipt, Step, handover};
+use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, Timestamp};
+use pli_protocol::limits::{ACCOUNT_ID_LEN, MAILBOXES_PER_ACCOUNT_MAX, REPORT_RECEIPTS_MAX};
+use pli_protocol::signed::sign_batch;
+use pli_protocol::wire::{self, call_reply};
+
+use super::evidence;
+use super::sync::account_of;
+use crate::ingress::calls::CallEnd;
+use crate::relay::Relay;
+use crate::store::{
+    self, AccountRecord, CustodyState, DeviceRecord, InvitationId, MailboxRecord, Report, Sender,
+    Store, StoreError,
+};
+
+const DONE: call_reply::Kind = call_reply::Kind::Done(wire::Done {});
+
+/// A device uses an invitation and becomes the first of a new account.
+pub async fn enrol(
+    relay: &Arc<Relay>,
+    device: &PublicKey,
+    call: wire::Enrol,
+) -> Result<call_reply::Kind, CallEnd> {
+    let now = relay.clock.now();
+    let keys = [*relay.key.public()];
+    let invitation = Invitation::verify(call.invitation, &relay.authority, &keys, now)
+        .map_err(refuse_account)?;
+    // The session proved this key; an enrolment of another device was only overheard.
+    Enrolment::verify(call.enrolment, &invitation, device, now).map_err(refuse_account)?;
+    let mut id = [0; ACCOUNT_ID_LEN];
+    getrandom::fill(&mut id).map_err(|_| CallEnd::Refuse(Code::Internal))?;
+    let account = AccountRecord {
+        id: AccountId::new(id),
+        enrolled_at: now,
+        devices: vec![DeviceRecord {
+            key: device.id(),
+            public_key: *device.as_bytes(),
+            added_at: now,
+        }],
+    };
+    let used = InvitationId::new(*invitation.id.as_bytes());
+    match relay
+        .on_store(move |store| store.enrol(&used, &account))
+        .await?
+    {
+        store::Enrolment::Done { account } => {
+            let account_id = account.as_bytes().to_vec().into();
+            Ok(call_reply::Kind::Enrolled(wire::Enrolled { account_id }))
+        }
+        store::Enrolment::InvitationUsed => Err(CallEnd::Refuse(Code::InvitationUsed)),
+        store::Enrolment::DeviceKnown => Err(CallEnd::Refuse(Code::AlreadyEnrolled)),
+    }
+}
+
+/// An account opens a mailbox for one authority, or renews its grant.
+pub async fn publish_grant(
+    relay: &Arc<Relay>,
+    device: &PublicKey,
+    call: wire::PublishGrant,
+) -> Result<call_reply::Kind, CallEnd> {
+    let account = account_of(relay, device).await?;
+    let now = relay.clock.now();
+    let grant = SignedGrant::verify(call.grant, now).map_err(refuse_account)?;
+    grant.for_home(&relay.authority).map_err(refuse_account)?;
+    let authority = &grant.grant().authority;
+    relay
+        .directory()
+        .authority(authority)
+        .map_err(|refusal| CallEnd::Refuse(refusal.code()))?;
+    let record = MailboxRecord {
+        mailbox: grant.grant().mailbox.mailbox,
+        account,
+        authority: authority.clone(),
+        grant: grant.encoded().clone(),
+        published_at: now,
+    };
+    let mailbox = record.mailbox;
+    let published = relay
+        .on_store(move |store| publish(store, record, &grant, now))
+        .await?;
+    relay.mailboxes.forget(&mailbox);
+    published.map_err(CallEnd::Refuse)?;
+    Ok(DONE)
+}
+
+fn publish(
+    store: &dyn Store,
+    record: MailboxRecord,
+    grant: &SignedGrant,
+    now: Timestamp,
+) -> Result<Result<(), Code>, StoreError> {
+    if let Some(pinned) = store.mailbox(&record.mailbox)? {
+        // Somebody else's mailbox is answered like one's own that does not fit: 16 random bytes
+        // do not meet by chance.
+        let Ok(known) = SignedGrant::verify(pinned.grant, now) else {
+            return Ok(Err(Code::Damaged));
+        };
+        if pinned.account != record.account || grant.replaces(known.grant()).is_err() {
+            return Ok(Err(Code::StaleGrant));
+        }
+    } else if store.mailboxes(&record.account)?.len() >= MAILBOXES_PER_ACCOUNT_MAX {
+        return Ok(Err(Code::TooMany));
+    }
+    store.put_mailbox(&record)?;
+    Ok(Ok(()))
+}
+
+/// A device has these envelopes: noted here, and reported to their origins.
+pub async fn handover(
+    relay: &Arc<Relay>,
+    device: &PublicKey,
+    call: wire::Handover,
+) -> Result<call_reply::Kind, CallEnd> {
+    let account = account_of(relay, device).await?;
+    let ids = handover::verify(&call, device).map_err(|error| CallEnd::Refuse(error.code()))?;
+    let relay_of_store = Arc::clone(relay);
+    let settled = relay
+        .on_store(move |store| settle(&relay_of_store, store, account, &ids))
+        .await?;
+    relay
+        .metrics
+        .deliver
+        .retrieved_total
+        .increment(settled.envelopes);
+    for origin in settled.origins {
+        relay.router.wake_destination(&origin);
+    }
+    Ok(DONE)
+}
+
+/// What a hand-over changed.
+#[derive(Default)]
+struct HandedOver {
+    envelopes: u64,
+    origins: Vec<AuthorityId>,
+}
+
+fn settle(
+    relay: &Relay,
+    store: &dyn Store,
+    account: AccountId,
+    ids: &[EnvelopeId],
+) -> Result<HandedOver, StoreError> {
+    let now = relay.clock.now();
+    let mut receipts: BTreeMap<AuthorityId, Vec<Receipt>> = BTreeMap::new();
+    let mut expires = BTreeMap::new();
+    for id in ids {
+        let Some(custody) = store.custody(id)? else {
+            continue;
+        };
+        // Repeated, or of another account: nothing happens, and nothing is learnt from it.
+        if !matches!(custody.state, CustodyState::Stored { account: owner, .. } if owner == account)
+        {
+            continue;
+        }
+        let Sender::Service(sender) = custody.sender else {
+            continue;
+        };
+        let origin = sender.authority().clone();
+        let latest = expires.entry(origin.clone()).or_insert(custody.expires);
+        *latest = custody.expires.max(*latest);
+        receipts
+            .entry(origin)
+            .or_default()
+            .push(relay.receipt(*id, Step::Retrieved, now));
+    }
+    let mut done = HandedOver::default();
+    let (mut settlements, mut reports) = (Vec::new(), Vec::new());
+    for (origin, receipts) in receipts {
+        done.envelopes += receipts.len() as u64;
+        for page in receipts.chunks(REPORT_RECEIPTS_MAX) {
+            settlements.push(evidence::of_own(page, &relay.key));
+            if origin != relay.authority {
+                let payloads: Vec<Bytes> = page.iter().map(Receipt::encode).collect();
+                let signed = sign_batch(RECEIPT, payloads, &relay.key)
+                    .expect("a page is less than a tree holds");
+                reports.push(Report {
+                    destination: origin.clone(),
+                    bytes: evidence::report_bytes(signed),
+                    expires: expires[&origin],
+                });
+            }
+        }
+        if origin != relay.authority {
+            done.origins.push(origin);
+        }
+    }
+    if !settlements.is_empty() {
+        store.settle(&settlements, &reports)?;
+    }
+    Ok(done)
+}
+
+fn refuse_account(error: pli_protocol::account::AccountError) -> CallEnd {
+    CallEnd::RefuseWith(error.code(), error.to_string())
+}

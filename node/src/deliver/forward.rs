@@ -1,0 +1,354 @@
+//! One connection's worth of forwarding to one home (CUS-6).
+//!
+//! Envelopes are read from the store page by page, priority first, and leave it when the home's
+//! signed acknowledgement has been checked and written down. Whatever breaks off stays queued.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pli_protocol::code::Code;
+use pli_protocol::crypto::sign::PublicKey;
+use pli_protocol::custody::ack::{Acknowledged, Issuer};
+use pli_protocol::custody::pipeline::Sending;
+use pli_protocol::custody::{Disposition, Step};
+use pli_protocol::id::{AuthorityId, EnvelopeId};
+use pli_protocol::limits::{BATCH_ENVELOPES_MAX, FRAME_MAX};
+use pli_protocol::wire::{self, call, call_reply};
+use pli_transport::{DialledConnection, FrameReader, FrameWriter};
+use prost::Message;
+use tokio::sync::Notify;
+
+use super::evidence;
+use crate::metrics;
+use crate::relay::Relay;
+use crate::store::{Lane, Outcome, PageBound, Pending, StoreError};
+
+/// Room for the envelopes of one frame; the rest is for tags and lengths.
+const FRAME_ROOM: usize = FRAME_MAX - BATCH_ENVELOPES_MAX * 4 - 64;
+
+/// Why forwarding stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The connection, or the peer's answers, cannot be used further.
+    #[error("{0}")]
+    Peer(String),
+    /// The peer refused the call.
+    #[error("the peer refuses with {0}")]
+    Refused(Code),
+    /// This node's disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How forwarding goes on after something went wrong.
+#[derive(Debug, Default)]
+pub struct Caution {
+    /// Envelopes that were alone on their way when the connection broke, and how often.
+    pub tries: HashMap<EnvelopeId, u32>,
+    /// One envelope at a time, until one is answered: whoever breaks the connection is found.
+    pub one_at_a_time: bool,
+}
+
+/// Forwards over one connection.
+#[derive(Debug)]
+pub struct Forwarding<'a> {
+    relay: &'a Arc<Relay>,
+    home: &'a AuthorityId,
+    key: PublicKey,
+    wake: &'a Notify,
+    caution: &'a mut Caution,
+    sending: Sending,
+    /// How far each lane has been read on this connection.
+    after: HashMap<Lane, u64>,
+    /// Something was refused for now and must be read again later.
+    deferred: bool,
+}
+
+impl<'a> Forwarding<'a> {
+    /// A fresh connection: whatever is not settled is read again.
+    pub fn new(
+        relay: &'a Arc<Relay>,
+        home: &'a AuthorityId,
+        connection: &DialledConnection,
+        wake: &'a Notify,
+        caution: &'a mut Caution,
+    ) -> Self {
+        let granted = connection.welcome().max_batches_in_flight;
+        Self {
+            relay,
+            home,
+            key: connection.server().key,
+            wake,
+            caution,
+            sending: Sending::new(granted),
+            after: HashMap::new(),
+            deferred: false,
+        }
+    }
+
+    /// Forwards for as long as the connection holds. Returns only when it has to be made anew,
+    /// or (`Ok`) when something was put off and the caller should wait before the next attempt;
+    /// with the envelopes that were on their way then.
+    pub async fn run(
+        mut self,
+        connection: &DialledConnection,
+    ) -> (Result<(), Broken>, Vec<EnvelopeId>) {
+        let outcome = self.forward(connection).await;
+        (outcome, self.sending.into_unsettled().collect())
+    }
+
+    async fn forward(&mut self, connection: &DialledConnection) -> Result<(), Broken> {
+        let mut stream = connection.open_call().await.map_err(peer)?;
+        let opening = wire::Call {
+            kind: Some(call::Kind::Forward(wire::Forward {})),
+        };
+        stream.send.send_message(&opening).await.map_err(peer)?;
+        loop {
+            self.fill(&mut stream.send).await?;
+            if self.sending.is_settled() {
+                if self.deferred {
+                    return Ok(());
+                }
+                self.send_reports(connection).await?;
+            }
+            tokio::select! {
+                reply = next_reply(&mut stream.recv), if !self.sending.is_settled() => {
+                    self.settle(reply?).await?;
+                }
+                () = self.wake.notified(), if self.has_room() => {}
+                lost = connection.closed(), if self.sending.is_settled() => return Err(peer(lost)),
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.sending.has_room() && (!self.caution.one_at_a_time || self.sending.is_settled())
+    }
+
+    /// Sends batches while there is something to send and room for it.
+    async fn fill(&mut self, send: &mut FrameWriter) -> Result<(), Broken> {
+        while self.has_room() {
+            let batch = self.next_batch().await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let ids = batch.iter().map(|pending| pending.id).collect();
+            let seq = self
+                .sending
+                .send(ids)
+                .expect("there was room, and a page is a batch");
+            let envelopes = batch.into_iter().map(|pending| pending.bytes).collect();
+            let batch = wire::EnvelopeBatch { seq, envelopes };
+            send.send_message(&batch).await.map_err(peer)?;
+        }
+        Ok(())
+    }
+
+    /// The next envelopes: the priority lane first, always (CUS-6.2).
+    async fn next_batch(&mut self) -> Result<Vec<Pending>, Broken> {
+        let items = if self.caution.one_at_a_time {
+            1
+        } else {
+            BATCH_ENVELOPES_MAX
+        };
+        for lane in [Lane::Priority, Lane::Bulk] {
+            loop {
+                let after = self.after.get(&lane).copied().unwrap_or(0);
+                let home = self.home.clone();
+                let page = self
+                    .relay
+                    .on_store(move |store| {
+                        store.pending(
+                            &home,
+                            lane,
+                            after,
+                            PageBound {
+                                items,
+                                bytes: FRAME_ROOM,
+                            },
+                        )
+                    })
+                    .await?;
+                let moved = page.next_after != after;
+                self.after.insert(lane, page.next_after);
+                self.give_up(page.damaged, Code::Damaged).await?;
+                if !page.items.is_empty() {
+                    self.count(lane, page.items.len());
+                    return Ok(page.items);
+                }
+                if !moved {
+                    break;
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn count(&self, lane: Lane, envelopes: usize) {
+        let lane = match lane {
+            Lane::Priority => metrics::Lane::Priority,
+            Lane::Bulk => metrics::Lane::Bulk,
+        };
+        self.relay
+            .metrics
+            .deliver
+            .forwarded_total
+            .of(lane)
+            .increment(envelopes as u64);
+    }
+
+    /// Writes down what the home says, after checking that it says it.
+    async fn settle(&mut self, reply: wire::CallReply) -> Result<(), Broken> {
+        let ack = match reply.kind {
+            Some(call_reply::Kind::Ack(ack)) => ack,
+            Some(call_reply::Kind::Refusal(refusal)) => {
+                let code = Code::from_number(refusal.code).unwrap_or(Code::Internal);
+                return Err(Broken::Refused(code));
+            }
+            _ => return Err(Broken::Peer("an answer that is no acknowledgement".into())),
+        };
+        let ids = self
+            .sending
+            .acknowledged(ack.first_seq, ack.last_seq)
+            .map_err(peer)?;
+        let issuer = Issuer {
+            node: self.home.clone(),
+            step: Step::Stored,
+        };
+        let acknowledged = Acknowledged::verify(&ack, &issuer, &ids, &self.key).map_err(peer)?;
+        let items: Vec<_> = ids
+            .iter()
+            .zip(acknowledged.dispositions())
+            .map(|(id, disposition)| (*id, self.outcome(*id, *disposition)))
+            .collect();
+        let settlement = evidence::of_acknowledgement(self.home, &ack, items);
+        self.relay
+            .on_store(move |store| store.settle(&[settlement], &[]))
+            .await?;
+        self.sending.settle(ack.last_seq).map_err(peer)?;
+        // One was answered: whatever broke the connection before, it was not this one.
+        self.caution.one_at_a_time = false;
+        for id in &ids {
+            self.caution.tries.remove(id);
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self, id: EnvelopeId, disposition: Disposition) -> Outcome {
+        let answered = &self.relay.metrics.deliver.answered_total;
+        match disposition {
+            Disposition::Accepted => {
+                answered.of(metrics::Disposition::Accepted).increment(1);
+                Outcome::Delivered
+            }
+            Disposition::Duplicate { .. } => {
+                answered.of(metrics::Disposition::Duplicate).increment(1);
+                Outcome::Delivered
+            }
+            // CUS-6.5: not for good. It stays where it is and is tried again.
+            Disposition::Refused(code) if code.retryable() => {
+                tracing::info!(envelope = %id, %code, home = %self.home, "put off");
+                self.deferred = true;
+                Outcome::Unchanged
+            }
+            // R2: set aside with the peer's signed refusal; the next one goes on.
+            Disposition::Refused(code) => {
+                tracing::warn!(envelope = %id, %code, home = %self.home, "set aside");
+                answered.of(metrics::Disposition::Refused).increment(1);
+                self.relay.metrics.deliver.set_aside_total.increment(1);
+                Outcome::Refused {
+                    code: code.number(),
+                }
+            }
+        }
+    }
+
+    async fn give_up(&self, ids: Vec<EnvelopeId>, code: Code) -> Result<(), Broken> {
+        if !ids.is_empty() {
+            give_up(self.relay, ids, code).await?;
+        }
+        Ok(())
+    }
+
+    /// Receipts of this home for that origin, on calls of their own.
+    async fn send_reports(&self, connection: &DialledConnection) -> Result<(), Broken> {
+        const PAGE: PageBound = PageBound {
+            items: 16,
+            bytes: 1 << 20,
+        };
+        loop {
+            let home = self.home.clone();
+            let reports = self
+                .relay
+                .on_store(move |store| store.pending_reports(&home, 0, PAGE))
+                .await?;
+            if reports.is_empty() {
+                return Ok(());
+            }
+            let mut settled = Vec::with_capacity(reports.len());
+            for report in reports {
+                let Ok(message) = wire::Report::decode(report.bytes) else {
+                    // Damaged: the device's receipt stays here and can be asked for.
+                    settled.push(report.position);
+                    continue;
+                };
+                let call = wire::Call {
+                    kind: Some(call::Kind::Report(message)),
+                };
+                let mut stream = connection.open_call().await.map_err(peer)?;
+                stream.send.send_message(&call).await.map_err(peer)?;
+                stream.send.finish().await.map_err(peer)?;
+                match next_reply(&mut stream.recv).await?.kind {
+                    Some(call_reply::Kind::Done(_)) => {}
+                    Some(call_reply::Kind::Refusal(refusal)) => {
+                        let code = Code::from_number(refusal.code).unwrap_or(Code::Internal);
+                        if code.retryable() {
+                            return Err(Broken::Refused(code));
+                        }
+                        tracing::warn!(%code, origin = %self.home, "a report was refused");
+                    }
+                    _ => return Err(Broken::Peer("an answer to a report that is none".into())),
+                }
+                settled.push(report.position);
+            }
+            let home = self.home.clone();
+            self.relay
+                .on_store(move |store| store.settle_reports(&home, &settled))
+                .await?;
+        }
+    }
+}
+
+/// Signs and writes down that these will not be delivered.
+pub async fn give_up(
+    relay: &Arc<Relay>,
+    ids: Vec<EnvelopeId>,
+    code: Code,
+) -> Result<(), StoreError> {
+    let now = relay.clock.now();
+    let receipts: Vec<_> = ids
+        .iter()
+        .map(|id| relay.receipt(*id, Step::Undeliverable(code), now))
+        .collect();
+    let settlement = evidence::of_own(&receipts, &relay.key);
+    relay
+        .on_store(move |store| store.settle(&[settlement], &[]))
+        .await?;
+    relay
+        .metrics
+        .deliver
+        .undeliverable_total
+        .of(code)
+        .increment(ids.len() as u64);
+    Ok(())
+}
+
+async fn next_reply(recv: &mut FrameReader) -> Result<wire::CallReply, Broken> {
+    let frame = recv.next().await.map_err(peer)?;
+    let frame = frame.ok_or_else(|| Broken::Peer("the peer ended the call".into()))?;
+    wire::CallReply::decode(frame).map_err(peer)
+}
+
+fn peer(error: impl ToString) -> Broken {
+    Broken::Peer(error.to_string())
+}

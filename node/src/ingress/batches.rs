@@ -1,0 +1,365 @@
+//! A stream of envelope batches: through every stage, then one signature for what was stored.
+//! Spec: CUS-3, CUS-4, CUS-5.
+//!
+//! ```text
+//! frames ──▶ received ▶ verified ▶ admitted ──▶ commit (fsync) ──▶ acknowledgement
+//!            └── this task, batch after batch ─┘  └ its thread ┘    └ the other task ┘
+//! ```
+//!
+//! The reading task goes on while the disk works; the acknowledging task takes the batches in
+//! order and signs for all that are done. At most `BATCHES_IN_FLIGHT_MAX` are between the two.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use pli_protocol::code::{Blame, Code};
+use pli_protocol::custody::ack::{self, Issuer};
+use pli_protocol::custody::pipeline::Receiving;
+use pli_protocol::custody::{Disposition, Step};
+use pli_protocol::id::{EnvelopeId, Timestamp};
+use pli_protocol::limits::{ACK_DISPOSITIONS_MAX, BAD_ENVELOPES_MAX, BATCHES_IN_FLIGHT_MAX};
+use pli_protocol::wire;
+use pli_transport::{FrameReader, FrameWriter};
+use prost::Message;
+use tokio::sync::{mpsc, oneshot};
+
+use super::calls::CallEnd;
+use super::received::{Received, Refused, Way};
+use crate::admit::{Admission, Admitted};
+use crate::commit::{Committed, Stored};
+use crate::metrics;
+use crate::relay::Relay;
+use crate::shutdown::Shutdown;
+use crate::verify::verify;
+
+/// One batch on its way: what was refused before the disk, and the answer of the disk.
+#[derive(Debug)]
+struct Waiting {
+    seq: u64,
+    /// One per envelope, in order; `None` where the answer is in `committed`.
+    refused: Vec<Option<Refused>>,
+    committed: Option<oneshot::Receiver<Committed>>,
+}
+
+/// One or more batches, consecutive and of one group commit: one time, one signature.
+#[derive(Debug)]
+struct Settled {
+    seqs: RangeInclusive<u64>,
+    /// `None` where nothing reached the disk.
+    at: Option<Timestamp>,
+    envelopes: Vec<(EnvelopeId, Disposition)>,
+}
+
+/// Takes batches until the peer ends the call, then finishes the acknowledgements.
+pub async fn run(
+    relay: Arc<Relay>,
+    way: Way,
+    recv: FrameReader,
+    send: FrameWriter,
+    shutdown: Shutdown,
+) -> (Result<(), CallEnd>, FrameWriter) {
+    let (waiting, to_acknowledge) = mpsc::channel(BATCHES_IN_FLIGHT_MAX as usize);
+    let answered = Arc::new(AtomicU64::new(0));
+    let reader = Reader {
+        relay: Arc::clone(&relay),
+        way: way.clone(),
+        answered: Arc::clone(&answered),
+        bad: 0,
+    };
+    let step = match way {
+        Way::Submit(_) => Step::Accepted,
+        Way::Forward(_) => Step::Stored,
+    };
+    let mut acknowledger = Acknowledger {
+        issuer: relay.issuer(step),
+        relay,
+        answered,
+        send,
+    };
+    let (read, acknowledged) = tokio::join!(
+        reader.run(recv, waiting, shutdown),
+        acknowledger.run(to_acknowledge),
+    );
+    let end = match acknowledged.and(read) {
+        Ok(()) => acknowledger.send.finish().await.map_err(CallEnd::from),
+        end => end,
+    };
+    // What was stored is acknowledged before the peer hears why there will be no more.
+    (end, acknowledger.send)
+}
+
+struct Reader {
+    relay: Arc<Relay>,
+    way: Way,
+    /// The last batch whose acknowledgement is on its way to the peer.
+    answered: Arc<AtomicU64>,
+    bad: u32,
+}
+
+impl Reader {
+    async fn run(
+        mut self,
+        mut recv: FrameReader,
+        waiting: mpsc::Sender<Waiting>,
+        mut shutdown: Shutdown,
+    ) -> Result<(), CallEnd> {
+        let mut order = Receiving::default();
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = recv.next() => frame?,
+                () = shutdown.begun() => {
+                    recv.stop(Code::ShuttingDown);
+                    return Err(CallEnd::Refuse(Code::ShuttingDown));
+                }
+            };
+            let Some(frame) = frame else { return Ok(()) };
+            let batch =
+                wire::EnvelopeBatch::decode(frame).map_err(|_| CallEnd::Cut(Code::Decode))?;
+            order.acknowledge(self.answered.load(Ordering::Acquire));
+            order
+                .receive(batch.seq, batch.envelopes.len())
+                .map_err(|error| CallEnd::Cut(error.code()))?;
+            let next = self.take(batch).await?;
+            if waiting.send(next).await.is_err() {
+                // The acknowledger ended, and says why.
+                return Ok(());
+            }
+            if self.bad > BAD_ENVELOPES_MAX {
+                return Err(CallEnd::Cut(Code::PeerCut));
+            }
+        }
+    }
+
+    /// Takes one batch through the stages up to the disk. One bad envelope spoils no other (R1).
+    async fn take(&mut self, batch: wire::EnvelopeBatch) -> Result<Waiting, CallEnd> {
+        let way = self.way_label();
+        let ingress = &self.relay.metrics.ingress;
+        ingress
+            .envelopes_total
+            .of(way)
+            .increment(batch.envelopes.len() as u64);
+        let directory = self.relay.directory();
+        let admission = Admission {
+            own: &self.relay.authority,
+            directory: &directory,
+            mailboxes: &self.relay.mailboxes,
+            quotas: &self.relay.quotas,
+            now: self.relay.clock.now(),
+        };
+        let mut admitted = Vec::with_capacity(batch.envelopes.len());
+        let mut refused = Vec::with_capacity(batch.envelopes.len());
+        let mut bytes = 0;
+        for encoded in batch.envelopes {
+            bytes += encoded.len() as u64;
+            match self.pass(encoded, &admission) {
+                Ok(envelope) => {
+                    admitted.push(envelope);
+                    refused.push(None);
+                }
+                Err(refusal) => {
+                    tracing::info!(envelope = %refusal.id, code = %refusal.code, "refused");
+                    refused.push(Some(refusal));
+                }
+            }
+        }
+        ingress.bytes_total.of(way).increment(bytes);
+        self.bad += refused
+            .iter()
+            .flatten()
+            .filter(|refusal| is_bad(refusal.code))
+            .count() as u32;
+        let committed = if admitted.is_empty() {
+            None
+        } else {
+            Some(
+                self.relay
+                    .committer
+                    .commit(admitted)
+                    .await
+                    .map_err(CallEnd::Refuse)?,
+            )
+        };
+        Ok(Waiting {
+            seq: batch.seq,
+            refused,
+            committed,
+        })
+    }
+
+    fn pass<M: crate::admit::Mailboxes>(
+        &self,
+        encoded: Bytes,
+        admission: &Admission<'_, M>,
+    ) -> Result<Admitted, Refused> {
+        let metrics = &self.relay.metrics;
+        let way = self.way_label();
+        let received = Received::decode(encoded)
+            .inspect_err(|refused| metrics.ingress.refused_total.of(refused.code).increment(1))?;
+        let verified = verify(
+            received,
+            &self.way,
+            admission.own,
+            admission.directory,
+            &self.relay.roots,
+            admission.now,
+        )
+        .inspect_err(|refused| metrics.verify.refused_total.of(refused.code).increment(1))?;
+        metrics.verify.verified_total.of(way).increment(1);
+        let admitted = admission
+            .admit(verified, &self.way)
+            .inspect_err(|refused| metrics.admit.refused_total.of(refused.code).increment(1))?;
+        metrics.admit.admitted_total.of(way).increment(1);
+        Ok(admitted)
+    }
+
+    fn way_label(&self) -> metrics::Way {
+        match self.way {
+            Way::Submit(_) => metrics::Way::Submit,
+            Way::Forward(_) => metrics::Way::Forward,
+        }
+    }
+}
+
+// Case 55: what only a broken or hostile peer sends. A revoked key or a full quota is neither.
+fn is_bad(code: Code) -> bool {
+    matches!(code.blame(), Blame::Malformed | Blame::Misbehaved)
+}
+
+struct Acknowledger {
+    relay: Arc<Relay>,
+    issuer: Issuer,
+    answered: Arc<AtomicU64>,
+    send: FrameWriter,
+}
+
+impl Acknowledger {
+    async fn run(&mut self, mut waiting: mpsc::Receiver<Waiting>) -> Result<(), CallEnd> {
+        let mut held = None;
+        loop {
+            let mut group = match held.take() {
+                Some(Held::Settled(settled)) => settled,
+                Some(Held::Waiting(next)) => next.settle().await?,
+                None => match waiting.recv().await {
+                    Some(next) => next.settle().await?,
+                    None => break,
+                },
+            };
+            // Whatever else the same fsync has brought goes under the same signature.
+            while let Ok(next) = waiting.try_recv() {
+                match next.try_settle()? {
+                    Held::Settled(settled) if group.has_room_for(&settled) => group.join(settled),
+                    other => {
+                        held = Some(other);
+                        break;
+                    }
+                }
+            }
+            self.acknowledge(group).await?;
+        }
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self, group: Settled) -> Result<(), CallEnd> {
+        let at = group.at.unwrap_or_else(|| self.relay.clock.now());
+        let last = *group.seqs.end();
+        let ack = ack::sign(
+            &self.issuer,
+            group.seqs,
+            at,
+            &group.envelopes,
+            &self.relay.key,
+        )
+        .expect("a batch has envelopes, and together they fit one acknowledgement");
+        let reply = wire::CallReply {
+            kind: Some(wire::call_reply::Kind::Ack(ack)),
+        };
+        // Before the peer can know: its next batch may come at once.
+        self.answered.store(last, Ordering::Release);
+        self.send.send_message(&reply).await?;
+        Ok(())
+    }
+}
+
+/// A batch that was taken out of the queue too early.
+enum Held {
+    Waiting(Waiting),
+    Settled(Settled),
+}
+
+impl Waiting {
+    /// Waits for the disk.
+    async fn settle(self) -> Result<Settled, CallEnd> {
+        let committed = match self.committed {
+            Some(committed) => Some(
+                committed
+                    .await
+                    .map_err(|_| CallEnd::Refuse(Code::ShuttingDown))?,
+            ),
+            None => None,
+        };
+        Ok(Settled::new(self.seq, self.refused, committed))
+    }
+
+    /// The same if the disk has answered already.
+    fn try_settle(mut self) -> Result<Held, CallEnd> {
+        let committed = match self.committed.as_mut().map(oneshot::Receiver::try_recv) {
+            None => None,
+            Some(Ok(committed)) => Some(committed),
+            Some(Err(oneshot::error::TryRecvError::Empty)) => return Ok(Held::Waiting(self)),
+            Some(Err(oneshot::error::TryRecvError::Closed)) => {
+                return Err(CallEnd::Refuse(Code::ShuttingDown));
+            }
+        };
+        Ok(Held::Settled(Settled::new(
+            self.seq,
+            self.refused,
+            committed,
+        )))
+    }
+}
+
+impl Settled {
+    fn new(seq: u64, refused: Vec<Option<Refused>>, committed: Option<Committed>) -> Self {
+        let at = committed.as_ref().map(|committed| committed.at);
+        let mut answers = committed
+            .into_iter()
+            .flat_map(|committed| committed.envelopes);
+        let settled = refused.into_iter().map(|refused| match refused {
+            Some(refused) => Err(refused),
+            None => answers.next().expect("one answer per envelope committed"),
+        });
+        let envelopes = settled.map(|outcome| match outcome {
+            Ok(stored) => accepted(&stored),
+            Err(Refused { id, code }) => (id, Disposition::Refused(code)),
+        });
+        Self {
+            seqs: seq..=seq,
+            at,
+            envelopes: envelopes.collect(),
+        }
+    }
+
+    // One time stands in an acknowledgement, and a duplicate must get the receipt of its first
+    // time: only what was accepted at one moment goes together.
+    fn has_room_for(&self, next: &Self) -> bool {
+        let one_time = match (self.at, next.at) {
+            (Some(mine), Some(other)) => mine == other,
+            _ => true,
+        };
+        one_time && self.envelopes.len() + next.envelopes.len() <= ACK_DISPOSITIONS_MAX
+    }
+
+    fn join(&mut self, next: Self) {
+        self.seqs = *self.seqs.start()..=*next.seqs.end();
+        self.at = self.at.or(next.at);
+        self.envelopes.extend(next.envelopes);
+    }
+}
+
+// P3: the only place where an acceptance is said, and it asks for a `Stored`.
+fn accepted(stored: &Stored) -> (EnvelopeId, Disposition) {
+    (stored.id(), stored.disposition())
+}

@@ -1,0 +1,198 @@
+//! Who may open a session, and when it ends. Spec: SES-3.7, SES-4, TRU-7.
+//!
+//! The transport proves that a peer holds its key; here the directory says whether the key may
+//! have that name. When a newer directory takes that back, the session is cut.
+
+use std::sync::Arc;
+
+use pli_protocol::code::Code;
+use pli_protocol::id::Timestamp;
+use pli_protocol::limits::BATCHES_IN_FLIGHT_MAX;
+use pli_protocol::session::{Authenticated, Principal, Refusal, Role, Welcome};
+use pli_protocol::trust::{Directory, KeyOwner};
+use pli_transport::{AcceptedConnection, Listener, Pending};
+use tokio::task::JoinSet;
+
+use super::calls;
+use crate::metrics::{self, AlarmKind};
+use crate::relay::Relay;
+use crate::shutdown::Shutdown;
+
+/// Accepts until the stop, then waits for the sessions to end.
+pub async fn run(relay: Arc<Relay>, listener: Arc<Listener>, mut shutdown: Shutdown) {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            pending = listener.accept() => {
+                let Some(pending) = pending else { break };
+                sessions.spawn(session(Arc::clone(&relay), pending, shutdown.clone()));
+            }
+            Some(ended) = sessions.join_next() => note_panic(&relay, ended),
+            () = shutdown.begun() => break,
+        }
+    }
+    listener.stop_accepting();
+    while let Some(ended) = sessions.join_next().await {
+        note_panic(&relay, ended);
+    }
+}
+
+async fn session(relay: Arc<Relay>, pending: Pending, shutdown: Shutdown) {
+    let metrics = &relay.metrics.session;
+    metrics
+        .connections_total
+        .of(pending.via().into())
+        .increment(1);
+    metrics.handshaking.increment(1.0);
+    let remote = pending.remote_addr();
+    let accepted = pending
+        .authenticate(|peer| {
+            let relay = Arc::clone(&relay);
+            async move { welcome(&relay, &peer) }
+        })
+        .await;
+    metrics.handshaking.decrement(1.0);
+    let connection = match accepted {
+        Ok(connection) => connection,
+        Err(error) => {
+            if let Some(code) = error.code() {
+                metrics.refused_total.of(code).increment(1);
+            }
+            tracing::info!(%remote, %error, "no session");
+            return;
+        }
+    };
+    let role: metrics::Role = connection.peer().principal.role().into();
+    metrics.opened_total.of(role).increment(1);
+    metrics.open.of(role).increment(1.0);
+    let _counted = relay.sessions.accepted(connection.peer().principal.role());
+    let why = serve(&relay, &connection, shutdown).await;
+    metrics.open.of(role).decrement(1.0);
+    if let Some(code) = why {
+        metrics.refused_total.of(code).increment(1);
+        connection.close(Some(code), code.name());
+        tracing::info!(%remote, peer = %connection.peer().principal, %code, "session cut");
+    }
+}
+
+/// Serves calls until the connection ends; gives the code for which it must be closed, if any.
+async fn serve(
+    relay: &Arc<Relay>,
+    connection: &AcceptedConnection,
+    mut shutdown: Shutdown,
+) -> Option<Code> {
+    let peer = Arc::new(connection.peer().clone());
+    let calls_max = peer.principal.role().calls_max() as usize;
+    let mut directory = relay.directory.clone();
+    let mut calls = JoinSet::new();
+    let why = loop {
+        tokio::select! {
+            // SES-5.2: QUIC and yamux bound the streams; this bounds what runs.
+            stream = connection.accept_call(), if calls.len() < calls_max => {
+                let Ok(stream) = stream else { break None };
+                relay.metrics.session.calls_total.of(peer.principal.role().into()).increment(1);
+                let call = calls::run(
+                    Arc::clone(relay), Arc::clone(&peer), stream, shutdown.clone(),
+                );
+                calls.spawn(call);
+            }
+            Some(ended) = calls.join_next() => match ended {
+                Ok(None) => {}
+                Ok(Some(code)) => break Some(code),
+                Err(panic) => note_panic(relay, Err(panic)),
+            },
+            Some(newer) = directory.changed() => {
+                if let Err(refusal) = check(&newer, &peer, relay, relay.clock.now()) {
+                    break Some(refusal);
+                }
+            }
+            // A connection that is lost while all calls are taken would otherwise be seen late.
+            _ = connection.closed() => break None,
+            () = shutdown.begun() => break None,
+        }
+    };
+    if why.is_some() {
+        calls.shutdown().await;
+    }
+    // A stop lets the calls under way say their last word; they hear of it themselves.
+    while let Some(ended) = calls.join_next().await {
+        if let Err(panic) = ended {
+            note_panic(relay, Err(panic));
+        }
+    }
+    why
+}
+
+fn welcome(relay: &Relay, peer: &Authenticated) -> Result<Welcome, Refusal> {
+    let now = relay.clock.now();
+    check(&relay.directory(), peer, relay, now)
+        .map_err(|code| Refusal::new(code, format!("{} with key {}", peer.principal, peer.key)))?;
+    if let Principal::Node(node) = &peer.principal {
+        // Whoever calls can be called: what waits for it is tried at once.
+        relay.router.heard_from(node);
+    }
+    Ok(Welcome {
+        server_time: now,
+        max_batches_in_flight: BATCHES_IN_FLIGHT_MAX,
+    })
+}
+
+// SES-3.7: nodes of any authority that takes part; services and the gateway of this one alone.
+// A device is known by its key to the store, call by call, since it may come to enrol.
+fn check(
+    directory: &Directory,
+    peer: &Authenticated,
+    relay: &Relay,
+    now: Timestamp,
+) -> Result<(), Code> {
+    let owner = match &peer.principal {
+        Principal::Device => return Ok(()),
+        Principal::Node(node) if *node == relay.authority => {
+            // Case 80: somebody says to be this node. With its key, somebody is.
+            if peer.key == *relay.key.public() {
+                let detail = "another process opened a session with this node's key: stop one of \
+                    the two, or if it is not yours, publish a new key and revoke this one";
+                relay.alarms.raise(AlarmKind::IdentityInUse, now, detail);
+            }
+            return Err(Code::NotAuthoritative);
+        }
+        Principal::Node(node) => KeyOwner::node(node.clone()),
+        Principal::Service(service) if *service.authority() == relay.authority => {
+            KeyOwner::service(service.clone())
+        }
+        Principal::Gateway(authority) if *authority == relay.authority => {
+            KeyOwner::gateway(authority.clone())
+        }
+        Principal::Service(_) | Principal::Gateway(_) => return Err(Code::NotAuthoritative),
+    };
+    let known = directory.current_key(&owner, &peer.key.id(), now);
+    known.map(|_| ()).map_err(|refusal| refusal.code())
+}
+
+fn note_panic(relay: &Relay, ended: Result<(), tokio::task::JoinError>) {
+    let Err(error) = ended else { return };
+    if error.is_panic() {
+        relay.metrics.session.panics_total.increment(1);
+        tracing::error!(%error, "a task panicked; its stream or session ended, nothing else");
+    }
+}
+
+impl From<pli_transport::Via> for metrics::Transport {
+    fn from(via: pli_transport::Via) -> Self {
+        match via {
+            pli_transport::Via::Quic => Self::Quic,
+            pli_transport::Via::WebSocket => Self::WebSocket,
+        }
+    }
+}
+
+impl From<Role> for metrics::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Node => Self::Node,
+            Role::Service => Self::Service,
+            Role::Gateway => Self::Gateway,
+            Role::Device => Self::Device,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What every room of the node shares.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pli_protocol::account::SignedGrant;
+use pli_protocol::code::Code;
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::custody::ack::Issuer;
+use pli_protocol::custody::{Receipt, Step};
+use pli_protocol::id::{AuthorityId, EnvelopeId, MailboxId, Timestamp};
+use pli_protocol::trust::Directory;
+
+use crate::admit::{Mailbox, Mailboxes, Quotas};
+use crate::alarm::Alarms;
+use crate::clock::Clock;
+use crate::clock::sync::{ClockState, ClockWatch};
+use crate::commit::Committer;
+use crate::federation::DirectoryWatch;
+use crate::live::{Destinations, Sessions};
+use crate::metrics::{AlarmKind, Metrics};
+use crate::recent::Recent;
+use crate::route::Router;
+use crate::store::{Store, StoreError, Usage};
+use crate::verify::RootMemory;
+
+/// Mailboxes kept in memory: about 100 bytes each.
+const MAILBOXES_REMEMBERED: usize = 100_000;
+
+/// The node, as its calls and tasks see it.
+#[derive(Debug)]
+pub struct Relay {
+    /// Whose node.
+    pub authority: AuthorityId,
+    /// The node's key: its sessions, its receipts, its invitations.
+    pub key: SigningKey,
+    /// The directory of this moment; a refresh replaces it.
+    pub directory: DirectoryWatch,
+    /// What is on disk.
+    pub store: Arc<dyn Store>,
+    /// The only way to write envelopes to it.
+    pub committer: Committer,
+    /// Who waits for what.
+    pub router: Arc<Router>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What a person should look at.
+    pub alarms: Alarms,
+    /// What peers say of our clock.
+    pub clock_watch: Arc<ClockWatch>,
+    /// Open sessions.
+    pub sessions: Arc<Sessions>,
+    /// How destinations answer.
+    pub destinations: Arc<Destinations>,
+    /// Signatures that were checked.
+    pub roots: RootMemory,
+    /// What senders have used up.
+    pub quotas: Quotas,
+    /// Mailboxes asked for lately.
+    pub mailboxes: KnownMailboxes,
+}
+
+impl Relay {
+    /// The directory of this moment.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.current()
+    }
+
+    /// What this node's acknowledgements say of an accepted envelope.
+    pub fn issuer(&self, step: Step) -> Issuer {
+        Issuer {
+            node: self.authority.clone(),
+            step,
+        }
+    }
+
+    /// A receipt of this node.
+    pub fn receipt(&self, envelope: EnvelopeId, step: Step, at: Timestamp) -> Receipt {
+        Receipt {
+            step,
+            node: self.authority.clone(),
+            envelope,
+            at,
+        }
+    }
+
+    /// Raises or clears the alarm of a clock that peers contradict, or that jumped. Case 76.
+    pub fn watch_clock(&self, at: Instant) {
+        let now = self.clock.now();
+        if let Some(jump_ms) = self.clock_watch.step(at, now) {
+            tracing::warn!(jump_ms, "the clock was set while the node runs");
+        }
+        let wrong = match self.clock_watch.state(at) {
+            ClockState::Unsynchronised { offset_ms } => Some(format!(
+                "the median peer's clock is {offset_ms} ms ahead of ours: check time synchronisation"
+            )),
+            ClockState::Unknown | ClockState::Agrees { .. } => None,
+        };
+        self.alarms.set(AlarmKind::ClockUnsynchronised, now, wrong);
+    }
+
+    /// Runs something that may wait for the disk, off the tasks that must not.
+    pub async fn on_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || work(store.as_ref()))
+            .await
+            .expect("store calls do not panic and are not cancelled")
+    }
+}
+
+/// The mailboxes of the store, with those of late in memory.
+#[derive(Debug)]
+pub struct KnownMailboxes {
+    store: Arc<dyn Store>,
+    recent: Recent<MailboxId, Option<Mailbox>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl KnownMailboxes {
+    /// Nothing in memory yet.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            recent: Recent::new(MAILBOXES_REMEMBERED),
+            clock,
+        }
+    }
+
+    /// A grant was published: what is in memory is old.
+    pub fn forget(&self, mailbox: &MailboxId) {
+        self.recent.forget(mailbox);
+    }
+
+    fn read(&self, id: &MailboxId) -> Result<Option<Mailbox>, Code> {
+        let Some(record) = self.store.mailbox(id).map_err(|error| error.code())? else {
+            return Ok(None);
+        };
+        // Checked when it was published; checked again because a disk may lie.
+        let grant =
+            SignedGrant::verify(record.grant, self.clock.now()).map_err(|_| Code::Damaged)?;
+        let accepts = grant
+            .grant()
+            .accepts
+            .iter()
+            .map(|class| class.number())
+            .collect();
+        Ok(Some(Mailbox {
+            account: record.account,
+            authority: record.authority,
+            accepts,
+        }))
+    }
+}
+
+impl Mailboxes for KnownMailboxes {
+    fn mailbox(&self, id: &MailboxId) -> Result<Option<Mailbox>, Code> {
+        if let Some(known) = self.recent.lookup(id) {
+            return Ok(known);
+        }
+        let read = self.read(id)?;
+        self.recent.insert(*id, read.clone());
+        Ok(read)
+    }
+
+    fn usage(&self, mailbox: &MailboxId) -> Result<Usage, Code> {
+        self.store.usage(mailbox).map_err(|error| error.code())
+    }
+}

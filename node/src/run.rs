@@ -1,0 +1,296 @@
+//! From a configuration to a running node, and back to nothing in order.
+//!
+//! [`open`] takes everything that can be refused: key, directory, store, addresses. [`Opened::run`]
+//! runs until the stop, then drains: no new sessions, calls say their last word, what is on disk
+//! is acknowledged, everything else is tried again by the peers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::admit::{QuotaLimits, Quotas};
+use crate::alarm::Alarms;
+use crate::api;
+use crate::clock::sync::ClockWatch;
+use crate::clock::{Clock, SystemClock};
+use crate::commit::Committer;
+use crate::config::Config;
+use crate::deliver;
+use crate::fatal::Fatal;
+use crate::federation::{self, Publisher, Refreshed, Refresher};
+use crate::ingress::sessions;
+use crate::keys::NodeKey;
+use crate::live::{Destinations, LiveView, Sessions};
+use crate::metrics::{Metrics, UPKEEP_EVERY};
+use crate::relay::{KnownMailboxes, Relay};
+use crate::route::Router;
+use crate::shutdown::{Shutdown, ShutdownTrigger};
+use crate::store::{self, OpenOptions, Store, StoreError};
+use crate::verify::RootMemory;
+
+/// How often the clock is looked at for a jump.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+
+/// A node that may start: nothing about it was refused.
+#[derive(Debug)]
+pub struct Opened {
+    config: Config,
+    key: NodeKey,
+    directory: federation::Opened,
+    store: Arc<dyn Store>,
+    listener: Listener,
+    http: TcpListener,
+    ops: TcpListener,
+    clock: Arc<dyn Clock>,
+    started: (Instant, Timestamp),
+}
+
+/// Loads, opens and binds everything.
+pub async fn open(config: Config) -> Result<Opened, Fatal> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let now = clock.now();
+    let key = NodeKey::load(&config.key, config.authority.clone(), config.environment)?;
+    let directory = federation::open(&config.trust, config.environment, now)
+        .await
+        .map_err(|error| Fatal::Trust(error.to_string()))?;
+    key.check_listed(&directory.directory, now)?;
+    let store = open_store(&config, &key)?;
+    let listener = Listener::bind(listener_config(&config, &key)?)
+        .map_err(|error| Fatal::Internal(error.to_string()))?;
+    let http = listen("listen.http", config.listen.http).await?;
+    let ops = listen("listen.ops", config.listen.ops).await?;
+    let started = (Instant::now(), now);
+    Ok(Opened {
+        config,
+        key,
+        directory,
+        store,
+        listener,
+        http,
+        ops,
+        clock,
+        started,
+    })
+}
+
+fn open_store(config: &Config, key: &NodeKey) -> Result<Arc<dyn Store>, Fatal> {
+    let mut options = OpenOptions::new(key.id());
+    options.limits.queue_envelopes = config.quotas.queue_envelopes;
+    options.limits.queue_bytes = config.quotas.queue_bytes.0;
+    options.limits.disk_free = config.store.min_free.0;
+    store::open(&config.store.url.0.to_string(), &options)
+        .map_err(|error| Fatal::StoreOpen(error.to_string()))
+}
+
+fn listener_config(config: &Config, key: &NodeKey) -> Result<ListenerConfig, Fatal> {
+    let identity = Identity::new(key.key.clone()).map_err(|error| Fatal::Internal(error.to_string()))?;
+    Ok(ListenerConfig {
+        identity,
+        authority: config.authority.clone(),
+        quic: Some(config.listen.quic),
+        websocket: Some(config.listen.websocket),
+        http: None,
+        limits: ListenerLimits {
+            connections: config.caps.connections,
+            connections_per_address: config.caps.connections_per_address,
+            connections_per_key: config.caps.connections_per_key,
+            handshakes: config.caps.handshakes,
+            ..ListenerLimits::default()
+        },
+    })
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, Fatal> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Fatal::Listen {
+            key,
+            address,
+            source,
+        })
+}
+
+impl Opened {
+    /// Where it listens, by the names of the configuration.
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let tcp = |name, listener: &TcpListener| {
+            listener.local_addr().ok().map(|address| (name, address))
+        };
+        [
+            self.listener.quic_addr().map(|address| ("quic", address)),
+            self.listener
+                .websocket_addr()
+                .map(|address| ("websocket", address)),
+            tcp("http", &self.http),
+            tcp("ops", &self.ops),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Runs until the stop is announced, or until the store fails.
+    pub async fn run(self, trigger: Arc<ShutdownTrigger>, shutdown: Shutdown) -> Result<(), Fatal> {
+        let Self {
+            config,
+            key,
+            directory,
+            store,
+            listener,
+            http,
+            ops,
+            clock,
+            started,
+        } = self;
+        let metrics = Arc::new(Metrics::new());
+        let alarms = Alarms::new(Arc::clone(&metrics));
+        let now = clock.now();
+        let refreshed = Refreshed {
+            at: Some(now),
+            error: None,
+        };
+        let (publisher, watch) = Publisher::new(directory.directory, refreshed);
+        let (router, destinations) = Router::new();
+        let (failed, mut store_failed) = mpsc::channel::<StoreError>(1);
+        let (committer, _commit_thread) = Committer::start(
+            Arc::clone(&store),
+            Arc::clone(&router),
+            Arc::clone(&clock),
+            Arc::clone(&metrics),
+            failed,
+        );
+        let relay = Arc::new(Relay {
+            authority: config.authority.clone(),
+            key: key.key.clone(),
+            directory: watch.clone(),
+            mailboxes: KnownMailboxes::new(Arc::clone(&store), Arc::clone(&clock)),
+            store: Arc::clone(&store),
+            committer,
+            router,
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            alarms: alarms.clone(),
+            clock_watch: Arc::new(ClockWatch::default()),
+            roots: RootMemory::default(),
+            quotas: Quotas::new(QuotaLimits {
+                sender_per_day: config.quotas.sender_per_day,
+                sender_mailbox_per_day: config.quotas.sender_mailbox_per_day,
+                mailbox_envelopes: config.quotas.mailbox_envelopes,
+                mailbox_bytes: config.quotas.mailbox_bytes.0,
+            }),
+            sessions: Arc::new(Sessions::default()),
+            destinations: Arc::new(Destinations::default()),
+        });
+        wake_destinations(&relay)?;
+        let refresher = Refresher::new(
+            directory.source,
+            (publisher, watch.clone()),
+            config.trust.refresh.0,
+            key.clone(),
+            Arc::clone(&clock),
+            alarms.clone(),
+            Arc::clone(&metrics),
+        );
+        let live = LiveView {
+            store: (store, config.store.url.0.to_string()),
+            sessions: Arc::clone(&relay.sessions),
+            destinations: Arc::clone(&relay.destinations),
+            shutdown: shutdown.clone(),
+            alarms: alarms.clone(),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+        };
+        let ops_router = api::ops::router(api::Ops {
+            key,
+            clock,
+            clock_watch: Arc::clone(&relay.clock_watch),
+            metrics: Arc::clone(&metrics),
+            alarms,
+            directory: watch,
+            live: Arc::new(live),
+            started,
+        });
+        let public_router = api::public::router(&directory.mirror);
+        let listener = Arc::new(listener);
+        let caps = config.caps.http;
+        let all = async {
+            tokio::join!(
+                sessions::run(Arc::clone(&relay), Arc::clone(&listener), shutdown.clone()),
+                deliver::peer::run(Arc::clone(&relay), destinations, shutdown.clone()),
+                deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
+                refresher.run(shutdown.clone()),
+                upkeep(Arc::clone(&relay), shutdown.clone()),
+                api::serve::serve(
+                    http,
+                    public_router,
+                    caps,
+                    Arc::clone(&metrics),
+                    shutdown.clone()
+                ),
+                api::serve::serve(
+                    ops,
+                    ops_router,
+                    caps,
+                    Arc::clone(&metrics),
+                    shutdown.clone()
+                ),
+            );
+        };
+        let mut stopping = shutdown.clone();
+        let drain = config.drain.0;
+        let overdue = async {
+            stopping.begun().await;
+            tokio::time::sleep(drain).await;
+        };
+        let outcome = tokio::select! {
+            () = all => Ok(()),
+            () = overdue => {
+                tracing::warn!(?drain, "not everything ended in time; nothing acknowledged is lost");
+                Ok(())
+            }
+            Some(error) = store_failed.recv() => Err(Fatal::StoreFailed(error.to_string())),
+        };
+        trigger.stop();
+        listener.close(None, "the node stops").await;
+        outcome
+    }
+}
+
+/// What a former run left in the queues has a destination again.
+fn wake_destinations(relay: &Relay) -> Result<(), Fatal> {
+    let destinations = relay
+        .store
+        .destinations()
+        .map_err(|error| Fatal::StoreFailed(error.to_string()))?;
+    let waiting = destinations
+        .iter()
+        .filter(|state| state.priority + state.bulk + state.reports > 0)
+        .map(|state| &state.destination);
+    let waiting: Vec<&AuthorityId> = waiting.collect();
+    for destination in waiting {
+        relay.router.wake_destination(destination);
+    }
+    Ok(())
+}
+
+/// Histograms are folded, and the clock is watched (case 76).
+async fn upkeep(relay: Arc<Relay>, mut shutdown: Shutdown) {
+    let mut clock_due = Instant::now();
+    loop {
+        relay.metrics.upkeep();
+        let at = Instant::now();
+        if at >= clock_due {
+            clock_due = at + CLOCK_EVERY;
+            relay.watch_clock(at);
+        }
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = tokio::time::sleep(UPKEEP_EVERY) => {}
+        }
+    }
+}

@@ -15,6 +15,16 @@ use crate::error::TrustError;
 
 const NEWEST: &str = "metadata/timestamp.json";
 
+/// What becomes of files that the new state does not name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Old {
+    /// A node's copy holds one state.
+    Removed,
+    /// A federation keeps what it ever published: evidence of a day needs that day's metadata, and a
+    /// client in the middle of a refresh needs the state it began with.
+    Kept,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Mirror {
     dir: PathBuf,
@@ -45,8 +55,9 @@ impl Mirror {
         &self,
         files: &BTreeMap<String, Bytes>,
         root: &Bytes,
+        old: Old,
     ) -> Result<(), TrustError> {
-        let before = self.listed()?;
+        let before = if old == Old::Removed { self.listed()? } else { Vec::new() };
         for (file, bytes) in files {
             if file != NEWEST && self.read(file).as_ref() != Some(bytes) {
                 self.write(file, bytes)?;
@@ -140,13 +151,13 @@ mod tests {
             ("metadata/timestamp.json", "t1"),
             ("targets/a.fr/x.node.json", "n"),
         ]);
-        mirror.replace(&first, &root).unwrap();
+        mirror.replace(&first, &root, Old::Removed).unwrap();
         assert!(mirror.exists());
         let second = files(&[
             ("metadata/2.root.json", "r2"),
             ("metadata/timestamp.json", "t2"),
         ]);
-        mirror.replace(&second, &root).unwrap();
+        mirror.replace(&second, &root, Old::Removed).unwrap();
         let mut left = mirror.listed().unwrap();
         left.sort();
         assert_eq!(

@@ -23,7 +23,7 @@ use tough::schema::{DelegatedRole, PathSet, Role, Target, Targets};
 use tough::{ExpirationEnforcement, Limits, Repository, RepositoryLoader};
 
 use crate::error::TrustError;
-use crate::fetch::{FetchError, Fetcher, metadata_base, targets_base};
+use crate::fetch::{Fetcher, metadata_base, targets_base};
 use crate::format::{AuthorityFile, NodeFile, ServiceFile, TargetPath, malformed};
 use crate::mirror::Mirror;
 use crate::moment::timestamp;
@@ -181,6 +181,7 @@ impl Records<'_> {
         }
         for (authority, target) in named {
             let path = TargetPath::Authority(authority.clone());
+            bounded(&path, target).map_err(|refusal| TrustError::invalid(refusal.to_string()))?;
             let bytes = self.target(&path, target).await?;
             let record = AuthorityFile::read(&authority, &path.to_string(), &bytes);
             let taken = record.and_then(|record| self.builder.authority(record));
@@ -241,17 +242,15 @@ impl Records<'_> {
             let raw = name.raw();
             let taken = match raw.parse::<TargetPath>() {
                 Ok(path) if path.signer() == Some(authority) => {
-                    let bytes = match self.target(&path, target).await {
-                        Ok(bytes) => bytes,
-                        // One authority's endless or false file is its own affair; a mirror that
-                        // does not answer is everybody's.
-                        Err(error @ TrustError::Unreachable { .. }) => return Err(error),
-                        Err(error) => {
-                            self.note(authority, Err(malformed(raw, error.to_string())));
-                            continue;
+                    // What the authority signed is its own affair. A file that is not what was signed
+                    // is the mirror's doing: if it only lost that file, a mirror could silence whom it likes.
+                    match bounded(&path, target) {
+                        Ok(()) => {
+                            let bytes = self.target(&path, target).await?;
+                            self.own_file(authority, &path, &bytes)
                         }
-                    };
-                    self.own_file(authority, &path, &bytes)
+                        Err(refusal) => Err(refusal),
+                    }
                 }
                 Ok(path) => Err(not_authoritative(authority, &path.to_string())),
                 Err(problem) => Err(malformed(raw, problem.to_string())),
@@ -281,13 +280,6 @@ impl Records<'_> {
 
     /// One target file, by its signed length and hash. R18: wrong target, endless data.
     async fn target(&mut self, path: &TargetPath, target: &Target) -> Result<Bytes, TrustError> {
-        if target.length > limits::TRUST_FILE_MAX {
-            return Err(FetchError::TooLarge {
-                file: path.to_string(),
-                max: limits::TRUST_FILE_MAX,
-            }
-            .into());
-        }
         let signed: &[u8] = &target.hashes.sha256;
         let file = format!("targets/{}", path.hashed(&to_hex(signed)));
         let fits = |bytes: &Bytes| {
@@ -345,6 +337,17 @@ fn only_its_own(authority: &AuthorityId, role: &DelegatedRole) -> Result<(), Rec
         ));
     }
     Ok(())
+}
+
+/// TRU-1.4
+fn bounded(path: &TargetPath, target: &Target) -> Result<(), RecordRefusal> {
+    if target.length <= limits::TRUST_FILE_MAX {
+        return Ok(());
+    }
+    let got = usize::try_from(target.length).unwrap_or(usize::MAX);
+    let max = usize::try_from(limits::TRUST_FILE_MAX).unwrap_or(usize::MAX);
+    tracing::warn!(%path, got, max, "a file over its bound is signed");
+    Err(RecordRefusal::TooMany { what: "bytes of a file", got, max })
 }
 
 fn not_authoritative(authority: &AuthorityId, path: &str) -> RecordRefusal {

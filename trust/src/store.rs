@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::TrustError;
 use crate::fetch::Fetcher;
-use crate::mirror::{Mirror, write_whole};
+use crate::mirror::{Mirror, Old, write_whole};
 use crate::read::{Expiry, Reader, Verified};
 use crate::source::Source;
 
@@ -91,7 +91,7 @@ impl TrustStore {
         }
         let locked = lock(&config.dir).await?;
         let verified = from_sources(&config, &mirror, &config.root, now, None).await?;
-        mirror.replace(&verified.files, &verified.root)?;
+        mirror.replace(&verified.files, &verified.root, Old::Removed)?;
         drop(locked);
         let current = Current::from(verified);
         Ok(Self::with(config, mirror, current))
@@ -140,7 +140,7 @@ impl TrustStore {
                 changed: Changed::No,
             });
         }
-        self.mirror.replace(&verified.files, &verified.root)?;
+        self.mirror.replace(&verified.files, &verified.root, Old::Removed)?;
         let current = Current::from(verified);
         let directory = Arc::clone(&current.directory);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;

@@ -6,8 +6,8 @@ use pli_protocol::id::AuthorityId;
 use pli_protocol::trust::{AlertGrant, AuthorityRecord, Quotas, RecordRefusal};
 use serde::{Deserialize, Serialize};
 
-use super::part::{NameEntry, StatusEntry, set, standing, status};
-use super::{VERSION, malformed};
+use super::part::{NameEntry, StatusEntry, set};
+use super::{VERSION, malformed, of_another};
 
 /// The file, as it is written.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -17,8 +17,6 @@ pub struct AuthorityFile {
     authority: String,
     name: NameEntry,
     status: StatusEntry,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    suspended_since: Option<String>,
     may_host: bool,
     may_lookup: bool,
     alerts: Vec<AlertEntry>,
@@ -52,9 +50,9 @@ impl AuthorityFile {
         bytes: &[u8],
     ) -> Result<AuthorityRecord, RecordRefusal> {
         let file: Self = super::read(path, bytes)?;
-        // The path is what the signature is about: a file must say the same of itself.
+        // TRU-3.2: the path is what was signed; a file must say the same of itself.
         if file.authority != authority.as_str() {
-            return Err(malformed(path, format!("speaks of {:?}", file.authority)));
+            return Err(of_another(authority, path));
         }
         file.record(authority)
             .map_err(|problem| malformed(path, problem))
@@ -77,7 +75,7 @@ impl AuthorityFile {
         Ok(AuthorityRecord {
             authority: authority.clone(),
             name: self.name.parse()?,
-            standing: standing(self.status, self.suspended_since.as_deref())?,
+            standing: self.status.parse()?,
             may_host: self.may_host,
             may_lookup: self.may_lookup,
             alerts: alerts.into_iter().collect(),
@@ -93,7 +91,6 @@ impl AuthorityFile {
     /// The bytes of the file for `record`.
     #[must_use]
     pub fn write(record: &AuthorityRecord) -> Vec<u8> {
-        let (status, suspended_since) = status(record.standing);
         let alert = |alert: &AlertGrant| AlertEntry {
             event: alert.event.to_string(),
             cosigners: alert.cosigners.iter().map(ToString::to_string).collect(),
@@ -102,8 +99,7 @@ impl AuthorityFile {
             version: VERSION,
             authority: record.authority.to_string(),
             name: NameEntry::from_name(&record.name),
-            status,
-            suspended_since,
+            status: StatusEntry::from_standing(record.standing),
             may_host: record.may_host,
             may_lookup: record.may_lookup,
             alerts: record.alerts.iter().map(alert).collect(),

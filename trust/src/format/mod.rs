@@ -1,4 +1,4 @@
-//! The JSON files that the repository names. Strict both ways: unknown members, other versions and
+//! The JSON files that the repository names (TRU-3). Strict both ways: unknown members, other versions and
 //! other spellings are refused, and what is written reads back the same.
 //!
 //! | File | Signed by | Holds |
@@ -13,6 +13,7 @@ mod part;
 mod path;
 mod service;
 
+use pli_protocol::id::AuthorityId;
 use pli_protocol::trust::RecordRefusal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,11 @@ pub(crate) fn write<T: Serialize>(file: &T) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(file).expect("records hold nothing that JSON cannot");
     bytes.push(b'\n');
     bytes
+}
+
+/// TRU-3.2
+fn of_another(authority: &AuthorityId, path: &str) -> RecordRefusal {
+    RecordRefusal::NotAuthoritative { authority: authority.clone(), path: path.to_owned() }
 }
 
 pub(crate) fn malformed(path: &str, problem: impl Into<String>) -> RecordRefusal {

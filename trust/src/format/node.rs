@@ -5,7 +5,7 @@ use pli_protocol::trust::{NodeRecord, RecordRefusal};
 use serde::{Deserialize, Serialize};
 
 use super::part::{KeyEntry, keys, list};
-use super::{VERSION, malformed};
+use super::{VERSION, malformed, of_another};
 
 /// The file, as it is written.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -28,8 +28,9 @@ impl NodeFile {
         bytes: &[u8],
     ) -> Result<NodeRecord, RecordRefusal> {
         let file: Self = super::read(path, bytes)?;
+        // TRU-3.2: the path is what was signed; a file must say the same of itself.
         if file.authority != authority.as_str() {
-            return Err(malformed(path, format!("speaks of {:?}", file.authority)));
+            return Err(of_another(authority, path));
         }
         file.record(authority)
             .map_err(|problem| malformed(path, problem))

@@ -74,31 +74,39 @@ impl NameEntry {
     }
 }
 
-/// `"active"` or `"suspended"`; the second comes with `suspended_since`.
+/// `{"state": "active"}` or `{"state": "suspended", "since": "2026-11-22T20:00:00Z"}`
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusEntry {
+    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum StatusEntry {
-    /// Takes part.
+enum State {
     Active,
-    /// Does not, since a time.
     Suspended,
 }
 
-pub(crate) fn standing(status: StatusEntry, since: Option<&str>) -> Result<Standing, String> {
-    match (status, since) {
-        (StatusEntry::Active, None) => Ok(Standing::Active),
-        (StatusEntry::Suspended, Some(since)) => Ok(Standing::Suspended {
-            since: time(since)?,
-        }),
-        (StatusEntry::Active, Some(_)) => Err("active, yet with suspended_since".into()),
-        (StatusEntry::Suspended, None) => Err("suspended without suspended_since".into()),
+impl StatusEntry {
+    pub(crate) fn parse(&self) -> Result<Standing, String> {
+        match (self.state, &self.since) {
+            (State::Active, None) => Ok(Standing::Active),
+            (State::Suspended, Some(since)) => Ok(Standing::Suspended { since: time(since)? }),
+            (State::Active, Some(_)) => Err("active, yet with a since".into()),
+            (State::Suspended, None) => Err("suspended without a since".into()),
+        }
     }
-}
 
-pub(crate) fn status(standing: Standing) -> (StatusEntry, Option<String>) {
-    match standing {
-        Standing::Active => (StatusEntry::Active, None),
-        Standing::Suspended { since } => (StatusEntry::Suspended, Some(utc(since))),
+    pub(crate) fn from_standing(standing: Standing) -> Self {
+        match standing {
+            Standing::Active => Self { state: State::Active, since: None },
+            Standing::Suspended { since } => {
+                Self { state: State::Suspended, since: Some(utc(since)) }
+            }
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use pli_protocol::id::ServiceId;
 use pli_protocol::trust::{RecordRefusal, ServiceRecord};
 use serde::{Deserialize, Serialize};
 
-use super::part::{KeyEntry, NameEntry, StatusEntry, keys, set, standing, status};
-use super::{VERSION, malformed};
+use super::part::{KeyEntry, NameEntry, StatusEntry, keys, set};
+use super::{VERSION, malformed, of_another};
 
 /// The file, as it is written.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -18,8 +18,6 @@ pub struct ServiceFile {
     service: String,
     name: NameEntry,
     status: StatusEntry,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    suspended_since: Option<String>,
     keys: Vec<KeyEntry>,
     classes: Vec<ClassEntry>,
     importances: Vec<ImportanceEntry>,
@@ -51,8 +49,9 @@ impl ServiceFile {
         bytes: &[u8],
     ) -> Result<ServiceRecord, RecordRefusal> {
         let file: Self = super::read(path, bytes)?;
+        // TRU-3.2: the path is what was signed; a file must say the same of itself.
         if file.service != service.to_string() {
-            return Err(malformed(path, format!("speaks of {:?}", file.service)));
+            return Err(of_another(service.authority(), path));
         }
         file.record(service)
             .map_err(|problem| malformed(path, problem))
@@ -68,7 +67,7 @@ impl ServiceFile {
         Ok(ServiceRecord {
             service: service.clone(),
             name: self.name.parse()?,
-            standing: standing(self.status, self.suspended_since.as_deref())?,
+            standing: self.status.parse()?,
             keys: keys(&self.keys)?,
             classes,
             importances,
@@ -79,13 +78,11 @@ impl ServiceFile {
     /// The bytes of the file for `record`.
     #[must_use]
     pub fn write(record: &ServiceRecord) -> Vec<u8> {
-        let (status, suspended_since) = status(record.standing);
         super::write(&Self {
             version: VERSION,
             service: record.service.to_string(),
             name: NameEntry::from_name(&record.name),
-            status,
-            suspended_since,
+            status: StatusEntry::from_standing(record.standing),
             keys: record.keys.iter().map(KeyEntry::from_key).collect(),
             classes: record.classes.iter().copied().map(class_entry).collect(),
             importances: record

@@ -1,0 +1,365 @@
+//! An authority's own workspace: it drafts its files, signs its role alone, and hands it over.
+//!
+//! ```text
+//! <dir>/authority.json            who, the role's keys, the last version
+//! <dir>/draft/node.json           as it will be published
+//! <dir>/draft/services/<name>.json
+//! <dir>/handover/                 what the federation takes in
+//! ```
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use pli_protocol::crypto::sign::PublicKey;
+use pli_protocol::id::{AuthorityId, KeyId, ServiceId, Timestamp};
+use pli_protocol::trust::{
+    DisplayName, HostPort, KeyOwner, KeyRole, NodeRecord, ServiceRecord, ValidKey, Validity, WebSocketUrl,
+};
+use serde::{Deserialize, Serialize};
+use tough::TargetName;
+use tough::schema::Targets;
+
+use super::error::WriteError;
+use super::handover::{Handover, target};
+use super::keys::{KeyRing, RoleKeys, SigningRole, sign};
+use super::state::{in_days, next_version, read_json, write, write_json};
+use crate::error::TrustError;
+use crate::format::{NameEntry, NodeFile, ServiceFile, TargetPath};
+use crate::moment::instant;
+
+const SPEC_VERSION: &str = "1.0.0";
+
+/// A new authority.
+#[derive(Clone, Debug)]
+pub struct NewAuthority {
+    /// Who.
+    pub authority: AuthorityId,
+    /// Its name for people; the federation may correct it.
+    pub name: DisplayName,
+    /// The keys of its delegated role.
+    pub keys: RoleKeys,
+    /// For how many days its role holds.
+    pub role_days: u64,
+    /// Its node's first key.
+    pub node_key: PublicKey,
+    /// Where its node is.
+    pub quic: Vec<HostPort>,
+    /// The fallback.
+    pub websocket: Vec<WebSocketUrl>,
+}
+
+/// What to change of the node; empty lists and `None` leave things as they are.
+#[derive(Clone, Debug, Default)]
+pub struct NodeChange {
+    /// Replaces the QUIC endpoints.
+    pub quic: Vec<HostPort>,
+    /// Replaces the WebSocket endpoints.
+    pub websocket: Vec<WebSocketUrl>,
+    /// Listed beside the present keys.
+    pub add_keys: Vec<PublicKey>,
+    /// Gateways to list.
+    pub add_gateway_keys: Vec<PublicKey>,
+    /// Log keys to list.
+    pub add_log_keys: Vec<PublicKey>,
+}
+
+/// What a revocation did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Revoked {
+    /// Whose key.
+    pub owner: KeyOwner,
+    /// The key that signs nothing new.
+    pub key: PublicKey,
+    /// From when on.
+    pub not_after: Timestamp,
+    /// What replaces it, from the same instant.
+    pub replacement: Option<PublicKey>,
+}
+
+/// An authority's workspace.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    dir: PathBuf,
+    state: State,
+    id: AuthorityId,
+    keys: RoleKeys,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    version: u64,
+    authority: String,
+    name: NameEntry,
+    keys: Vec<String>,
+    threshold: usize,
+    role_days: u64,
+    /// Of the last hand-over; 0 before the first.
+    role_version: u64,
+}
+
+impl Authority {
+    /// Makes the workspace with a node and no service.
+    pub fn init(dir: &Path, new: NewAuthority, now: Timestamp) -> Result<Self, WriteError> {
+        let path = dir.join(STATE);
+        if path.exists() {
+            return Err(WriteError::Occupied { dir: dir.to_owned(), what: "authority's workspace" });
+        }
+        let state = State {
+            version: 1,
+            authority: new.authority.to_string(),
+            name: NameEntry::from_name(&new.name),
+            keys: new.keys.keys().iter().map(PublicKey::to_string).collect(),
+            threshold: new.keys.threshold(),
+            role_days: new.role_days,
+            role_version: 0,
+        };
+        let node = NodeRecord {
+            authority: new.authority.clone(),
+            keys: vec![from_now(new.node_key, now)],
+            quic: new.quic,
+            websocket: new.websocket,
+            gateway_keys: Vec::new(),
+            log_keys: Vec::new(),
+        };
+        let made = Self { dir: dir.to_owned(), state, id: new.authority, keys: new.keys };
+        made.write_node(&node)?;
+        write_json(&path, &made.state)?;
+        Ok(made)
+    }
+
+    /// Opens a workspace.
+    pub fn open(dir: &Path) -> Result<Self, WriteError> {
+        let path = dir.join(STATE);
+        if !path.exists() {
+            return Err(WriteError::NoWorkspace {
+                dir: dir.to_owned(),
+                what: "authority's workspace",
+                make: "pli authority init",
+            });
+        }
+        let state: State = read_json(&path)?;
+        let wrong = |problem: String| WriteError::File { path: path.clone(), problem };
+        let id = AuthorityId::new(&state.authority).map_err(|problem| wrong(problem.to_string()))?;
+        let keys: Result<Vec<PublicKey>, _> = state.keys.iter().map(|key| key.parse()).collect();
+        let keys = RoleKeys::new(keys.map_err(|problem| wrong(problem.to_string()))?, state.threshold)?;
+        Ok(Self { dir: dir.to_owned(), state, id, keys })
+    }
+
+    /// Who.
+    #[must_use]
+    pub const fn id(&self) -> &AuthorityId {
+        &self.id
+    }
+
+    /// The keys of its role.
+    #[must_use]
+    pub const fn role_keys(&self) -> &RoleKeys {
+        &self.keys
+    }
+
+    /// Where [`publish`](Self::publish) leaves what the federation takes in.
+    #[must_use]
+    pub fn handover_dir(&self) -> PathBuf {
+        self.dir.join("handover")
+    }
+
+    /// The drafted node.
+    pub fn node(&self) -> Result<NodeRecord, WriteError> {
+        let path = self.dir.join("draft/node.json");
+        let bytes = std::fs::read(&path).map_err(WriteError::file(&path))?;
+        Ok(NodeFile::read(&self.id, &path.display().to_string(), &bytes)?)
+    }
+
+    /// A drafted service.
+    pub fn service(&self, name: &str) -> Result<ServiceRecord, WriteError> {
+        let id = self.service_id(name)?;
+        let path = self.service_path(&id);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => {
+                return Err(WriteError::NotInDraft { what: id.to_string() });
+            }
+            Err(problem) => return Err(WriteError::file(path)(problem)),
+        };
+        Ok(ServiceFile::read(&id, &path.display().to_string(), &bytes)?)
+    }
+
+    /// All drafted services, by name.
+    pub fn services(&self) -> Result<Vec<ServiceRecord>, WriteError> {
+        let folder = self.dir.join("draft/services");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(problem) => return Err(WriteError::file(folder)(problem)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(WriteError::file(&folder))?;
+            let file = entry.file_name();
+            if let Some(name) = file.to_str().and_then(|name| name.strip_suffix(".json")) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        names.iter().map(|name| self.service(name)).collect()
+    }
+
+    /// `name@authority`.
+    pub fn service_id(&self, name: &str) -> Result<ServiceId, WriteError> {
+        ServiceId::new(name, self.id.clone()).map_err(|problem| WriteError::File {
+            path: self.dir.join("draft"),
+            problem: problem.to_string(),
+        })
+    }
+
+    /// Drafts a service whose keys hold from now on.
+    pub fn add_service(&self, record: &ServiceRecord) -> Result<(), WriteError> {
+        let path = self.service_path(&record.service);
+        if path.exists() {
+            return Err(WriteError::InDraft { what: record.service.to_string() });
+        }
+        write(&path, &ServiceFile::write(record))
+    }
+
+    /// A key that holds from now on, to draft a service with.
+    #[must_use]
+    pub fn key_from(key: PublicKey, now: Timestamp) -> ValidKey {
+        from_now(key, now)
+    }
+
+    /// Changes the node's endpoints and lists further keys.
+    pub fn set_node(&self, change: NodeChange, now: Timestamp) -> Result<NodeRecord, WriteError> {
+        let mut node = self.node()?;
+        if !change.quic.is_empty() {
+            node.quic = change.quic;
+        }
+        if !change.websocket.is_empty() {
+            node.websocket = change.websocket;
+        }
+        let listed = |keys: Vec<PublicKey>| keys.into_iter().map(|key| from_now(key, now));
+        node.keys.extend(listed(change.add_keys));
+        node.gateway_keys.extend(listed(change.add_gateway_keys));
+        node.log_keys.extend(listed(change.add_log_keys));
+        self.write_node(&node)?;
+        Ok(node)
+    }
+
+    /// Ends a key now and keeps it listed: what it signed before stays verifiable (TRU-3.3, case 21).
+    /// `which` may be left out where only one key is in force.
+    pub fn revoke(
+        &self,
+        owner: &KeyRole,
+        which: Option<&KeyId>,
+        replacement: Option<PublicKey>,
+        now: Timestamp,
+    ) -> Result<Revoked, WriteError> {
+        let ended = |keys: &mut Vec<ValidKey>, owner: KeyOwner| end(keys, owner, which, replacement, now);
+        if let KeyRole::Service(service) = owner {
+            let mut record = self.service(service.name())?;
+            let revoked = ended(&mut record.keys, KeyOwner::service(service.clone()))?;
+            write(&self.service_path(service), &ServiceFile::write(&record))?;
+            return Ok(revoked);
+        }
+        let mut node = self.node()?;
+        let keys = match owner {
+            KeyRole::Gateway => &mut node.gateway_keys,
+            KeyRole::Log => &mut node.log_keys,
+            KeyRole::Node | KeyRole::Service(_) => &mut node.keys,
+        };
+        let revoked = ended(keys, KeyOwner { authority: self.id.clone(), role: owner.clone() })?;
+        self.write_node(&node)?;
+        Ok(revoked)
+    }
+
+    /// Signs the draft as the next version of the role and writes the hand-over. Returns the version.
+    pub fn publish(&mut self, ring: &KeyRing, now: Timestamp) -> Result<u64, WriteError> {
+        let version = next_version(self.id.as_str(), self.state.role_version)?;
+        let mut files = vec![(TargetPath::Node(self.id.clone()), NodeFile::write(&self.node()?))];
+        for record in self.services()? {
+            files.push((TargetPath::Service(record.service.clone()), ServiceFile::write(&record)));
+        }
+        let mut targets = HashMap::new();
+        for (path, bytes) in &files {
+            let name = TargetName::new(path.to_string()).map_err(TrustError::from)?;
+            targets.insert(name, target(bytes));
+        }
+        let role = Targets {
+            spec_version: SPEC_VERSION.into(),
+            version: NonZeroU64::new(version).expect("a next version is not zero"),
+            expires: instant(in_days(now, self.state.role_days)),
+            targets,
+            delegations: None,
+            _extra: HashMap::new(),
+        };
+        let signer = SigningRole::new(self.id.as_str(), &self.keys);
+        ring.only_for(&[&signer])?;
+        let handover = Handover {
+            authority: self.id.clone(),
+            name: self.state.name.clone().parse().map_err(|problem| WriteError::File {
+                path: self.dir.join(STATE),
+                problem,
+            })?,
+            keys: self.keys.clone(),
+            role: sign(role, &[&signer], ring)?,
+            files: files.iter().map(|(path, bytes)| (super::handover::hashed(path, bytes), bytes.clone())).collect(),
+        };
+        handover.write(&self.handover_dir())?;
+        self.state.role_version = version;
+        write_json(&self.dir.join(STATE), &self.state)?;
+        Ok(version)
+    }
+
+    fn write_node(&self, node: &NodeRecord) -> Result<(), WriteError> {
+        write(&self.dir.join("draft/node.json"), &NodeFile::write(node))
+    }
+
+    fn service_path(&self, service: &ServiceId) -> PathBuf {
+        self.dir.join("draft/services").join(format!("{}.json", service.name()))
+    }
+}
+
+const STATE: &str = "authority.json";
+
+fn from_now(key: PublicKey, now: Timestamp) -> ValidKey {
+    ValidKey { key, validity: Validity { not_before: whole_second(now), not_after: None } }
+}
+
+/// Files hold whole seconds; downwards, so that a new key holds and an old one ends at once.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_ms(at.as_ms() / 1_000 * 1_000)
+}
+
+fn end(
+    keys: &mut Vec<ValidKey>,
+    owner: KeyOwner,
+    which: Option<&KeyId>,
+    replacement: Option<PublicKey>,
+    now: Timestamp,
+) -> Result<Revoked, WriteError> {
+    let now = whole_second(now);
+    let in_force = |listed: &&mut ValidKey| listed.validity.not_after.is_none_or(|end| now < end);
+    let mut candidates: Vec<_> = keys
+        .iter_mut()
+        .filter(in_force)
+        .filter(|listed| which.is_none_or(|id| listed.key.id() == *id))
+        .collect();
+    let key = match candidates.as_mut_slice() {
+        [one] => {
+            one.validity.not_after = Some(now);
+            one.key
+        }
+        [] => {
+            let what = which.map_or_else(|| format!("a key in force of {owner}"), |id| format!("key {id} of {owner}"));
+            return Err(WriteError::NotInDraft { what });
+        }
+        several => {
+            return Err(WriteError::WhichKey { what: owner.to_string(), keys: several.len() });
+        }
+    };
+    if let Some(new) = replacement {
+        keys.push(from_now(new, now));
+    }
+    Ok(Revoked { owner, key, not_after: now, replacement })
+}

@@ -1,0 +1,185 @@
+//! Keys of TUF roles, and signing with as many as the threshold asks for (TRU-6.1).
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use pli_protocol::crypto::sign::{PublicKey, SigningKey};
+use tough::schema::decoded::{Decoded, Hex};
+use tough::schema::key::{Ed25519Key, Ed25519Scheme, Key};
+use tough::schema::{Role, Signature, Signed};
+
+use super::error::WriteError;
+use crate::keyfile;
+
+/// Most keys of one role.
+const ROLE_KEYS_MAX: usize = 32;
+
+/// The key files of one command, opened.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRing(Vec<SigningKey>);
+
+impl KeyRing {
+    /// Opens each file; two files with one key count as one key.
+    pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, WriteError> {
+        let keys: Result<Vec<_>, _> = files.iter().map(|path| keyfile::load(path.as_ref())).collect();
+        Ok(Self::new(keys?))
+    }
+
+    /// From keys at hand.
+    #[must_use]
+    pub fn new(keys: impl IntoIterator<Item = SigningKey>) -> Self {
+        let mut ring: Vec<SigningKey> = Vec::new();
+        for key in keys {
+            if ring.iter().all(|held| held.public() != key.public()) {
+                ring.push(key);
+            }
+        }
+        Self(ring)
+    }
+
+    /// Refuses a key that none of `roles` lists: a mistaken file would otherwise go unnoticed until
+    /// the threshold is missed.
+    pub(crate) fn only_for(&self, roles: &[&SigningRole]) -> Result<(), WriteError> {
+        for key in &self.0 {
+            let id = key_id(key.public());
+            if roles.iter().all(|role| !role.key_ids.contains(&id)) {
+                let roles: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
+                return Err(WriteError::ForeignKey {
+                    key: key.public().to_string(),
+                    roles: roles.join(", "),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The keys of one role and how many must sign.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoleKeys {
+    pub(crate) keys: Vec<PublicKey>,
+    pub(crate) threshold: usize,
+}
+
+impl RoleKeys {
+    /// Checks that the threshold can be reached and is not zero.
+    pub fn new(keys: Vec<PublicKey>, threshold: usize) -> Result<Self, WriteError> {
+        let mut different: Vec<PublicKey> = Vec::new();
+        for key in keys {
+            if !different.contains(&key) {
+                different.push(key);
+            }
+        }
+        if threshold == 0 || threshold > different.len() || different.len() > ROLE_KEYS_MAX {
+            return Err(WriteError::Threshold { threshold, keys: different.len() });
+        }
+        Ok(Self { keys: different, threshold })
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &[PublicKey] {
+        &self.keys
+    }
+
+    /// How many must sign.
+    #[must_use]
+    pub const fn threshold(&self) -> usize {
+        self.threshold
+    }
+
+    pub(crate) fn tuf_keys(&self) -> HashMap<Decoded<Hex>, Key> {
+        self.keys.iter().map(|key| (key_id(key), tuf_key(key))).collect()
+    }
+
+    pub(crate) fn key_ids(&self) -> Vec<Decoded<Hex>> {
+        self.keys.iter().map(key_id).collect()
+    }
+
+    pub(crate) fn tuf_threshold(&self) -> NonZeroU64 {
+        NonZeroU64::new(self.threshold as u64).expect("a threshold of zero is not made")
+    }
+}
+
+/// What a signature is counted against.
+#[derive(Clone, Debug)]
+pub(crate) struct SigningRole {
+    pub(crate) name: String,
+    pub(crate) key_ids: Vec<Decoded<Hex>>,
+    pub(crate) threshold: usize,
+}
+
+impl SigningRole {
+    pub(crate) fn new(name: impl Into<String>, keys: &RoleKeys) -> Self {
+        Self { name: name.into(), key_ids: keys.key_ids(), threshold: keys.threshold }
+    }
+
+    pub(crate) fn of_root(root: &tough::schema::Root, role: tough::schema::RoleType) -> Self {
+        let (key_ids, threshold) = match root.roles.get(&role) {
+            Some(keys) => (keys.keyids.clone(), keys.threshold.get()),
+            None => (Vec::new(), u64::MAX),
+        };
+        let threshold = usize::try_from(threshold).unwrap_or(usize::MAX);
+        Self { name: role.to_string(), key_ids, threshold }
+    }
+}
+
+/// Signs with every key of the ring that one of `roles` lists; each role must reach its threshold.
+pub(crate) fn sign<T: Role>(
+    signed: T,
+    roles: &[&SigningRole],
+    ring: &KeyRing,
+) -> Result<Signed<T>, WriteError> {
+    let message = signed.canonical_form().map_err(|problem| WriteError::File {
+        path: "metadata".into(),
+        problem: problem.to_string(),
+    })?;
+    let signatures: Vec<Signature> = ring
+        .0
+        .iter()
+        .map(|key| (key_id(key.public()), key))
+        .filter(|(id, _)| roles.iter().any(|role| role.key_ids.contains(id)))
+        .map(|(keyid, key)| Signature { keyid, sig: key.sign(&message).to_vec().into() })
+        .collect();
+    for role in roles {
+        let got = signatures.iter().filter(|made| role.key_ids.contains(&made.keyid)).count();
+        if got < role.threshold {
+            return Err(WriteError::TooFewKeys {
+                role: role.name.clone(),
+                got,
+                need: role.threshold,
+                of: role.key_ids.len(),
+            });
+        }
+    }
+    Ok(Signed { signed, signatures })
+}
+
+pub(crate) fn tuf_key(key: &PublicKey) -> Key {
+    Key::Ed25519 {
+        keyval: Ed25519Key { public: key.as_bytes().to_vec().into(), _extra: HashMap::new() },
+        scheme: Ed25519Scheme::Ed25519,
+        _extra: HashMap::new(),
+    }
+}
+
+pub(crate) fn key_id(key: &PublicKey) -> Decoded<Hex> {
+    tuf_key(key).key_id().expect("a key of two strings serialises")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tru_6_1_a_threshold_that_cannot_be_reached_is_refused() {
+        let key = *keyfile::generate().unwrap().public();
+        let other = *keyfile::generate().unwrap().public();
+        assert!(RoleKeys::new(vec![key, other], 2).is_ok());
+        assert!(RoleKeys::new(vec![key, other], 3).is_err());
+        assert!(RoleKeys::new(vec![key, key], 2).is_err(), "one key twice is one key");
+        assert!(RoleKeys::new(vec![key], 0).is_err());
+        assert!(RoleKeys::new(vec![], 1).is_err());
+    }
+}

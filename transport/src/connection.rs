@@ -1,6 +1,6 @@
 //! Connections on which calls are made, whatever carries them.
 //!
-//! Only the dialler opens calls (SES-5.1), so the two ends have different types:
+//! Only the dialler opens calls (SES-1.6), so the two ends have different types:
 //! [`DialledConnection::open_call`] and [`AcceptedConnection::accept_call`].
 
 use std::fmt;
@@ -45,7 +45,8 @@ pub struct CallStream {
 }
 
 /// An authenticated connection to a server. Cheap to clone; the connection closes when the last
-/// clone and the last call are dropped.
+/// clone and the last call are dropped, and what is then still on its way is lost. Who wants an
+/// answer keeps it until the answer is there.
 #[derive(Clone, Debug)]
 pub struct DialledConnection {
     pub(crate) link: Link,
@@ -72,7 +73,8 @@ impl DialledConnection {
 }
 
 /// An authenticated connection from a dialler. Cheap to clone; the connection closes when the
-/// last clone and the last call are dropped.
+/// last clone and the last call are dropped, and what is then still on its way is lost. A
+/// server keeps it until the dialler has closed it.
 #[derive(Clone, Debug)]
 pub struct AcceptedConnection {
     pub(crate) link: Link,
@@ -144,7 +146,10 @@ pub(crate) enum Wire {
 
 impl Link {
     pub(crate) fn new(wire: Wire, permit: Option<Arc<Mutex<Permit>>>) -> Self {
-        Self(Arc::new(Inner { wire, _permit: permit }))
+        Self(Arc::new(Inner {
+            wire,
+            _permit: permit,
+        }))
     }
 
     pub(crate) fn wire(&self) -> &Wire {

@@ -191,10 +191,13 @@ pub enum AttemptError {
     // Misbehaved.
     /// SES-1.2: whoever answers there is not the server.
     #[error("the server shows the key {got}, expected {expected}")]
-    ServerKey { got: PublicKey, expected: PublicKey },
+    ServerKey {
+        got: Box<PublicKey>,
+        expected: Box<PublicKey>,
+    },
     /// The certificate is none that a Pli node makes.
     #[error("the server shows no Ed25519 key, expected {expected}")]
-    NotANode { expected: PublicKey },
+    NotANode { expected: Box<PublicKey> },
     /// The session was refused, by the server or by this side.
     #[error(transparent)]
     Refused(#[from] SessionRefusal),
@@ -290,7 +293,9 @@ impl From<quinn::ConnectionError> for Lost {
             },
             quinn::ConnectionError::LocallyClosed => Self::ClosedHere,
             quinn::ConnectionError::TimedOut => Self::Idle,
-            other => Self::Fault { detail: other.to_string() },
+            other => Self::Fault {
+                detail: other.to_string(),
+            },
         }
     }
 }
@@ -298,9 +303,13 @@ impl From<quinn::ConnectionError> for Lost {
 impl From<quinn::ReadError> for RecvError {
     fn from(error: quinn::ReadError) -> Self {
         match error {
-            quinn::ReadError::Reset(code) => Self::Reset { code: PeerCode(code.into_inner()) },
+            quinn::ReadError::Reset(code) => Self::Reset {
+                code: PeerCode(code.into_inner()),
+            },
             quinn::ReadError::ConnectionLost(error) => Self::Lost(error.into()),
-            other => Self::Lost(Lost::Fault { detail: other.to_string() }),
+            other => Self::Lost(Lost::Fault {
+                detail: other.to_string(),
+            }),
         }
     }
 }
@@ -308,12 +317,14 @@ impl From<quinn::ReadError> for RecvError {
 impl From<quinn::WriteError> for SendError {
     fn from(error: quinn::WriteError) -> Self {
         match error {
-            quinn::WriteError::Stopped(code) => {
-                Self::Stopped { code: PeerCode(code.into_inner()) }
-            }
+            quinn::WriteError::Stopped(code) => Self::Stopped {
+                code: PeerCode(code.into_inner()),
+            },
             quinn::WriteError::ConnectionLost(error) => Self::Lost(error.into()),
             quinn::WriteError::ClosedStream => Self::Ended,
-            other => Self::Lost(Lost::Fault { detail: other.to_string() }),
+            other => Self::Lost(Lost::Fault {
+                detail: other.to_string(),
+            }),
         }
     }
 }

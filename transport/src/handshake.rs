@@ -88,7 +88,14 @@ where
     getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
     let mut machine = ServerHandshake::new(own, Nonce::from_random(nonce));
     loop {
-        let frame = call.recv.next().await?.ok_or(RecvError::Truncated { got: 0 })?;
+        let frame = match call.recv.next().await {
+            Ok(frame) => frame.ok_or(RecvError::Truncated { got: 0 })?,
+            // SES-3.2: a frame that any later call could have, but no handshake.
+            Err(RecvError::TooLarge { got, .. }) if got as usize <= limits::FRAME_MAX => {
+                return Err(SessionRefusal::MessageTooLong { got: got as usize }.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         match machine.handle(&frame)? {
             ServerOutput::Send(hello) => call.send.send(hello).await?,
             ServerOutput::Authenticated(peer) => {
@@ -105,7 +112,9 @@ where
 /// Waits until the dialler has the refusal: closing at once could overtake it. The time limit
 /// of the handshake bounds the wait.
 async fn refuse(call: &mut CallStream, refusal: &SessionRefusal) -> Result<(), HandshakeError> {
-    call.send.send(encode_refusal(&refusal.to_refusal())).await?;
+    call.send
+        .send(encode_refusal(&refusal.to_refusal()))
+        .await?;
     call.send.finish().await?;
     call.send.taken().await;
     Ok(())
@@ -122,13 +131,17 @@ fn admit(link: &Link, role: Role) {
 fn of_recv(error: RecvError) -> AttemptError {
     AttemptError::Lost(match error {
         RecvError::Lost(lost) => lost,
-        other => Lost::Fault { detail: format!("in the handshake: {other}") },
+        other => Lost::Fault {
+            detail: format!("in the handshake: {other}"),
+        },
     })
 }
 
 fn of_send(error: SendError) -> AttemptError {
     AttemptError::Lost(match error {
         SendError::Lost(lost) => lost,
-        other => Lost::Fault { detail: format!("in the handshake: {other}") },
+        other => Lost::Fault {
+            detail: format!("in the handshake: {other}"),
+        },
     })
 }

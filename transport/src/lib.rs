@@ -14,6 +14,10 @@
 //! | [`tls`] | self-signed node certificates, pinned keys |
 //! | [`error`] | one enum per operation, each with its wire code |
 
+// The tests' support names this crate from inside and from outside.
+#[cfg(test)]
+extern crate self as pli_transport;
+
 pub mod connection;
 pub mod dialler;
 pub mod error;
@@ -22,6 +26,9 @@ mod handshake;
 mod quic;
 pub mod server;
 mod stream;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 pub mod tls;
 pub mod websocket;
 

@@ -1,4 +1,4 @@
-//! QUIC: every bound of quinn set by name, and sockets with large buffers. Spec: SES-1, SES-4.
+//! QUIC: every bound of quinn set by name, and sockets with large buffers. Spec: SES-1.1, SES-4.2, SES-5.2, SES-5.3.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -83,12 +83,18 @@ pub(crate) fn server_transport() -> TransportConfig {
 }
 
 /// Opens the windows of an authenticated dialler. SES-5.2.
+///
+/// quinn announces room for further streams in steps of an eighth, so the dialler has at most
+/// as many calls as its role, and at least seven eighths of that.
 pub(crate) fn admit(connection: &quinn::Connection, role: Role) {
     connection.set_receive_window(connection_window());
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(role.calls_max()));
 }
 
-pub(crate) fn server_config(tls: quinn::crypto::rustls::QuicServerConfig, handshakes_max: usize) -> ServerConfig {
+pub(crate) fn server_config(
+    tls: quinn::crypto::rustls::QuicServerConfig,
+    handshakes_max: usize,
+) -> ServerConfig {
     let mut config = ServerConfig::with_crypto(Arc::new(tls));
     config
         .transport_config(Arc::new(server_transport()))
@@ -113,7 +119,11 @@ pub(crate) fn endpoint(address: SocketAddr, server: Option<ServerConfig>) -> io:
 
 /// A UDP socket with large buffers.
 pub(crate) fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     // The kernel caps both at its own maximum without an error.
     socket.set_recv_buffer_size(SOCKET_BUFFER)?;
     socket.set_send_buffer_size(SOCKET_BUFFER)?;
@@ -135,4 +145,3 @@ pub(crate) fn unspecified(peer: SocketAddr) -> SocketAddr {
 fn u32_of(limit: u64) -> u32 {
     u32::try_from(limit).expect("a limit of the registry that fits 32 bits")
 }
-

@@ -24,7 +24,9 @@ impl RecvHalf {
         match self {
             Self::Quic(stream) => Ok(stream.read_chunks(slots).await?),
             Self::Mux(stream) => {
-                let Some(bytes) = stream.read().await? else { return Ok(None) };
+                let Some(bytes) = stream.read().await? else {
+                    return Ok(None);
+                };
                 slots[0] = bytes;
                 Ok(Some(1))
             }

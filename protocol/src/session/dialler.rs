@@ -109,8 +109,8 @@ impl<'key> DiallerHandshake<'key> {
         let got = PublicKey::from_bytes(&hello.server_key)?;
         if got != self.server.key {
             return Err(SessionRefusal::ServerKeyMismatch {
-                got,
-                expected: self.server.key,
+                got: got.into(),
+                expected: self.server.key.into(),
             });
         }
         let got = AuthorityId::new(&hello.authority)?;

@@ -91,7 +91,7 @@ pub enum SessionRefusal {
     WrongNonce,
     /// SES-3.4: the proof was made for another server, and replayed here.
     #[error("the proof is for another server than {expected}")]
-    ProofForAnotherServer { expected: PublicKey },
+    ProofForAnotherServer { expected: Box<PublicKey> },
     /// SES-3.4
     #[error(transparent)]
     Signed(#[from] SignedError),
@@ -103,7 +103,10 @@ pub enum SessionRefusal {
     NotSignedByOwnKey,
     /// SES-3.3: found by the dialler.
     #[error("the server shows the key {got}, expected {expected}")]
-    ServerKeyMismatch { got: PublicKey, expected: PublicKey },
+    ServerKeyMismatch {
+        got: Box<PublicKey>,
+        expected: Box<PublicKey>,
+    },
     /// SES-3.3: found by the dialler.
     #[error("the server is {got}, expected {expected}")]
     WrongAuthority {

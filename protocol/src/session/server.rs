@@ -10,6 +10,7 @@ use crate::{codec, limits, wire};
 
 /// What the server does next.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one a connection, and taken apart at once")]
 pub enum ServerOutput {
     /// Send this frame body, then wait for the next frame.
     Send(Bytes),
@@ -151,7 +152,7 @@ impl ServerHandshake {
         // A proof that another server asked for, and passed on to us, ends here.
         if proof.server_key != self.own.key.as_bytes()[..] {
             return Err(SessionRefusal::ProofForAnotherServer {
-                expected: self.own.key,
+                expected: self.own.key.into(),
             });
         }
         let principal = Principal::from_wire(proof.role, &proof.name)?;

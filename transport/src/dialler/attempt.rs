@@ -1,4 +1,4 @@
-//! One way to a server: one address, by QUIC or by WebSocket. Spec: SES-1.
+//! One way to a server: one address, by QUIC or by WebSocket. Spec: SES-1.2, SES-1.3.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +33,11 @@ pub(super) async fn run(
         };
         let link = Link::new(wire, None);
         let welcome = handshake::dial(&link, dialler.credential(), server.clone()).await?;
-        Ok(DialledConnection { link, server: server.clone(), welcome })
+        Ok(DialledConnection {
+            link,
+            server: server.clone(),
+            welcome,
+        })
     };
     timeout(time, attempt).await.unwrap_or_else(|_| {
         let limit_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -51,11 +55,17 @@ async fn dial_quic(
         .expect("AWS-LC has the initial cipher suite of QUIC");
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
     config.transport_config(Arc::new(quic::dialler_transport()));
-    let endpoint = dialler.endpoint(address).map_err(|error| no_socket(&error))?;
+    let endpoint = dialler
+        .endpoint(address)
+        .map_err(|error| no_socket(&error))?;
     let connecting = endpoint
         .connect_with(config, address, tls::SERVER_NAME)
-        .map_err(|error| AttemptError::Socket { detail: error.to_string() })?;
-    let connection = connecting.await.map_err(|error| blame(server, &seen, error.into()))?;
+        .map_err(|error| AttemptError::Socket {
+            detail: error.to_string(),
+        })?;
+    let connection = connecting
+        .await
+        .map_err(|error| blame(server, &seen, error.into()))?;
     Ok(Wire::Quic(connection))
 }
 
@@ -66,26 +76,37 @@ async fn dial_websocket(
     let (pinned, seen) = Pinned::new(server.key);
     let connector = TlsConnector::from(Arc::new(tls::client_config(pinned, tls::ALPN_HTTP)));
     let name = ServerName::try_from(tls::SERVER_NAME).expect("a constant name");
-    let stream = TcpStream::connect(address).await.map_err(|error| fault(&error))?;
-    stream.set_nodelay(true).map_err(|error| no_socket(&error))?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| fault(&error))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|error| no_socket(&error))?;
     let tls = connector.connect(name, stream).await;
     let tls = tls.map_err(|error| blame(server, &seen, io_lost(&error)))?;
-    let socket = websocket::dial(Box::new(tls)).await.map_err(|error| fault(&error))?;
+    let socket = websocket::dial(Box::new(tls))
+        .await
+        .map_err(|error| fault(&error))?;
     Ok(Wire::Mux(Mux::new(socket, Mode::Client, address)))
 }
 
 /// Says what the verifier saw, if it was the verifier that refused.
 fn blame(server: &ServerIdentity, seen: &OnceLock<Seen>, lost: Lost) -> AttemptError {
-    let expected = server.key;
+    let expected = Box::new(server.key);
     match seen.get() {
-        Some(Seen::Key(got)) => AttemptError::ServerKey { got: *got, expected },
+        Some(Seen::Key(got)) => AttemptError::ServerKey {
+            got: Box::new(*got),
+            expected,
+        },
         Some(Seen::NoEd25519Key) => AttemptError::NotANode { expected },
         None => lost.into(),
     }
 }
 
 fn io_lost(error: &io::Error) -> Lost {
-    Lost::Fault { detail: error.to_string() }
+    Lost::Fault {
+        detail: error.to_string(),
+    }
 }
 
 fn fault(error: &io::Error) -> AttemptError {
@@ -93,5 +114,7 @@ fn fault(error: &io::Error) -> AttemptError {
 }
 
 fn no_socket(error: &io::Error) -> AttemptError {
-    AttemptError::Socket { detail: error.to_string() }
+    AttemptError::Socket {
+        detail: error.to_string(),
+    }
 }

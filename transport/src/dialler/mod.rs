@@ -2,7 +2,7 @@
 //!
 //! In: who we are, where the server may be, which key it must have. Out: a
 //! [`DialledConnection`], by QUIC where it can be had and by WebSocket where UDP is blocked.
-//! Spec: SES-1, SES-7.
+//! Spec: SES-1.2, SES-1.6.
 
 mod attempt;
 mod race;
@@ -21,7 +21,7 @@ use crate::connection::DialledConnection;
 use crate::error::ConnectError;
 use crate::quic;
 
-/// Head start of QUIC: after that it is probably blocked. SES-7.2.
+/// Head start of QUIC: after that it is probably blocked. SES-1.6.
 const FALLBACK_AFTER: Duration = Duration::from_secs(1);
 /// Between two addresses of one kind (RFC 8305, section 5).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -89,7 +89,11 @@ impl Dialler {
 
     /// A dialler with other times.
     pub fn with_config(credential: Credential, config: DiallerConfig) -> Self {
-        Self(Arc::new(Inner { credential, config, sockets: Mutex::default() }))
+        Self(Arc::new(Inner {
+            credential,
+            config,
+            sockets: Mutex::default(),
+        }))
     }
 
     /// Who we are.
@@ -124,7 +128,11 @@ impl Dialler {
     pub async fn wait_idle(&self) {
         let endpoints: Vec<Endpoint> = {
             let sockets = self.sockets();
-            [&sockets.v4, &sockets.v6].into_iter().flatten().cloned().collect()
+            [&sockets.v4, &sockets.v6]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect()
         };
         for endpoint in endpoints {
             endpoint.wait_idle().await;
@@ -133,7 +141,11 @@ impl Dialler {
 
     fn endpoint(&self, peer: SocketAddr) -> io::Result<Endpoint> {
         let mut sockets = self.sockets();
-        let slot = if peer.is_ipv4() { &mut sockets.v4 } else { &mut sockets.v6 };
+        let slot = if peer.is_ipv4() {
+            &mut sockets.v4
+        } else {
+            &mut sockets.v6
+        };
         if let Some(endpoint) = slot {
             return Ok(endpoint.clone());
         }
@@ -143,6 +155,9 @@ impl Dialler {
     }
 
     fn sockets(&self) -> MutexGuard<'_, Sockets> {
-        self.0.sockets.lock().expect("no code panics while it holds this lock")
+        self.0
+            .sockets
+            .lock()
+            .expect("no code panics while it holds this lock")
     }
 }

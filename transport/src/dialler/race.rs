@@ -1,5 +1,5 @@
 //! Several ways to one server: started one after the other, the first that stands wins.
-//! After RFC 8305. Spec: SES-7.
+//! After RFC 8305. Spec: SES-1.6.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,7 +24,11 @@ pub(super) async fn run(
     let mut running = FuturesUnordered::new();
     let mut failed = Vec::new();
     let start = |via, address| async move {
-        (via, address, attempt::run(dialler, server, via, address).await)
+        (
+            via,
+            address,
+            attempt::run(dialler, server, via, address).await,
+        )
     };
     loop {
         // With nothing under way, there is nothing to give a head start to.
@@ -61,7 +65,8 @@ fn schedule(endpoints: &Endpoints, fallback: Instant) -> VecDeque<(Via, SocketAd
     let spaced = |via, addresses: &[SocketAddr], from: Instant| {
         let dues = (0_u32..).map(move |nth| from + NEXT_ADDRESS_AFTER * nth);
         let ways = addresses.iter().take(limits::ENDPOINTS_MAX).zip(dues);
-        ways.map(|(address, due)| (via, *address, due)).collect::<Vec<_>>()
+        ways.map(|(address, due)| (via, *address, due))
+            .collect::<Vec<_>>()
     };
     let mut ways = spaced(Via::Quic, &endpoints.quic, Instant::now());
     ways.extend(spaced(Via::WebSocket, &endpoints.websocket, fallback));

@@ -34,13 +34,19 @@ pub struct FrameReader {
 
 #[derive(Debug)]
 enum Partial {
-    Prefix { bytes: [u8; FRAME_PREFIX], have: usize },
+    Prefix {
+        bytes: [u8; FRAME_PREFIX],
+        have: usize,
+    },
     /// Invariant: the capacity is the announced length, which is at most the limit.
     Body { body: BytesMut, length: usize },
 }
 
 impl Partial {
-    const NONE: Self = Self::Prefix { bytes: [0; FRAME_PREFIX], have: 0 };
+    const NONE: Self = Self::Prefix {
+        bytes: [0; FRAME_PREFIX],
+        have: 0,
+    };
 
     /// Bytes of the frame that have arrived, its prefix included.
     fn got(&self) -> usize {
@@ -210,7 +216,10 @@ impl FrameReader {
         match codec::frame_len(prefix) {
             Ok(length) if length <= limit => Ok(length),
             Err(codec::FrameError::Empty) => Err(RecvError::Empty),
-            _ => Err(RecvError::TooLarge { got: u32::from_be_bytes(prefix), limit }),
+            _ => Err(RecvError::TooLarge {
+                got: u32::from_be_bytes(prefix),
+                limit,
+            }),
         }
     }
 

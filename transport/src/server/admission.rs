@@ -1,5 +1,5 @@
 //! Counts connections and turns away the one too many, before anything is spent on it.
-//! Spec: SES-4.2 to SES-4.4 (cases 51, 52; R12).
+//! Spec: SES-5.1 (cases 51, 52; R12).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,16 +16,16 @@ use super::ListenerLimits;
 /// Why a connection was turned away before its handshake. The peer's own limit, mostly.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TurnedAway {
-    /// SES-4.2
+    /// SES-5.1
     #[error("{limit} connections in total")]
     Total { limit: usize },
-    /// SES-4.2
+    /// SES-5.1
     #[error("{limit} connections from this address")]
     Address { limit: usize },
-    /// SES-4.2
+    /// SES-5.1
     #[error("{limit} connections with this key")]
     Key { limit: usize },
-    /// SES-4.3
+    /// SES-5.1
     #[error("{limit} unfinished handshakes")]
     Handshakes { limit: usize },
 }
@@ -117,7 +117,11 @@ impl Prefix {
 impl Admission {
     pub(super) fn new(limits: ListenerLimits) -> Arc<Self> {
         let counts = Mutex::new(Counts::default());
-        Arc::new(Self { limits, counts, counters: Counters::default() })
+        Arc::new(Self {
+            limits,
+            counts,
+            counters: Counters::default(),
+        })
     }
 
     pub(super) fn limits(&self) -> &ListenerLimits {
@@ -138,17 +142,25 @@ impl Admission {
             Err(_) => &self.counters.turned_away,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        admitted.map(|()| Permit { admission: self.clone(), prefix, key: None })
+        admitted.map(|()| Permit {
+            admission: self.clone(),
+            prefix,
+            key: None,
+        })
     }
 
     fn take_place(&self, prefix: Prefix) -> Result<(), TurnedAway> {
         let limits = &self.limits;
         let mut counts = self.counts();
         if counts.total >= limits.connections {
-            return Err(TurnedAway::Total { limit: limits.connections });
+            return Err(TurnedAway::Total {
+                limit: limits.connections,
+            });
         }
         if counts.handshaking >= limits.handshakes {
-            return Err(TurnedAway::Handshakes { limit: limits.handshakes });
+            return Err(TurnedAway::Handshakes {
+                limit: limits.handshakes,
+            });
         }
         let limit = limits.connections_per_address;
         if !take(&mut counts.addresses, prefix, limit) {
@@ -178,7 +190,9 @@ impl Admission {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().expect("no code panics while it holds this lock")
+        self.counts
+            .lock()
+            .expect("no code panics while it holds this lock")
     }
 }
 
@@ -198,12 +212,18 @@ impl Permit {
         let limit = self.admission.limits.connections_per_key;
         let mut counts = self.admission.counts();
         if !take(&mut counts.keys, key, limit) {
-            self.admission.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.admission
+                .counters
+                .turned_away
+                .fetch_add(1, Ordering::Relaxed);
             return Err(TurnedAway::Key { limit });
         }
         counts.handshaking -= 1;
         self.key = Some(key);
-        self.admission.counters.authenticated.fetch_add(1, Ordering::Relaxed);
+        self.admission
+            .counters
+            .authenticated
+            .fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -237,4 +257,3 @@ fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
         }
     }
 }
-

@@ -28,7 +28,7 @@ pub struct ListenerConfig {
     pub limits: ListenerLimits,
 }
 
-/// Bounds of a listener. Spec: SES-4, `spec/registry/limits.toml`.
+/// Bounds of a listener. Spec: SES-5.1, `spec/registry/limits.toml`.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerLimits {
     /// Connections in total.

@@ -1,4 +1,4 @@
-//! The sockets of a server, and what comes in on them. Spec: SES-4.
+//! The sockets of a server, and what comes in on them. Spec: SES-1, SES-5.1.
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,7 +44,9 @@ pub(super) struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("own", &self.own).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("own", &self.own)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,17 +78,26 @@ impl Listener {
             acceptor: TlsAcceptor::from(Arc::new(tls)),
             http: config.http,
         });
-        Ok(Self { quic, websocket, shared, closed: Notify::new() })
+        Ok(Self {
+            quic,
+            websocket,
+            shared,
+            closed: Notify::new(),
+        })
     }
 
     /// Where QUIC is taken.
     pub fn quic_addr(&self) -> Option<SocketAddr> {
-        self.quic.as_ref().and_then(|endpoint| endpoint.local_addr().ok())
+        self.quic
+            .as_ref()
+            .and_then(|endpoint| endpoint.local_addr().ok())
     }
 
     /// Where WebSocket is taken.
     pub fn websocket_addr(&self) -> Option<SocketAddr> {
-        self.websocket.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.websocket
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
     }
 
     /// The next connection that has a place. Cheap: call [`Pending::authenticate`] in a task of
@@ -102,7 +113,11 @@ impl Listener {
     /// Takes a stream on which the node's own HTTP server has done the WebSocket handshake
     /// (path [`WEBSOCKET_PATH`](crate::websocket::WEBSOCKET_PATH), protocol
     /// [`WEBSOCKET_PROTOCOL`](crate::websocket::WEBSOCKET_PROTOCOL)).
-    pub fn adopt_upgraded(&self, io: Box<dyn Io>, remote: SocketAddr) -> Result<Pending, TurnedAway> {
+    pub fn adopt_upgraded(
+        &self,
+        io: Box<dyn Io>,
+        remote: SocketAddr,
+    ) -> Result<Pending, TurnedAway> {
         self.pending(Stage::Upgraded(io), remote)
     }
 
@@ -130,10 +145,12 @@ impl Listener {
     }
 
     async fn accept_quic(&self) -> Option<Pending> {
-        let Some(endpoint) = &self.quic else { return std::future::pending().await };
+        let Some(endpoint) = &self.quic else {
+            return std::future::pending().await;
+        };
         loop {
             let incoming = endpoint.accept().await?;
-            // SES-4.4, case 51: a spoofed address cannot answer, and costs no memory.
+            // SES-1.5, case 51: a spoofed address cannot answer, and costs no memory.
             if self.shared.admission.under_load() && !incoming.remote_address_validated() {
                 self.shared.admission.counters.retried();
                 if incoming.retry().is_err() {
@@ -164,7 +181,9 @@ impl Listener {
     }
 
     async fn accept_websocket(&self) -> Pending {
-        let Some(listener) = &self.websocket else { return std::future::pending().await };
+        let Some(listener) = &self.websocket else {
+            return std::future::pending().await;
+        };
         loop {
             let (stream, remote) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -224,5 +243,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn socket_error(address: SocketAddr, error: &io::Error) -> BindError {
-    BindError::Socket { address, detail: error.to_string() }
+    BindError::Socket {
+        address,
+        detail: error.to_string(),
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: addresses, the node's identity, limits. Out: [`Pending`] connections that have a place
 //! among the counted ones, and from each an [`AcceptedConnection`](crate::AcceptedConnection)
-//! or a refusal. Spec: SES-4. Strangers are counted, bounded and on a clock: what they can
+//! or a refusal. Spec: SES-4, SES-5. Strangers are counted, bounded and on a clock: what they can
 //! make this side keep does not grow with their number (R12).
 
 mod admission;

@@ -48,7 +48,13 @@ impl Pending {
         shared: Arc<Shared>,
     ) -> Self {
         let due = Instant::now() + shared.admission.limits().handshake_time;
-        Self { stage, remote, permit, shared, due }
+        Self {
+            stage,
+            remote,
+            permit,
+            shared,
+            due,
+        }
     }
 
     /// Where the stranger is.
@@ -97,13 +103,26 @@ impl Pending {
         F: FnOnce(Authenticated) -> Answer,
         Answer: Future<Output = Result<Welcome, Refusal>>,
     {
-        let Self { stage, remote, permit, shared, .. } = self;
+        let Self {
+            stage,
+            remote,
+            permit,
+            shared,
+            ..
+        } = self;
         let wire = match stage {
             Stage::Quic(connecting) => Wire::Quic(connecting.await.map_err(Lost::from)?),
             Stage::Upgraded(io) => mux(websocket::from_upgraded(io).await, remote),
             Stage::Tcp(stream) => {
-                let tls = shared.acceptor.accept(stream).await.map_err(|e| fault(&e))?;
-                match websocket::accept(Box::new(tls)).await.map_err(|e| fault(&e))? {
+                let tls = shared
+                    .acceptor
+                    .accept(stream)
+                    .await
+                    .map_err(|e| fault(&e))?;
+                match websocket::accept(Box::new(tls))
+                    .await
+                    .map_err(|e| fault(&e))?
+                {
                     Wanted::Session(socket) => mux(socket, remote),
                     Wanted::Http(io) => {
                         hand_over(&shared, io, remote, permit).await;
@@ -115,10 +134,12 @@ impl Pending {
         let permit = Arc::new(std::sync::Mutex::new(permit));
         let link = Link::new(wire, Some(permit.clone()));
         let place = |peer: &Authenticated| {
-            let mut permit = permit.lock().expect("no code panics while it holds this lock");
-            permit.authenticated(peer.key).map_err(|turned_away| {
-                Refusal::new(turned_away.code(), turned_away.to_string())
-            })
+            let mut permit = permit
+                .lock()
+                .expect("no code panics while it holds this lock");
+            permit
+                .authenticated(peer.key)
+                .map_err(|turned_away| Refusal::new(turned_away.code(), turned_away.to_string()))
         };
         let letting_in = |peer: Authenticated| async move {
             let answer = authorize(peer.clone());
@@ -127,7 +148,10 @@ impl Pending {
             Ok(welcome)
         };
         match handshake::answer(&link, shared.own.clone(), letting_in).await {
-            Ok(peer) => Ok(AcceptedConnection { link, peer: Arc::new(peer) }),
+            Ok(peer) => Ok(AcceptedConnection {
+                link,
+                peer: Arc::new(peer),
+            }),
             Err(error) => {
                 link.close(error.code(), &error.to_string());
                 Err(error)
@@ -141,11 +165,17 @@ fn mux(socket: WebSocketStream<Box<dyn Io>>, remote: SocketAddr) -> Wire {
 }
 
 fn fault(error: &io::Error) -> Lost {
-    Lost::Fault { detail: error.to_string() }
+    Lost::Fault {
+        detail: error.to_string(),
+    }
 }
 
 async fn hand_over(shared: &Shared, io: Rewound, remote: SocketAddr, permit: Permit) {
-    let request = PlainHttp { io, remote, _permit: permit };
+    let request = PlainHttp {
+        io,
+        remote,
+        _permit: permit,
+    };
     let refused = match &shared.http {
         Some(http) => match http.try_send(request) {
             Ok(()) => return,

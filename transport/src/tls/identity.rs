@@ -24,12 +24,19 @@ impl Identity {
     /// Makes the certificate.
     pub fn new(key: SigningKey) -> Result<Self, BindError> {
         let key = Arc::new(key);
-        let failed = |error: rcgen::Error| BindError::Certificate { detail: error.to_string() };
+        let failed = |error: rcgen::Error| BindError::Certificate {
+            detail: error.to_string(),
+        };
         let parameters = rcgen::CertificateParams::new([SERVER_NAME.to_owned()]).map_err(failed)?;
-        let certificate = parameters.self_signed(&NodeKey(key.clone())).map_err(failed)?;
+        let certificate = parameters
+            .self_signed(&NodeKey(key.clone()))
+            .map_err(failed)?;
         let chain = vec![CertificateDer::from(certificate)];
         let certified = CertifiedKey::new(chain, Arc::new(NodeKey(key.clone())));
-        Ok(Self { key, certified: Arc::new(certified) })
+        Ok(Self {
+            key,
+            certified: Arc::new(certified),
+        })
     }
 
     /// The key that diallers pin.

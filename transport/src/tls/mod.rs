@@ -1,4 +1,4 @@
-//! TLS 1.3 with self-signed node certificates and pinned keys. Spec: SES-1.
+//! TLS 1.3 with self-signed node certificates and pinned keys. Spec: SES-1.1 to SES-1.4.
 //!
 //! In: an Ed25519 key of a node, or the key to expect. Out: rustls configurations. The web PKI
 //! has no part in it: the directory says which key a node has, and no certificate authority can
@@ -56,4 +56,3 @@ pub(crate) fn client_config(pinned: Pinned, alpn: &[u8]) -> ClientConfig {
     config.resumption = Resumption::disabled();
     config
 }
-

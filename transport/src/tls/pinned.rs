@@ -10,8 +10,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme};
 
 /// `SubjectPublicKeyInfo` of an Ed25519 key up to the key itself (RFC 8410, section 4).
-const SPKI_PREFIX: [u8; 12] =
-    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const SPKI_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 const SPKI_LEN: usize = SPKI_PREFIX.len() + KEY_LEN;
 
 pub(super) fn subject_public_key_info(key: &PublicKey) -> [u8; SPKI_LEN] {
@@ -42,7 +43,14 @@ impl Pinned {
     pub(crate) fn new(expected: PublicKey) -> (Self, Arc<OnceLock<Seen>>) {
         let mismatch = Arc::new(OnceLock::new());
         let algorithms = super::provider().signature_verification_algorithms;
-        (Self { expected, mismatch: mismatch.clone(), algorithms }, mismatch)
+        (
+            Self {
+                expected,
+                mismatch: mismatch.clone(),
+                algorithms,
+            },
+            mismatch,
+        )
     }
 }
 
@@ -62,10 +70,14 @@ impl ServerCertVerifier for Pinned {
         if shown.as_ref() == subject_public_key_info(&self.expected) {
             return Ok(ServerCertVerified::assertion());
         }
-        let key = shown.strip_prefix(&SPKI_PREFIX).and_then(|raw| PublicKey::from_bytes(raw).ok());
+        let key = shown
+            .strip_prefix(&SPKI_PREFIX)
+            .and_then(|raw| PublicKey::from_bytes(raw).ok());
         // Only the first dial of this verifier can set it, and there is only one.
         let _ = self.mismatch.set(key.map_or(Seen::NoEd25519Key, Seen::Key));
-        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+        Err(Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
     fn verify_tls12_signature(
@@ -74,7 +86,9 @@ impl ServerCertVerifier for Pinned {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig))
+        Err(Error::PeerIncompatible(
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ))
     }
 
     fn verify_tls13_signature(

@@ -1,7 +1,7 @@
 //! A WebSocket as a plain stream of bytes, for yamux to run on.
 //!
 //! In: WebSocket messages. Out: bytes. Sends pings, closes what has gone silent, and stops a
-//! stranger who sends more than a handshake. Spec: SES-6.2, SES-6.5.
+//! stranger who sends more than a handshake. Spec: SES-4.2, SES-6.2, SES-6.3.
 
 use std::io;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::mux::Shared;
-use super::upgrade::Io;
+use super::upgrade::{Io, YAMUX_HEADER};
 use crate::error::{Lost, PeerCode};
 
 /// Bytes gathered into one message.
@@ -76,7 +76,9 @@ impl WebSocketBytes {
             }
             // A busy socket needs no ping.
             if self.pings && self.socket.poll_ready_unpin(cx).is_ready() {
-                self.socket.start_send_unpin(Message::Ping(Bytes::new())).map_err(fault)?;
+                self.socket
+                    .start_send_unpin(Message::Ping(Bytes::new()))
+                    .map_err(fault)?;
                 let _ = self.socket.poll_flush_unpin(cx);
             }
         }
@@ -147,6 +149,11 @@ impl AsyncWrite for WebSocketBytes {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // SES-8.1: yamux's last word has no code, and the peer would stop listening at it.
+        // WebSocket's own, which follows at once, has one.
+        if this.shared.lost().is_some() && is_go_away(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         if this.unsent.len() == MESSAGE_MAX {
             ready!(this.poll_send(cx))?;
         }
@@ -167,7 +174,9 @@ impl AsyncWrite for WebSocketBytes {
             ready!(this.poll_send(cx))?;
             ready!(this.socket.poll_ready_unpin(cx)).map_err(fault)?;
             let frame = close_frame(&this.shared);
-            this.socket.start_send_unpin(Message::Close(Some(frame))).map_err(fault)?;
+            this.socket
+                .start_send_unpin(Message::Close(Some(frame)))
+                .map_err(fault)?;
             this.closing = true;
         }
         // The peer's own close frame is not waited for: the last word has been said.
@@ -175,22 +184,38 @@ impl AsyncWrite for WebSocketBytes {
     }
 }
 
+/// Whether these bytes are the whole of yamux's `GoAway`: version 0, type 3.
+fn is_go_away(bytes: &[u8]) -> bool {
+    bytes.len() == YAMUX_HEADER && bytes.starts_with(&[0, 3])
+}
+
 fn close_frame(shared: &Shared) -> CloseFrame {
     let (number, reason) = shared.close_reason();
-    let code = u16::try_from(number).unwrap_or(0).saturating_add(CLOSE_BASE).min(4_999);
-    CloseFrame { code: CloseCode::from(code), reason: reason.into() }
+    let code = u16::try_from(number)
+        .unwrap_or(0)
+        .saturating_add(CLOSE_BASE)
+        .min(4_999);
+    CloseFrame {
+        code: CloseCode::from(code),
+        reason: reason.into(),
+    }
 }
 
 fn closed_by_peer(frame: Option<CloseFrame>) -> Lost {
     let Some(frame) = frame else {
-        return Lost::ClosedByPeer { code: PeerCode::new(0), reason: String::new() };
+        return Lost::ClosedByPeer {
+            code: PeerCode::new(0),
+            reason: String::new(),
+        };
     };
     match u16::from(frame.code).checked_sub(CLOSE_BASE) {
         Some(number) => Lost::ClosedByPeer {
             code: PeerCode::new(number.into()),
             reason: frame.reason.to_string(),
         },
-        None => Lost::Fault { detail: format!("websocket closed with {}", frame.code) },
+        None => Lost::Fault {
+            detail: format!("websocket closed with {}", frame.code),
+        },
     }
 }
 

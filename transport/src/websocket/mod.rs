@@ -15,8 +15,8 @@ mod mux;
 mod stream;
 mod upgrade;
 
-pub use upgrade::Io;
 pub(crate) use mux::Mux;
 pub(crate) use stream::MuxStream;
+pub use upgrade::Io;
 pub(crate) use upgrade::{Rewound, Wanted, accept, dial, from_upgraded, not_found};
 pub use upgrade::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};

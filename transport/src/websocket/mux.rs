@@ -1,5 +1,5 @@
 //! yamux on a WebSocket: one task drives the connection, handles ask it for streams.
-//! Spec: SES-6.3.
+//! Spec: SES-6.2, SES-6.3.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -69,7 +69,10 @@ impl Shared {
     /// when this side closes.
     pub(super) async fn closed(&self) -> Lost {
         let mut lost = self.lost.subscribe();
-        let reason = lost.wait_for(Option::is_some).await.expect("`self` holds the sender");
+        let reason = lost
+            .wait_for(Option::is_some)
+            .await
+            .expect("`self` holds the sender");
         reason.clone().expect("just waited for")
     }
 
@@ -84,7 +87,11 @@ impl Shared {
 
 impl Mux {
     /// Starts the task that drives the connection.
-    pub(crate) fn new(socket: WebSocketStream<Box<dyn Io>>, mode: Mode, remote: SocketAddr) -> Self {
+    pub(crate) fn new(
+        socket: WebSocketStream<Box<dyn Io>>,
+        mode: Mode,
+        remote: SocketAddr,
+    ) -> Self {
         let shared = Arc::new(Shared {
             // A dialler knows whom it dialled before the first byte.
             authenticated: AtomicBool::new(mode == Mode::Client),
@@ -119,7 +126,9 @@ impl Mux {
     /// Lets the peer have more than a handshake, and so many calls at once. SES-5.2.
     pub(crate) fn admit(&self, calls_max: u32) {
         self.shared.authenticated.store(true, Ordering::Relaxed);
-        let more = usize::try_from(calls_max).unwrap_or(usize::MAX).saturating_sub(1);
+        let more = usize::try_from(calls_max)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(1);
         self.calls.add_permits(more.min(STREAMS_MAX));
     }
 
@@ -151,13 +160,19 @@ impl Mux {
     }
 
     async fn permit(&self) -> OwnedSemaphorePermit {
-        self.calls.clone().acquire_owned().await.expect("the semaphore is never closed")
+        self.calls
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed")
     }
 
     pub(crate) fn close(&self, number: u32, reason: &str) {
         let cut = reason.floor_char_boundary(CLOSE_REASON_MAX);
         self.shared.lose(Lost::ClosedHere);
-        self.shared.close.send_replace(Some((number, reason[..cut].to_owned())));
+        self.shared
+            .close
+            .send_replace(Some((number, reason[..cut].to_owned())));
     }
 
     pub(crate) async fn closed(&self) -> Lost {
@@ -165,7 +180,9 @@ impl Mux {
     }
 
     fn reason(&self) -> Lost {
-        self.shared.lost().unwrap_or(Lost::Fault { detail: "the connection ended".into() })
+        self.shared.lost().unwrap_or(Lost::Fault {
+            detail: "the connection ended".into(),
+        })
     }
 }
 
@@ -244,6 +261,8 @@ impl Driver {
     }
 
     fn lost(&self, error: yamux::ConnectionError) -> Lost {
-        self.shared.lost().unwrap_or(Lost::Fault { detail: error.to_string() })
+        self.shared.lost().unwrap_or(Lost::Fault {
+            detail: error.to_string(),
+        })
     }
 }

@@ -83,7 +83,8 @@ impl MuxStream {
 
     /// Sends the end mark and closes this direction.
     pub(crate) async fn finish(&mut self) -> Result<(), SendError> {
-        self.write(&mut [Bytes::from_static(&[0; FRAME_PREFIX])]).await?;
+        self.write(&mut [Bytes::from_static(&[0; FRAME_PREFIX])])
+            .await?;
         poll_fn(|cx| match self.lock().as_mut() {
             Some(stream) => Pin::new(stream).poll_close(cx),
             None => Poll::Ready(Err(aborted())),
@@ -121,18 +122,24 @@ impl MuxStream {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<yamux::Stream>> {
-        self.stream.lock().expect("no code panics while it holds this lock")
+        self.stream
+            .lock()
+            .expect("no code panics while it holds this lock")
     }
 
     fn gone(&self, error: &io::Error) -> Lost {
-        self.shared.lost().unwrap_or(Lost::Fault { detail: error.to_string() })
+        self.shared.lost().unwrap_or(Lost::Fault {
+            detail: error.to_string(),
+        })
     }
 
     fn stopped(&self, _: &io::Error) -> SendError {
         match self.shared.lost() {
             Some(lost) => lost.into(),
             // yamux resets without a code.
-            None => SendError::Stopped { code: PeerCode::new(0) },
+            None => SendError::Stopped {
+                code: PeerCode::new(0),
+            },
         }
     }
 }

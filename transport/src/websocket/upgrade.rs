@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ::bytes::{Buf, Bytes, BytesMut};
+use pli_protocol::limits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -21,8 +22,9 @@ pub const WEBSOCKET_PROTOCOL: &str = "pli.1";
 
 /// The head of an HTTP request, which is read before anything else is known of the peer.
 const HEAD_MAX: usize = 8_192;
-/// One WebSocket message. The bounds of messages mean nothing; this bounds the buffers.
-const MESSAGE_MAX: usize = 65_536;
+/// One WebSocket message. The bounds of messages mean nothing; this bounds the buffers. SES-6.3.
+const MESSAGE_MAX: usize = limits::FRAME_MAX + YAMUX_HEADER;
+pub(super) const YAMUX_HEADER: usize = 12;
 const READ_BUFFER: usize = 16_384;
 const HEAD_END: &[u8] = b"\r\n\r\n";
 const PROTOCOL_HEADER: &str = "sec-websocket-protocol";
@@ -75,7 +77,8 @@ pub(crate) async fn from_upgraded(io: Box<dyn Io>) -> WebSocketStream<Box<dyn Io
 
 /// The answer to plain HTTP where nobody serves it.
 pub(crate) async fn not_found(mut io: Rewound) -> io::Result<()> {
-    io.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
+    io.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        .await?;
     io.shutdown().await
 }
 
@@ -97,7 +100,10 @@ async fn read_head(io: &mut Box<dyn Io>) -> io::Result<Bytes> {
         }
         // The end may lie across two reads.
         let from = seen.saturating_sub(HEAD_END.len() - 1);
-        if head[from..].windows(HEAD_END.len()).any(|bytes| bytes == HEAD_END) {
+        if head[from..]
+            .windows(HEAD_END.len())
+            .any(|bytes| bytes == HEAD_END)
+        {
             return Ok(head.freeze());
         }
         if head.len() > HEAD_MAX {
@@ -108,7 +114,9 @@ async fn read_head(io: &mut Box<dyn Io>) -> io::Result<Bytes> {
 
 /// Only decides who reads the request: the WebSocket library checks all of it again.
 fn asks_for_session(head: &[u8]) -> bool {
-    let Ok(head) = std::str::from_utf8(head) else { return false };
+    let Ok(head) = std::str::from_utf8(head) else {
+        return false;
+    };
     let mut lines = head.split("\r\n");
     let mut request = lines.next().unwrap_or_default().split(' ');
     let upgrade = |line: &str| {
@@ -131,9 +139,10 @@ fn check_protocol(request: &Request, mut response: Response) -> Result<Response,
         *refusal.status_mut() = StatusCode::BAD_REQUEST;
         return Err(refusal);
     }
-    response
-        .headers_mut()
-        .insert(PROTOCOL_HEADER, HeaderValue::from_static(WEBSOCKET_PROTOCOL));
+    response.headers_mut().insert(
+        PROTOCOL_HEADER,
+        HeaderValue::from_static(WEBSOCKET_PROTOCOL),
+    );
     Ok(response)
 }
 
@@ -178,4 +187,3 @@ impl AsyncWrite for Rewound {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
-

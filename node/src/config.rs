@@ -10,16 +10,17 @@ use std::path::{Path, PathBuf};
 
 use pli_protocol::id::AuthorityId;
 use pli_protocol::trust::Environment;
+use pli_trust::Source;
 
 mod error;
 mod example;
 mod section;
-mod source;
+mod store_url;
 mod values;
 
 pub use error::ConfigError;
 pub use example::example;
-pub use source::{Repository, RepositoryError, StoreUrl, StoreUrlError};
+pub use store_url::{StoreUrl, StoreUrlError};
 pub use values::{Period, Size, Text, ValueError};
 
 use section::section;
@@ -54,8 +55,8 @@ pub struct Config {
 pub struct Trust {
     /// The file of the federation's first root.
     pub root: PathBuf,
-    /// Where updates come from.
-    pub repository: Repository,
+    /// Where updates come from; tried in order.
+    pub sources: Vec<Source>,
     /// Where the verified copy is kept.
     pub datastore: PathBuf,
     /// Between two refreshes.
@@ -99,15 +100,16 @@ section! {
 }
 
 section! {
-    /// Where the node listens. Everything but `ops` is for the world; port 0 takes a free one.
+    /// Where the node listens. Port 0 takes a free one.
     "listen" => pub Listen {
         /// Sessions over QUIC (UDP).
         quic: SocketAddr = default "\"[::]:7400\"";
-        /// Sessions over WebSocket (TLS on TCP), for browsers and for networks that block UDP.
+        /// Sessions over WebSocket (TLS on TCP), for browsers and for networks that block UDP; and
+        /// public HTTP, the same as at `http`, over TLS with the node's own certificate.
         websocket: SocketAddr = default "\"[::]:7401\"";
-        /// Public HTTP: the trust repository, so that a device reads the directory from its home.
-        /// Plain, because TUF signs what is served.
-        http: SocketAddr = default "\"[::]:7405\"";
+        /// Public HTTP without TLS, for a reverse proxy on this machine: the trust repository under
+        /// /trust, so that a device reads the directory from its home. TUF signs what is served.
+        http: SocketAddr = default "\"127.0.0.1:7405\"";
         /// Operations: /healthz, /readyz, /metrics, /status. Nothing asks who calls, so it must be
         /// a loopback address.
         ops: SocketAddr = default "\"127.0.0.1:7404\"";
@@ -120,9 +122,9 @@ section! {
         /// The federation's root metadata (root.json), got by a way you trust: everything else is
         /// believed because of it.
         root: Option<PathBuf> = required "\"/etc/pli/root.json\"";
-        /// Where updates come from: a directory, or an https:// or http:// address, that holds
-        /// metadata/ and targets/.
-        repository: Option<Text<Repository>> = required "\"https://federation.example/trust\"";
+        /// Where updates come from, tried in order: directories or https:// addresses that hold
+        /// metadata/ and targets/. (http:// on this machine only.)
+        sources: Option<Vec<Text<Source>>> = required "[\"https://federation.example/trust\"]";
         /// Where the verified copy is kept. It is what refuses a rollback: do not restore an old
         /// one, do not share it.
         datastore: PathBuf = default "\"/var/lib/pli/trust\"";
@@ -241,11 +243,17 @@ impl Trust {
                 minimum: "1s",
             });
         }
+        let sources: Vec<Source> = required(keys.sources, "trust.sources")?
+            .into_iter()
+            .map(|Text(source)| match source {
+                Source::Directory(path) => Source::Directory(folder.join(path)),
+                mirror => mirror,
+            })
+            .collect();
+        not_zero("trust.sources", sources.len() as u64)?;
         Ok(Self {
             root: folder.join(required(keys.root, "trust.root")?),
-            repository: required(keys.repository, "trust.repository")?
-                .0
-                .within(folder),
+            sources,
             datastore: folder.join(keys.datastore),
             refresh: keys.refresh,
         })

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::config::ConfigError;
-use crate::keys::KeyFileError;
+use crate::keys::KeyRefusal;
 
 /// Why the node does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum Fatal {
     KeyLog,
     /// The node's key is refused (cases 74, 75; R9).
     #[error("{0}")]
-    Key(#[from] KeyFileError),
+    Key(#[from] KeyRefusal),
     /// The trust repository is refused, or was never reached.
     #[error("trust: {0}")]
     Trust(String),
@@ -41,6 +41,15 @@ pub enum Fatal {
     /// fsync that failed is never tried again.
     #[error("the store failed: {0}")]
     StoreFailed(String),
+    /// An argument is out of its range.
+    #[error("{0}")]
+    Usage(String),
+    /// The log cannot begin.
+    #[error("{0}")]
+    Log(String),
+    /// The system refuses something simple.
+    #[error(transparent)]
+    System(#[from] io::Error),
     /// Anything else of ours.
     #[error("{0}")]
     Internal(String),
@@ -66,11 +75,12 @@ impl Fatal {
         match self {
             Self::Trust(_) => 65,
             Self::Listen { .. } => 69,
-            Self::Internal(_) => 70,
+            Self::Internal(_) | Self::System(_) => 70,
+            Self::Usage(_) => 2,
             Self::StoreOpen(_) => 73,
             Self::StoreFailed(_) => 74,
             Self::Key(_) => 77,
-            Self::Config(_) | Self::KeyLog => 78,
+            Self::Config(_) | Self::KeyLog | Self::Log(_) => 78,
         }
     }
 }
@@ -87,6 +97,8 @@ mod tests {
             Fatal::StoreOpen(String::new()),
             Fatal::StoreFailed(String::new()),
             Fatal::KeyLog,
+            Fatal::Usage(String::new()),
+            Fatal::Log(String::new()),
         ] {
             let code = fatal.exit_code().to_string();
             assert!(

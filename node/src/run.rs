@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::deliver;
 use crate::fatal::Fatal;
 use crate::federation::{self, Publisher, Refreshed, Refresher};
+use crate::foundation;
 use crate::ingress::sessions;
 use crate::keys::NodeKey;
 use crate::live::{Destinations, LiveView, Sessions};
@@ -30,7 +31,7 @@ use crate::metrics::{Metrics, UPKEEP_EVERY};
 use crate::relay::{KnownMailboxes, Relay};
 use crate::route::Router;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
-use crate::store::{self, OpenOptions, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::verify::RootMemory;
 
 /// How often the clock is looked at for a jump.
@@ -54,12 +55,11 @@ pub struct Opened {
 pub async fn open(config: Config) -> Result<Opened, Fatal> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let now = clock.now();
-    let key = NodeKey::load(&config.key, config.authority.clone(), config.environment)?;
-    let directory = federation::open(&config.trust, config.environment, now)
-        .await
-        .map_err(|error| Fatal::Trust(error.to_string()))?;
+    foundation::environment(&config)?;
+    let key = foundation::key(&config)?;
+    let directory = foundation::trust(&config, now).await?;
     key.check_listed(&directory.directory, now)?;
-    let store = open_store(&config, &key)?;
+    let store = foundation::store(&config, &key)?;
     let listener = Listener::bind(listener_config(&config, &key)?)
         .map_err(|error| Fatal::Internal(error.to_string()))?;
     let http = listen("listen.http", config.listen.http).await?;
@@ -78,17 +78,9 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
     })
 }
 
-fn open_store(config: &Config, key: &NodeKey) -> Result<Arc<dyn Store>, Fatal> {
-    let mut options = OpenOptions::new(key.id());
-    options.limits.queue_envelopes = config.quotas.queue_envelopes;
-    options.limits.queue_bytes = config.quotas.queue_bytes.0;
-    options.limits.disk_free = config.store.min_free.0;
-    store::open(&config.store.url.0.to_string(), &options)
-        .map_err(|error| Fatal::StoreOpen(error.to_string()))
-}
-
 fn listener_config(config: &Config, key: &NodeKey) -> Result<ListenerConfig, Fatal> {
-    let identity = Identity::new(key.key.clone()).map_err(|error| Fatal::Internal(error.to_string()))?;
+    let identity =
+        Identity::new(key.key.clone()).map_err(|error| Fatal::Internal(error.to_string()))?;
     Ok(ListenerConfig {
         identity,
         authority: config.authority.clone(),

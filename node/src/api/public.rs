@@ -6,9 +6,9 @@ use std::path::Path;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tower_http::services::ServeDir;
 
 /// A file whose name carries its version or its hash never changes.
@@ -29,6 +29,11 @@ pub fn router(mirror: &Path) -> Router {
 }
 
 async fn cache(request: Request, next: Next) -> Response {
+    // Files that are being written begin with a dot until they are whole; no name needs escaping.
+    let path = request.uri().path();
+    if path.contains("/.") || path.contains('%') {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let keeps = is_versioned(request.uri().path());
     let mut response = next.run(request).await;
     // An answer that says "not there" must not be kept: it may be there tomorrow.

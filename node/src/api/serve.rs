@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -53,7 +54,6 @@ pub async fn serve(
 ) {
     let slots = Arc::new(Semaphore::new(connections_max));
     let addresses = Addresses::new((connections_max / SHARE_OF_ONE_ADDRESS).max(1));
-    let router = router.layer(middleware::from_fn(refuse_bodies));
     let mut connections = JoinSet::new();
     loop {
         let next = tokio::select! {
@@ -102,8 +102,14 @@ async fn accept(
     Ok((stream, peer, slot))
 }
 
-/// One connection. `false` if it had to be cut.
-async fn connection(stream: TcpStream, router: Router, mut shutdown: Shutdown) -> bool {
+/// One connection, of whatever carries it; its place among the others is the caller's affair.
+/// `false` if it had to be cut.
+pub async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    router: Router,
+    mut shutdown: Shutdown,
+) -> bool {
+    let router = router.layer(middleware::from_fn(refuse_bodies));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

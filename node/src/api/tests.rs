@@ -324,6 +324,7 @@ async fn the_mirror_serves_its_two_folders_and_nothing_else() {
         ("metadata/timestamp.json", "{\"t\":1}"),
         ("metadata/3.root.json", "{\"r\":3}"),
         ("targets/interieur.gouv.fr/node.json", "{\"n\":1}"),
+        ("metadata/.new-Ab3", "secret"),
         ("state.json", "secret"),
     ] {
         let path = mirror.join(file);
@@ -344,6 +345,8 @@ async fn the_mirror_serves_its_two_folders_and_nothing_else() {
     assert_eq!((status, body.as_str()), (200, "{\"n\":1}"));
 
     for path in [
+        "/trust/metadata/.new-Ab3",
+        "/trust/metadata/%2enew-Ab3",
         "/trust/metadata/../state.json",
         "/trust/metadata/..%2fstate.json",
         "/trust/metadata/%2e%2e/state.json",

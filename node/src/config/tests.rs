@@ -9,7 +9,7 @@ const LEAST: &str = r#"
     key = "node.key"
     [trust]
     root = "root.json"
-    repository = "repo"
+    sources = ["repo", "https://federation.example/trust"]
 "#;
 
 fn refusal(text: &str) -> String {
@@ -33,7 +33,7 @@ fn the_example_parses_and_holds_every_default() {
     let shown = Config::parse(&example(), Path::new("/etc/pli")).expect("the example is valid");
     let least = Config::parse(
         "authority = \"interieur.gouv.fr\"\nkey = \"/etc/pli/node.key\"\n\
-         [trust]\nroot = \"/etc/pli/root.json\"\nrepository = \"https://federation.example/trust\"",
+         [trust]\nroot = \"/etc/pli/root.json\"\nsources = [\"https://federation.example/trust\"]",
         Path::new("/elsewhere"),
     )
     .expect("the least is valid");
@@ -45,10 +45,11 @@ fn relative_paths_are_taken_from_the_folder_of_the_file() {
     let config = Config::parse(LEAST, Path::new("/etc/pli")).expect("valid");
     assert_eq!(config.key, Path::new("/etc/pli/node.key"));
     assert_eq!(config.trust.root, Path::new("/etc/pli/root.json"));
-    assert_eq!(
-        config.trust.repository,
-        Repository::Directory("/etc/pli/repo".into())
-    );
+    let [directory, mirror] = &config.trust.sources[..] else {
+        panic!("{config:?}")
+    };
+    assert_eq!(*directory, Source::Directory("/etc/pli/repo".into()));
+    assert_eq!(mirror.to_string(), "https://federation.example/trust/");
     assert_eq!(config.trust.datastore, Path::new("/var/lib/pli/trust"));
 }
 
@@ -78,7 +79,10 @@ fn a_missing_key_is_named() {
         ("authority = \"interieur.gouv.fr\"", "authority"),
         ("key = \"node.key\"", "key"),
         ("root = \"root.json\"", "trust.root"),
-        ("repository = \"repo\"", "trust.repository"),
+        (
+            "sources = [\"repo\", \"https://federation.example/trust\"]",
+            "trust.sources",
+        ),
     ] {
         let message = refusal(&LEAST.replace(line, ""));
         assert!(
@@ -124,6 +128,17 @@ fn a_value_of_the_wrong_kind_says_what_was_expected() {
     let message = refusal(&format!("{LEAST}\nrefresh = \"10ms\""));
     assert!(
         message.contains("`trust.refresh` is too small"),
+        "{message}"
+    );
+    let sources = "sources = [\"repo\", \"https://federation.example/trust\"]";
+    let message = refusal(&LEAST.replace(sources, "sources = []"));
+    assert!(
+        message.contains("`trust.sources` is too small"),
+        "{message}"
+    );
+    let message = refusal(&LEAST.replace(sources, "sources = [\"http://federation.example/\"]"));
+    assert!(
+        message.contains("plain HTTP to another machine"),
         "{message}"
     );
     assert!(refusal(&LEAST.replace("interieur.gouv.fr", "Interieur")).contains("not an authority"));

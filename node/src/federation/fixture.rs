@@ -1,6 +1,7 @@
 //! A small directory for tests: one authority with a node.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::id::{AuthorityId, Timestamp};
@@ -30,7 +31,7 @@ pub(crate) fn node_key(seed: u8) -> NodeKey {
 
 /// A directory that lists `key`; `ends_ms` are the ends of root, targets, snapshot, timestamp and
 /// the authority's own role, after [`NOON`].
-pub(crate) fn directory(version: u64, key: &NodeKey, ends_ms: [u64; 5]) -> Directory {
+pub(crate) fn directory(version: u64, key: &NodeKey, ends_ms: [u64; 5]) -> Arc<Directory> {
     let ends = ends_ms.map(|ms| NOON.plus_ms(ms));
     let versions = Versions {
         root: 1,
@@ -76,5 +77,5 @@ pub(crate) fn directory(version: u64, key: &NodeKey, ends_ms: [u64; 5]) -> Direc
         log_keys: Vec::new(),
     };
     builder.node(&authority(), node).expect("one node");
-    builder.build()
+    Arc::new(builder.build())
 }

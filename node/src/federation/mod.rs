@@ -6,9 +6,11 @@
 //! refuses all new things by itself (`Directory::in_force`, DIRECTORY_EXPIRED).
 
 mod refresh;
+mod source;
 mod watch;
 
 pub use refresh::{RefreshError, Refresher, Source};
+pub use source::{Opened, TrustSource, open};
 pub use watch::{DirectoryWatch, Publisher, Refreshed};
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub trait Source: Send + 'static {
     fn refresh(
         &mut self,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Directory, RefreshError>> + Send;
+    ) -> impl Future<Output = Result<Arc<Directory>, RefreshError>> + Send;
 }
 
 /// Why a refresh failed. What is in force stays in force.
@@ -36,6 +36,9 @@ pub enum RefreshError {
     /// Case 18: what was offered is older than what is known.
     #[error("{0}")]
     Rollback(String),
+    /// Case 20: two different files of one version, both rightly signed.
+    #[error("{0}")]
+    Equivocation(String),
     /// Anything else: not reached, not verified.
     #[error("{0}")]
     Failed(String),
@@ -79,14 +82,15 @@ impl<S: Source> Refresher<S> {
         refresher
     }
 
-    /// Refreshes until the stop.
+    /// Refreshes, at once and then regularly, until the stop.
     pub async fn run(mut self, mut shutdown: Shutdown) {
-        let mut wait = self.every;
+        let mut wait = Duration::ZERO;
         loop {
             if stopped_within(&mut shutdown, wait, || self.look()).await {
                 return;
             }
             wait = tokio::select! {
+                biased;
                 () = shutdown.begun() => return,
                 ok = refresh(&mut self.source, &self.clock, &self.publisher, &self.alarms, &self.metrics) => {
                     if ok { self.every } else { self.every.min(RETRY_WITHIN) }
@@ -126,6 +130,7 @@ async fn refresh<S: Source>(
             metrics.trust.refreshes_total.of(Outcome::Ok).increment(1);
             alarms.clear(AlarmKind::DirectoryRefreshFailed);
             alarms.clear(AlarmKind::DirectoryRollback);
+            alarms.clear(AlarmKind::DirectoryEquivocation);
             publisher.publish(directory, now);
             true
         }
@@ -137,8 +142,14 @@ async fn refresh<S: Source>(
                 .increment(1);
             let detail = error.to_string();
             publisher.failed(detail.clone());
-            if matches!(error, RefreshError::Rollback(_)) {
-                alarms.raise(AlarmKind::DirectoryRollback, now, detail.clone());
+            match error {
+                RefreshError::Rollback(_) => {
+                    alarms.raise(AlarmKind::DirectoryRollback, now, detail.clone());
+                }
+                RefreshError::Equivocation(_) => {
+                    alarms.raise(AlarmKind::DirectoryEquivocation, now, detail.clone());
+                }
+                RefreshError::Failed(_) => {}
             }
             alarms.raise(AlarmKind::DirectoryRefreshFailed, now, detail);
             false

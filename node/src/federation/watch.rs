@@ -31,8 +31,8 @@ pub struct Refreshed {
 
 impl Publisher {
     /// Begins with the directory that was found at start.
-    pub fn new(directory: Directory, refreshed: Refreshed) -> (Self, DirectoryWatch) {
-        let (publish_directory, directory) = watch::channel(Arc::new(directory));
+    pub fn new(directory: Arc<Directory>, refreshed: Refreshed) -> (Self, DirectoryWatch) {
+        let (publish_directory, directory) = watch::channel(directory);
         let (publish_refreshed, refreshed) = watch::channel(refreshed);
         (
             Self {
@@ -48,12 +48,12 @@ impl Publisher {
 
     /// Puts a newly verified directory in force. Those who wait are woken only if something may
     /// have changed: a repository that is signed again, or an expiry that moved.
-    pub fn publish(&self, directory: Directory, at: Timestamp) {
+    pub fn publish(&self, directory: Arc<Directory>, at: Timestamp) {
         self.directory.send_if_modified(|current| {
             let changed = current.versions() != directory.versions()
                 || current.expiries() != directory.expiries();
             if changed {
-                *current = Arc::new(directory);
+                *current = directory;
             }
             changed
         });

@@ -129,6 +129,8 @@ label! {
         DirectoryRefreshFailed = "directory_refresh_failed",
         /// Case 18: the repository offered something older than is known here.
         DirectoryRollback = "directory_rollback",
+        /// Case 20: two directories of one version; both are kept.
+        DirectoryEquivocation = "directory_equivocation",
         /// The directory does not list this node's own key (any more).
         OwnKeyNotListed = "own_key_not_listed",
         /// Case 80: someone else holds this node's key.

@@ -1,0 +1,226 @@
+//! `--check`: takes every step of a start but the last, and says what was found. Makes the store
+//! and the copy of the trust repository if there is none, as a start does; sends nothing to anyone
+//! but the trust repository.
+
+use std::fmt::{self, Display};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use serde::Serialize;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::fatal::Fatal;
+use crate::foundation;
+use crate::keys::NodeKey;
+
+/// What was found, in the order of a start.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Whether a start would succeed.
+    pub ok: bool,
+    /// One line for each thing that was looked at.
+    pub lines: Vec<Line>,
+    #[serde(skip)]
+    exit_code: Option<u8>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Line {
+    /// What.
+    pub what: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found, and what was expected if it is wrong.
+    pub found: String,
+}
+
+/// How a thing is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// The node starts, but a person should look.
+    Warning,
+    /// The node does not start.
+    Refused,
+}
+
+impl Report {
+    /// Looks at everything; what depends on something that is refused is left out.
+    pub async fn of(config: &Config) -> Self {
+        let mut report = Self::default();
+        report.note("authority", Ok(config.authority.to_string()));
+        report.note(
+            "environment",
+            foundation::environment(config).map(|()| environment(config)),
+        );
+        let key = foundation::key(config);
+        let key = report.take("key", key, |key| key.id().to_string());
+        report.trust(config, key.as_ref()).await;
+        if let Some(key) = &key {
+            report.store(config, key);
+        }
+        report.addresses(config);
+        report.ok = report.exit_code.is_none();
+        report
+    }
+
+    /// 0, or the exit code that a start would end with.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code.unwrap_or(0)
+    }
+
+    async fn trust(&mut self, config: &Config, key: Option<&NodeKey>) {
+        let now = SystemClock.now();
+        let opened = foundation::trust(config, now).await;
+        let Some(opened) = self.take("trust", opened, |opened| {
+            let directory = &opened.directory;
+            let versions = directory.versions();
+            format!(
+                "{} authorities; root {}, targets {}, snapshot {}, timestamp {}",
+                directory.authorities().count(),
+                versions.root,
+                versions.targets,
+                versions.snapshot,
+                versions.timestamp
+            )
+        }) else {
+            return;
+        };
+        let directory = &opened.directory;
+        for line in directory.expiries() {
+            let alarm = line.alarm(now);
+            if alarm != pli_protocol::trust::Alarm::Quiet {
+                let days = line.expires.since_ms(now) / 86_400_000;
+                self.warn("trust", format!("{}: {alarm}, {days} days left", line.role));
+            }
+        }
+        for finding in directory.findings() {
+            self.warn(
+                "trust",
+                format!("{}: {}", finding.authority, finding.refusal),
+            );
+        }
+        if let Some(key) = key {
+            let listed = key.check_listed(directory, now).map_err(Fatal::from);
+            self.note(
+                "key in the directory",
+                listed.map(|()| "listed for this node".to_owned()),
+            );
+        }
+    }
+
+    fn store(&mut self, config: &Config, key: &NodeKey) {
+        let store = foundation::store(config, key);
+        let found = store.map(|store| {
+            let status = store.status();
+            format!(
+                "{}; format {}, epoch {}, {} bytes, {} free",
+                config.store.url, status.format, status.epoch, status.log_bytes, status.free_bytes
+            )
+        });
+        self.note("store", found);
+    }
+
+    fn addresses(&mut self, config: &Config) {
+        let listen = &config.listen;
+        self.address(
+            "listen.quic",
+            listen.quic,
+            UdpSocket::bind(listen.quic).map(drop),
+        );
+        for (key, address) in [
+            ("listen.websocket", listen.websocket),
+            ("listen.http", listen.http),
+            ("listen.ops", listen.ops),
+        ] {
+            self.address(key, address, TcpListener::bind(address).map(drop));
+        }
+    }
+
+    fn address(&mut self, key: &'static str, address: SocketAddr, bound: std::io::Result<()>) {
+        let bound = bound.map_err(|source| Fatal::Listen {
+            key,
+            address,
+            source,
+        });
+        self.note(key, bound.map(|()| format!("{address} is free")));
+    }
+
+    fn note(&mut self, what: &'static str, outcome: Result<String, Fatal>) {
+        self.take(what, outcome, Clone::clone);
+    }
+
+    fn take<T>(
+        &mut self,
+        what: &'static str,
+        outcome: Result<T, Fatal>,
+        found: impl Fn(&T) -> String,
+    ) -> Option<T> {
+        match outcome {
+            Ok(value) => {
+                self.lines.push(Line {
+                    what,
+                    verdict: Verdict::Ok,
+                    found: found(&value),
+                });
+                Some(value)
+            }
+            Err(fatal) => {
+                // The exit code is that of the first thing a start would stumble over.
+                self.exit_code.get_or_insert(fatal.exit_code());
+                let found = fatal.to_string();
+                self.lines.push(Line {
+                    what,
+                    verdict: Verdict::Refused,
+                    found,
+                });
+                None
+            }
+        }
+    }
+
+    fn warn(&mut self, what: &'static str, found: String) {
+        self.lines.push(Line {
+            what,
+            verdict: Verdict::Warning,
+            found,
+        });
+    }
+}
+
+fn environment(config: &Config) -> String {
+    match config.environment {
+        pli_protocol::trust::Environment::Production => "production".to_owned(),
+        pli_protocol::trust::Environment::Development => {
+            "development: published keys are accepted, anyone can be this node".to_owned()
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self
+            .lines
+            .iter()
+            .map(|line| line.what.len())
+            .max()
+            .unwrap_or(0);
+        for Line {
+            what,
+            verdict,
+            found,
+        } in &self.lines
+        {
+            let verdict = match verdict {
+                Verdict::Ok => "ok",
+                Verdict::Warning => "warning",
+                Verdict::Refused => "refused",
+            };
+            writeln!(f, "{what:width$}  {verdict:7}  {found}")?;
+        }
+        Ok(())
+    }
+}

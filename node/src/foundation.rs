@@ -1,0 +1,52 @@
+//! The steps of a start before the first envelope: environment, key, directory, store. In: the
+//! configuration. Out: each thing, or why it is refused. A start and `--check` take the same steps,
+//! so that what the one passes the other passes.
+
+use std::env;
+use std::sync::Arc;
+
+use pli_protocol::id::Timestamp;
+use pli_protocol::trust::Environment;
+
+use crate::config::Config;
+use crate::fatal::Fatal;
+use crate::federation::{self, Opened};
+use crate::keys::NodeKey;
+use crate::store::{self, OpenOptions, Store};
+
+/// A file named here would hold the keys of every session: TLS libraries write it for debugging.
+pub const KEY_LOG_VARIABLE: &str = "SSLKEYLOGFILE";
+
+/// Refuses to start where the keys of sessions would be written down.
+pub fn environment(config: &Config) -> Result<(), Fatal> {
+    if config.environment == Environment::Production && env::var_os(KEY_LOG_VARIABLE).is_some() {
+        return Err(Fatal::KeyLog);
+    }
+    Ok(())
+}
+
+/// Reads the node's key.
+pub fn key(config: &Config) -> Result<NodeKey, Fatal> {
+    Ok(NodeKey::load(
+        &config.key,
+        config.authority.clone(),
+        config.environment,
+    )?)
+}
+
+/// Loads the trust repository.
+pub async fn trust(config: &Config, now: Timestamp) -> Result<Opened, Fatal> {
+    federation::open(&config.trust, config.environment, now)
+        .await
+        .map_err(|error| Fatal::Trust(error.to_string()))
+}
+
+/// Opens the store, making it if there is none.
+pub fn store(config: &Config, key: &NodeKey) -> Result<Arc<dyn Store>, Fatal> {
+    let mut options = OpenOptions::new(key.id());
+    options.limits.queue_envelopes = config.quotas.queue_envelopes;
+    options.limits.queue_bytes = config.quotas.queue_bytes.0;
+    options.limits.disk_free = config.store.min_free.0;
+    store::open(&config.store.url.to_string(), &options)
+        .map_err(|error| Fatal::StoreOpen(error.to_string()))
+}

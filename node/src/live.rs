@@ -91,6 +91,14 @@ impl Destinations {
         known.insert(destination.clone(), reach);
     }
 
+    /// Whether it answered the last time it was tried. What was never tried did not answer.
+    pub fn reached(&self, destination: &AuthorityId) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(destination)
+            .is_some_and(|reach| reach.error.is_none())
+    }
+
     fn snapshot(&self) -> BTreeMap<AuthorityId, Reach> {
         self.0
             .lock()

@@ -8,7 +8,7 @@ use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::custody::ack::Issuer;
 use pli_protocol::custody::{Receipt, Step};
-use pli_protocol::id::{AuthorityId, EnvelopeId, MailboxId, Timestamp};
+use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, MailboxId, Timestamp};
 use pli_protocol::trust::Directory;
 
 use crate::admit::{Mailbox, Mailboxes, Quotas};
@@ -167,7 +167,9 @@ impl Mailboxes for KnownMailboxes {
         Ok(read)
     }
 
-    fn usage(&self, mailbox: &MailboxId) -> Result<Usage, Code> {
-        self.store.usage(mailbox).map_err(|error| error.code())
+    fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, Code> {
+        self.store
+            .usage(account, mailbox)
+            .map_err(|error| error.code())
     }
 }

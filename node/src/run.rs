@@ -174,6 +174,7 @@ impl Opened {
                 sender_mailbox_per_day: config.quotas.sender_mailbox_per_day,
                 mailbox_envelopes: config.quotas.mailbox_envelopes,
                 mailbox_bytes: config.quotas.mailbox_bytes.0,
+                sync_bytes_per_hour: config.quotas.sync_bytes_per_hour.0,
             }),
             sessions: Arc::new(Sessions::default()),
             destinations: Arc::new(Destinations::default()),

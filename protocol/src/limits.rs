@@ -205,8 +205,6 @@ limits! {
     SYNC_ITEMS_MAX: usize = 256, Some(Code::TooMany);
     /// Encoded items of one SyncPage.
     SYNC_PAGE_BYTES_MAX: usize = 61_440, Some(Code::TooLong);
-    /// Pages of a following Sync that wait for a slow reader.
-    SYNC_UNTAKEN_PAGES_MAX: usize = 4, Some(Code::TooSlow);
     /// Ids of one Handover.
     HANDOVER_IDS_MAX: usize = 1_024, Some(Code::TooMany);
     /// How long an invitation may last: 30 days.

@@ -31,7 +31,7 @@ pub trait Mailboxes {
     /// The mailbox, if this home keeps it. The code is for the peer when the disk fails.
     fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code>;
     /// What it holds now.
-    fn usage(&self, mailbox: &MailboxId) -> Result<Usage, Code>;
+    fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, Code>;
 }
 
 /// Third token: allowed in, and where it belongs.
@@ -123,7 +123,7 @@ impl<M: Mailboxes> Admission<'_, M> {
         if mailbox.authority != *verified.sender().authority() || !accepted {
             return Err(Code::NotGranted);
         }
-        let usage = self.mailboxes.usage(&id)?;
+        let usage = self.mailboxes.usage(&mailbox.account, &id)?;
         self.quotas
             .check_mailbox(usage, verified.letter().encoded().len())?;
         Ok(Place::Mailbox {

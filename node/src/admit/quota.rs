@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use pli_protocol::code::Code;
-use pli_protocol::id::{MailboxId, ServiceId, Timestamp};
+use pli_protocol::id::{AccountId, MailboxId, ServiceId, Timestamp};
 use pli_protocol::limits;
 use pli_protocol::trust;
 
 use crate::store::Usage;
 
 const MINUTE_MS: u64 = 60 * 1_000;
-const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Pairs of sender and mailbox that are counted at once.
 const PAIRS_MAX: usize = 1_000_000;
@@ -30,6 +31,8 @@ pub struct QuotaLimits {
     pub mailbox_envelopes: u64,
     /// Bytes held for one mailbox.
     pub mailbox_bytes: u64,
+    /// Bytes that one account may read in an hour.
+    pub sync_bytes_per_hour: u64,
 }
 
 impl Default for QuotaLimits {
@@ -39,6 +42,7 @@ impl Default for QuotaLimits {
             sender_mailbox_per_day: limits::QUOTA_SENDER_MAILBOX_PER_DAY,
             mailbox_envelopes: limits::QUOTA_MAILBOX_ENVELOPES,
             mailbox_bytes: limits::QUOTA_MAILBOX_BYTES,
+            sync_bytes_per_hour: limits::QUOTA_SYNC_BYTES_PER_HOUR,
         }
     }
 }
@@ -48,6 +52,14 @@ impl Default for QuotaLimits {
 pub struct Quotas {
     limits: QuotaLimits,
     window: Mutex<Window>,
+    read: Mutex<Read>,
+}
+
+/// Bytes that accounts have read in this hour.
+#[derive(Debug, Default)]
+struct Read {
+    hour: u64,
+    accounts: HashMap<AccountId, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +83,7 @@ impl Quotas {
         Self {
             limits,
             window: Mutex::default(),
+            read: Mutex::default(),
         }
     }
 
@@ -123,6 +136,27 @@ impl Quotas {
         Ok(())
     }
 
+    /// Counts what an account reads (MBX-5.6), unless it has read enough for this hour. Case 29.
+    pub fn take_sync(&self, account: &AccountId, bytes: u64, now: Timestamp) -> Result<(), Code> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let hour = now.as_ms() / HOUR_MS;
+        if read.hour != hour {
+            *read = Read {
+                hour,
+                accounts: HashMap::new(),
+            };
+        }
+        let so_far = read.accounts.get(account).copied().unwrap_or(0);
+        if so_far >= self.limits.sync_bytes_per_hour {
+            return Err(Code::QuotaExceeded);
+        }
+        if read.accounts.len() >= PAIRS_MAX && so_far == 0 {
+            read.accounts.clear();
+        }
+        read.accounts.insert(*account, so_far.saturating_add(bytes));
+        Ok(())
+    }
+
     /// Whether a mailbox that holds this much takes an envelope more.
     pub fn check_mailbox(&self, usage: Usage, envelope_bytes: usize) -> Result<(), Code> {
         let bytes = usage.bytes.saturating_add(envelope_bytes as u64);
@@ -143,6 +177,7 @@ mod tests {
             sender_mailbox_per_day: 3,
             mailbox_envelopes: 2,
             mailbox_bytes: 100,
+            sync_bytes_per_hour: 10,
         })
     }
 
@@ -198,6 +233,21 @@ mod tests {
             take(&two_a_day, now.plus_ms(2 * MINUTE_MS)),
             Err(Code::QuotaExceeded)
         );
+    }
+
+    #[test]
+    fn case_29_an_account_reads_a_bounded_amount_in_an_hour() {
+        let (quotas, now) = (quotas(), Timestamp::from_ms(HOUR_MS * 100));
+        let take = |account: u8, at| quotas.take_sync(&AccountId::new([account; 32]), 6, at);
+        assert_eq!(take(1, now), Ok(()));
+        assert_eq!(
+            take(1, now),
+            Ok(()),
+            "what was begun under the limit is finished"
+        );
+        assert_eq!(take(1, now), Err(Code::QuotaExceeded));
+        assert_eq!(take(2, now), Ok(()));
+        assert_eq!(take(1, now.plus_ms(HOUR_MS)), Ok(()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ impl Mailboxes for Known {
     fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code> {
         Ok(self.0.get(mailbox).cloned())
     }
-    fn usage(&self, _: &MailboxId) -> Result<Usage, Code> {
+    fn usage(&self, _: &AccountId, _: &MailboxId) -> Result<Usage, Code> {
         Ok(self.1)
     }
 }

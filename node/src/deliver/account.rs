@@ -126,7 +126,8 @@ pub async fn handover(
     let relay_of_store = Arc::clone(relay);
     let settled = relay
         .on_store(move |store| settle(&relay_of_store, store, account, &ids))
-        .await?;
+        .await?
+        .map_err(CallEnd::Refuse)?;
     relay
         .metrics
         .deliver
@@ -150,18 +151,20 @@ fn settle(
     store: &dyn Store,
     account: AccountId,
     ids: &[EnvelopeId],
-) -> Result<HandedOver, StoreError> {
+) -> Result<Result<HandedOver, Code>, StoreError> {
     let now = relay.clock.now();
     let mut receipts: BTreeMap<AuthorityId, Vec<Receipt>> = BTreeMap::new();
     let mut expires = BTreeMap::new();
     for id in ids {
+        // CUS-7.5: of another account, or of none: nothing is recorded, and nothing is learnt.
         let Some(custody) = store.custody(id)? else {
-            continue;
+            return Ok(Err(Code::UnknownEnvelope));
         };
-        // Repeated, or of another account: nothing happens, and nothing is learnt from it.
-        if !matches!(custody.state, CustodyState::Stored { account: owner, .. } if owner == account)
-        {
-            continue;
+        match custody.state {
+            CustodyState::Stored { account: owner, .. } if owner == account => {}
+            CustodyState::Stored { .. } => return Ok(Err(Code::UnknownEnvelope)),
+            // The first hand-over counts.
+            _ => continue,
         }
         let Sender::Service(sender) = custody.sender else {
             continue;
@@ -198,7 +201,7 @@ fn settle(
     if !settlements.is_empty() {
         store.settle(&settlements, &reports)?;
     }
-    Ok(done)
+    Ok(Ok(done))
 }
 
 fn refuse_account(error: pli_protocol::account::AccountError) -> CallEnd {

@@ -109,6 +109,12 @@ pub fn receipt(evidence: &Evidence) -> Option<Bytes> {
     ))
 }
 
+/// Whether this is an acknowledgement that `home` signed.
+pub fn is_acknowledged_by(evidence: &Evidence, home: &AuthorityId) -> bool {
+    let kept = Kept::decode(evidence.settlement.receipts.clone());
+    kept.is_ok_and(|kept| kept.signed.is_empty() && kept.node == home.as_str())
+}
+
 fn rebuild(
     node: &AuthorityId,
     envelope: EnvelopeId,

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::evidence;
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
-use crate::store::{Expiry, StoreError};
+use crate::store::{Due, Expiry, StoreError};
 
 /// How soon after its expiry an envelope is reported.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,23 +39,34 @@ async fn sweep(relay: &Arc<Relay>) -> Result<bool, StoreError> {
         undelivered, more, ..
     } = relay.on_store(move |store| store.expire(now, PAGE)).await?;
     if !undelivered.is_empty() {
-        let receipts: Vec<_> = undelivered
-            .iter()
-            .map(|due| relay.receipt(due.id, Step::Undeliverable(Code::Unreachable), now))
-            .collect();
+        let mut receipts = Vec::with_capacity(undelivered.len());
         for due in &undelivered {
-            tracing::warn!(envelope = %due.id, destination = %due.destination, "undeliverable");
+            let code = why(relay, due);
+            tracing::warn!(envelope = %due.id, destination = %due.destination, %code, "undeliverable");
+            relay
+                .metrics
+                .deliver
+                .undeliverable_total
+                .of(code)
+                .increment(1);
+            receipts.push(relay.receipt(due.id, Step::Undeliverable(code), now));
         }
-        let count = receipts.len() as u64;
         let settlement = evidence::of_own(&receipts, &relay.key);
         relay
             .on_store(move |store| store.settle(&[settlement], &[]))
             .await?;
-        let undeliverable = &relay.metrics.deliver.undeliverable_total;
-        undeliverable.of(Code::Unreachable).increment(count);
     }
     if !more {
         relay.on_store(move |store| store.compact()).await?;
     }
     Ok(more)
+}
+
+// CUS-6.6: whether the home was there and time ran out, or it was not.
+fn why(relay: &Relay, due: &Due) -> Code {
+    if relay.destinations.reached(&due.destination) {
+        Code::Expired
+    } else {
+        Code::Unreachable
+    }
 }

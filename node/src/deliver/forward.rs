@@ -45,8 +45,11 @@ pub enum Broken {
 pub struct Caution {
     /// Envelopes that were alone on their way when the connection broke, and how often.
     pub tries: HashMap<EnvelopeId, u32>,
-    /// One envelope at a time, until one is answered: whoever breaks the connection is found.
-    pub one_at_a_time: bool,
+    /// Something was answered since the connection was made.
+    pub progress: bool,
+    /// So many envelopes go one at a time: those that were together on their way when the
+    /// connection broke. Whoever breaks it is found among them.
+    pub one_at_a_time: usize,
 }
 
 /// Forwards over one connection.
@@ -122,7 +125,7 @@ impl<'a> Forwarding<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.sending.has_room() && (!self.caution.one_at_a_time || self.sending.is_settled())
+        self.sending.has_room() && (self.caution.one_at_a_time == 0 || self.sending.is_settled())
     }
 
     /// Sends batches while there is something to send and room for it.
@@ -146,11 +149,7 @@ impl<'a> Forwarding<'a> {
 
     /// The next envelopes: the priority lane first, always (CUS-6.2).
     async fn next_batch(&mut self) -> Result<Vec<Pending>, Broken> {
-        let items = if self.caution.one_at_a_time {
-            1
-        } else {
-            BATCH_ENVELOPES_MAX
-        };
+        let items = if self.caution.one_at_a_time > 0 { 1 } else { BATCH_ENVELOPES_MAX };
         for lane in [Lane::Priority, Lane::Bulk] {
             loop {
                 let after = self.after.get(&lane).copied().unwrap_or(0);
@@ -226,8 +225,9 @@ impl<'a> Forwarding<'a> {
             .on_store(move |store| store.settle(&[settlement], &[]))
             .await?;
         self.sending.settle(ack.last_seq).map_err(peer)?;
-        // One was answered: whatever broke the connection before, it was not this one.
-        self.caution.one_at_a_time = false;
+        // Whatever broke the connection before, it was not one of these.
+        self.caution.one_at_a_time = self.caution.one_at_a_time.saturating_sub(ids.len());
+        self.caution.progress = true;
         for id in &ids {
             self.caution.tries.remove(id);
         }

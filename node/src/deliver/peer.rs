@@ -77,11 +77,8 @@ impl Peer {
                 outcome = self.attempt(&mut caution) => outcome,
                 () = shutdown.begun() => return,
             };
-            failures = if began.elapsed() > STEADY_AFTER {
-                0
-            } else {
-                failures + 1
-            };
+            let worked = began.elapsed() > STEADY_AFTER || std::mem::take(&mut caution.progress);
+            failures = if worked { 1 } else { failures + 1 };
             if let Err(Broken::Store(error)) = &outcome {
                 tracing::error!(home = %self.home, %error, "forwarding waits for the disk");
             }
@@ -135,8 +132,8 @@ impl Peer {
         caution: &mut Caution,
         unsettled: Vec<EnvelopeId>,
     ) -> Result<(), Broken> {
-        let alone = caution.one_at_a_time;
-        caution.one_at_a_time = true;
+        let alone = caution.one_at_a_time > 0;
+        caution.one_at_a_time = caution.one_at_a_time.max(unsettled.len());
         let (true, [id]) = (alone, unsettled.as_slice()) else {
             return Ok(());
         };

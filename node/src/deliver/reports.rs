@@ -13,7 +13,7 @@ use pli_protocol::wire::{self, call_reply};
 use super::evidence;
 use crate::ingress::calls::CallEnd;
 use crate::relay::Relay;
-use crate::store::Outcome;
+use crate::store::{CustodyState, Outcome, Store, StoreError};
 
 /// Takes receipts of another home; all of them, or none if one does not verify.
 pub async fn receive(
@@ -31,11 +31,37 @@ pub async fn receive(
         .map(|encoded| check(relay, home, encoded))
         .collect::<Result<Vec<_>, _>>()
         .map_err(CallEnd::Refuse)?;
-    let settlement = evidence::of_signed(report.receipts.clone(), items);
+    let (home, signed) = (home.clone(), report.receipts.clone());
     relay
-        .on_store(move |store| store.settle(&[settlement], &[]))
-        .await?;
+        .on_store(move |store| {
+            for (id, _) in &items {
+                if !is_home_of(store, &home, id)? {
+                    return Ok(Err(CallEnd::Refuse(Code::UnknownEnvelope)));
+                }
+            }
+            store.settle(&[evidence::of_signed(signed, items)], &[])?;
+            Ok(Ok(()))
+        })
+        .await??;
     Ok(call_reply::Kind::Done(wire::Done {}))
+}
+
+// CUS-8.3: the home is known by the acknowledgement it signed, or by the queue that waits for it.
+fn is_home_of(
+    store: &dyn Store,
+    home: &AuthorityId,
+    envelope: &EnvelopeId,
+) -> Result<bool, StoreError> {
+    let Some(custody) = store.custody(envelope)? else {
+        return Ok(false);
+    };
+    Ok(match &custody.state {
+        CustodyState::Queued { destination, .. } => destination == home,
+        _ => custody
+            .evidence
+            .iter()
+            .any(|kept| evidence::is_acknowledged_by(kept, home)),
+    })
 }
 
 // A home reports what happened at its own mailboxes, and nothing else.

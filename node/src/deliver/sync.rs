@@ -36,6 +36,12 @@ pub async fn run(
         after = items.last().map_or(after, |last| last.seq);
         let first = after == asked.after_seq;
         if !items.is_empty() || first {
+            let bytes = items.iter().map(envelope_bytes).sum();
+            let now = relay.clock.now();
+            relay
+                .quotas
+                .take_sync(&account, bytes, now)
+                .map_err(CallEnd::Refuse)?;
             relay
                 .metrics
                 .deliver
@@ -93,6 +99,13 @@ async fn send_page(
     send.send_message(&wire::CallReply { kind: Some(page) })
         .await?;
     Ok(())
+}
+
+fn envelope_bytes(item: &MailboxItem) -> u64 {
+    match &item.item {
+        Item::Envelope { bytes, .. } => bytes.len() as u64,
+        Item::Absent { .. } => 0,
+    }
 }
 
 fn wire_item(MailboxItem { seq, item }: MailboxItem) -> wire::SyncItem {

@@ -19,8 +19,10 @@ pub async fn answer(
     service: &ServiceId,
     asked: &wire::Track,
 ) -> Result<call_reply::Kind, CallEnd> {
-    if asked.envelope_ids.len() > TRACK_IDS_MAX {
-        return Err(CallEnd::Refuse(Code::TooMany));
+    match asked.envelope_ids.len() {
+        0 => return Err(CallEnd::Refuse(Code::FieldMissing)),
+        1..=TRACK_IDS_MAX => {}
+        _ => return Err(CallEnd::Refuse(Code::TooMany)),
     }
     let ids = asked
         .envelope_ids

@@ -11,18 +11,20 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use pli_protocol::code::{Blame, Code};
+use pli_protocol::codec;
 use pli_protocol::custody::ack::{self, Issuer};
 use pli_protocol::custody::pipeline::Receiving;
 use pli_protocol::custody::{Disposition, Step};
 use pli_protocol::id::{EnvelopeId, Timestamp};
-use pli_protocol::limits::{ACK_DISPOSITIONS_MAX, BAD_ENVELOPES_MAX, BATCHES_IN_FLIGHT_MAX};
+use pli_protocol::limits::{
+    ACK_DISPOSITIONS_MAX, BAD_ENVELOPES_MAX, BATCHES_IN_FLIGHT_MAX, FRAME_MAX,
+};
 use pli_protocol::wire;
 use pli_transport::{FrameReader, FrameWriter};
-use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::CallEnd;
@@ -58,6 +60,7 @@ pub async fn run(
     way: Way,
     recv: FrameReader,
     send: FrameWriter,
+    bad: Arc<AtomicU32>,
     shutdown: Shutdown,
 ) -> (Result<(), CallEnd>, FrameWriter) {
     let (waiting, to_acknowledge) = mpsc::channel(BATCHES_IN_FLIGHT_MAX as usize);
@@ -66,7 +69,7 @@ pub async fn run(
         relay: Arc::clone(&relay),
         way: way.clone(),
         answered: Arc::clone(&answered),
-        bad: 0,
+        bad,
     };
     let step = match way {
         Way::Submit(_) => Step::Accepted,
@@ -95,7 +98,8 @@ struct Reader {
     way: Way,
     /// The last batch whose acknowledgement is on its way to the peer.
     answered: Arc<AtomicU64>,
-    bad: u32,
+    /// Of the whole connection.
+    bad: Arc<AtomicU32>,
 }
 
 impl Reader {
@@ -116,8 +120,8 @@ impl Reader {
                 }
             };
             let Some(frame) = frame else { return Ok(()) };
-            let batch =
-                wire::EnvelopeBatch::decode(frame).map_err(|_| CallEnd::Cut(Code::Decode))?;
+            let batch: wire::EnvelopeBatch = codec::decode_canonical(&frame, FRAME_MAX)
+                .map_err(|error| CallEnd::Cut(error.code()))?;
             order.acknowledge(self.answered.load(Ordering::Acquire));
             order
                 .receive(batch.seq, batch.envelopes.len())
@@ -127,7 +131,7 @@ impl Reader {
                 // The acknowledger ended, and says why.
                 return Ok(());
             }
-            if self.bad > BAD_ENVELOPES_MAX {
+            if self.bad.load(Ordering::Relaxed) >= BAD_ENVELOPES_MAX {
                 return Err(CallEnd::Cut(Code::PeerCut));
             }
         }
@@ -166,11 +170,13 @@ impl Reader {
             }
         }
         ingress.bytes_total.of(way).increment(bytes);
-        self.bad += refused
+        let bad = refused
             .iter()
             .flatten()
             .filter(|refusal| is_bad(refusal.code))
-            .count() as u32;
+            .count();
+        self.bad
+            .fetch_add(u32::try_from(bad).unwrap_or(u32::MAX), Ordering::Relaxed);
         let committed = if admitted.is_empty() {
             None
         } else {
@@ -223,7 +229,7 @@ impl Reader {
     }
 }
 
-// Case 55: what only a broken or hostile peer sends. A revoked key or a full quota is neither.
+// SES-5.4, case 55: what only a broken or hostile peer sends. A revoked key or a full quota is neither.
 fn is_bad(code: Code) -> bool {
     matches!(code.blame(), Blame::Malformed | Blame::Misbehaved)
 }

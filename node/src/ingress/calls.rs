@@ -3,14 +3,15 @@
 //! A call is one task: a panic in it ends that stream only (case 56).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use pli_protocol::code::Code;
-use pli_protocol::limits::{CALL_TIMEOUT_MS, DETAIL_MAX};
+use pli_protocol::codec;
+use pli_protocol::limits::{CALL_TIMEOUT_MS, DETAIL_MAX, FRAME_MAX};
 use pli_protocol::session::{Authenticated, Principal};
 use pli_protocol::wire::{self, call, call_reply};
 use pli_transport::{CallStream, FrameReader, FrameWriter, RecvError, SendError};
-use prost::Message;
 
 use super::batches;
 use super::received::Way;
@@ -54,10 +55,12 @@ impl From<crate::store::StoreError> for CallEnd {
 }
 
 /// Runs one call to its end; gives the code for which the connection must be closed, if any.
+/// `bad` counts what only a broken or hostile peer sends, over all calls of the connection.
 pub async fn run(
     relay: Arc<Relay>,
     peer: Arc<Authenticated>,
     stream: CallStream,
+    bad: Arc<AtomicU32>,
     shutdown: Shutdown,
 ) -> Option<Code> {
     let CallStream { mut recv, mut send } = stream;
@@ -87,7 +90,7 @@ pub async fn run(
     if let Way::Forward(node) = &way {
         relay.router.heard_from(node);
     }
-    let (end, send) = batches::run(relay, way, recv, send, shutdown).await;
+    let (end, send) = batches::run(relay, way, recv, send, bad, shutdown).await;
     match end {
         Ok(()) => None,
         Err(end) => finish(end, send).await,
@@ -135,7 +138,8 @@ async fn first_frame(recv: &mut FrameReader) -> Result<call::Kind, CallEnd> {
         .await
         .map_err(|_| CallEnd::Refuse(Code::TooSlow))??
         .ok_or(CallEnd::Gone)?;
-    let call = wire::Call::decode(frame).map_err(|_| CallEnd::Cut(Code::Decode))?;
+    let call: wire::Call =
+        codec::decode_canonical(&frame, FRAME_MAX).map_err(|error| CallEnd::Cut(error.code()))?;
     call.kind.ok_or(CallEnd::Refuse(Code::UnsupportedCall))
 }
 

@@ -4,6 +4,7 @@
 //! have that name. When a newer directory takes that back, the session is cut.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use pli_protocol::code::Code;
 use pli_protocol::id::Timestamp;
@@ -84,6 +85,7 @@ async fn serve(
     let peer = Arc::new(connection.peer().clone());
     let calls_max = peer.principal.role().calls_max() as usize;
     let mut directory = relay.directory.clone();
+    let bad = Arc::new(AtomicU32::new(0));
     let mut calls = JoinSet::new();
     let why = loop {
         tokio::select! {
@@ -92,7 +94,7 @@ async fn serve(
                 let Ok(stream) = stream else { break None };
                 relay.metrics.session.calls_total.of(peer.principal.role().into()).increment(1);
                 let call = calls::run(
-                    Arc::clone(relay), Arc::clone(&peer), stream, shutdown.clone(),
+                    Arc::clone(relay), Arc::clone(&peer), stream, Arc::clone(&bad), shutdown.clone(),
                 );
                 calls.spawn(call);
             }

@@ -80,7 +80,7 @@ fn check(
         return Err(Code::ClassNotAllowed);
     };
     check_way(way, sender, own)?;
-    // ENV-5.4: a message is signed by its sender, and by nobody else.
+    // ENV-3.4: a message is signed by its sender, and by nobody else.
     let mut signers = letter.signed().key_ids();
     let (Some(signer), None) = (signers.next(), signers.next()) else {
         return Err(Code::SignatureCount);

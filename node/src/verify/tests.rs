@@ -158,7 +158,7 @@ fn case_27_an_envelope_past_its_time_is_expired() {
 }
 
 #[test]
-fn env_5_4_a_message_bears_one_signature() {
+fn env_3_4_a_message_bears_one_signature() {
     let mut wire: pli_protocol::wire::Signed = pli_protocol::codec::decode_canonical(
         &letter(&header(), &rdv_key()),
         pli_protocol::limits::ENVELOPE_MAX,

@@ -45,6 +45,13 @@ impl HttpsUrl {
     pub fn host(&self) -> &str {
         &self.url[SCHEME.len()..SCHEME.len() + self.host_len]
     }
+
+    /// The port, where the URL names one.
+    pub fn port(&self) -> Option<u16> {
+        let port = self.url[SCHEME.len() + self.host_len..].strip_prefix(':')?;
+        let end = port.find(['/', '?', '#']).unwrap_or(port.len());
+        port[..end].parse().ok()
+    }
 }
 
 impl fmt::Display for HttpsUrl {

@@ -143,7 +143,7 @@ fn check_body(body: &wire::Sealed) -> Result<(), LetterError> {
     Ok(())
 }
 
-/// The id by which an acknowledgement speaks of these bytes. CUS-3.6.
+/// The id by which an acknowledgement speaks of these bytes. CUS-3.7.
 ///
 /// Bytes that are no `Signed` have no payload; both sides then take the bytes themselves for
 /// one, so that even what nobody could decode is refused by a signed receipt.
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn cus_3_6_even_garbage_has_an_id() {
+    fn cus_3_7_even_garbage_has_an_id() {
         let letter = sign(payload(b"text"));
         assert_eq!(
             acknowledged_id(&letter),

@@ -181,6 +181,7 @@ impl fmt::Display for HostPort {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WebSocketUrl {
     host: String,
+    port: u16,
     url: String,
 }
 
@@ -196,6 +197,12 @@ impl WebSocketUrl {
     pub fn host(&self) -> &str {
         &self.host
     }
+
+    /// The port; 443 unless the URL names another.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
 }
 
 impl FromStr for WebSocketUrl {
@@ -209,6 +216,7 @@ impl FromStr for WebSocketUrl {
         match https {
             Some(Ok(url)) => Ok(Self {
                 host: url.host().to_owned(),
+                port: url.port().unwrap_or(443),
                 url: text.to_owned(),
             }),
             _ => Err(TermError::WebSocketUrl { got: quoted(text) }),

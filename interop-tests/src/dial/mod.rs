@@ -8,6 +8,7 @@ pub mod stream;
 pub mod tls;
 pub mod websocket;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use quic::quic;
@@ -75,30 +76,30 @@ impl Server {
     }
 
     pub async fn dial_with(&self, via: Via, offer: &Offer) -> Result<Connection, DialError> {
-        let (address, connecting): (_, _) = match via {
-            Via::Quic => (
-                self.quic
-                    .as_deref()
-                    .ok_or(DialError::NotConfigured("QUIC"))?,
-                true,
-            ),
-            Via::WebSocket => (
-                self.websocket
-                    .as_deref()
-                    .ok_or(DialError::NotConfigured("WebSocket"))?,
-                false,
-            ),
-        };
-        let address = tokio::net::lookup_host(address)
-            .await
-            .map_err(|why| DialError::Address(format!("{address}: {why}")))?
-            .next()
-            .ok_or_else(|| DialError::Address(format!("{address} has no address")))?;
-        if connecting {
-            quic(address, &self.authority, offer).await
-        } else {
-            websocket(address, &self.authority, offer).await
+        let address = self.resolve(via).await?;
+        match via {
+            Via::Quic => quic(address, &self.authority, offer).await,
+            Via::WebSocket => websocket(address, &self.authority, offer).await,
         }
+    }
+
+    async fn resolve(&self, via: Via) -> Result<SocketAddr, DialError> {
+        let configured = match via {
+            Via::Quic => self
+                .quic
+                .as_deref()
+                .ok_or(DialError::NotConfigured("QUIC"))?,
+            Via::WebSocket => self
+                .websocket
+                .as_deref()
+                .ok_or(DialError::NotConfigured("WebSocket"))?,
+        };
+        let unknown = |why: String| DialError::Address(format!("{configured}: {why}"));
+        tokio::net::lookup_host(configured)
+            .await
+            .map_err(|why| unknown(why.to_string()))?
+            .next()
+            .ok_or_else(|| unknown("no address".to_owned()))
     }
 }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::{AsyncRead, AsyncWrite, Sink, StreamExt as _};
+use futures_util::{AsyncRead, AsyncWrite, Sink, SinkExt as _, StreamExt as _};
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsConnector;
@@ -23,7 +24,8 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::stream::{Ended, Stream};
 use super::tls::{Offer, config};
-use super::{Connection, DialError, SOON, Wire};
+use super::{Connection, DialError, SOON, Server, Via, Wire};
+use crate::crypto::keys::PublicKey;
 
 /// The path of the upgrade request.
 pub const PATH: &str = "/pli/1";
@@ -41,38 +43,40 @@ pub async fn websocket(
     authority: &str,
     offer: &Offer,
 ) -> Result<Connection, DialError> {
-    websocket_at(address, authority, offer, PATH).await
+    let (tls, certified) = secure(address, authority, offer).await?;
+    let group = tls.get_ref().1.negotiated_key_exchange_group();
+    let group = group.map(|group| format!("{:?}", group.name()));
+    let socket = upgrade(tls, authority, PATH).await?;
+    Ok(Connection {
+        wire: Wire::WebSocket(Mux::start(socket)),
+        certified,
+        group,
+    })
 }
 
-/// The same at another path.
-pub async fn websocket_at(
+/// TCP and TLS: the stream and the Ed25519 key of the certificate.
+async fn secure(
     address: SocketAddr,
     authority: &str,
     offer: &Offer,
-    path: &str,
-) -> Result<Connection, DialError> {
-    let refused = |stage, why: String| DialError::Refused { stage, why };
-    let late = |stage| DialError::TimedOut {
-        stage,
-        within: SOON,
-    };
+) -> Result<(TlsStream<TcpStream>, Option<PublicKey>), DialError> {
     let (tls, found) = config(offer);
     let name = ServerName::try_from(authority.to_owned())
         .map_err(|why| DialError::Address(why.to_string()))?;
-    let tcp = tokio::time::timeout(SOON, TcpStream::connect(address))
-        .await
-        .map_err(|_| late("TCP"))?
-        .map_err(|why| refused("TCP", why.to_string()))?;
+    let tcp = within("TCP", TcpStream::connect(address)).await?;
     let _ = tcp.set_nodelay(true);
-    let tls = tokio::time::timeout(SOON, TlsConnector::from(Arc::new(tls)).connect(name, tcp))
-        .await
-        .map_err(|_| late("TLS"))?
-        .map_err(|why| refused("TLS", why.to_string()))?;
-    let group = tls
-        .get_ref()
-        .1
-        .negotiated_key_exchange_group()
-        .map(|group| format!("{:?}", group.name()));
+    let tls = within("TLS", TlsConnector::from(Arc::new(tls)).connect(name, tcp)).await?;
+    let certified = *found
+        .lock()
+        .expect("no code panics while it holds this lock");
+    Ok((tls, certified))
+}
+
+async fn upgrade(
+    tls: TlsStream<TcpStream>,
+    authority: &str,
+    path: &str,
+) -> Result<Socket, DialError> {
     let mut request = format!("wss://{authority}{path}")
         .into_client_request()
         .map_err(|why| DialError::Address(why.to_string()))?;
@@ -80,18 +84,78 @@ pub async fn websocket_at(
         SEC_WEBSOCKET_PROTOCOL,
         HeaderValue::from_static(SUBPROTOCOL),
     );
-    let (socket, _response) =
-        tokio::time::timeout(SOON, tokio_tungstenite::client_async(request, tls))
-            .await
-            .map_err(|_| late("WebSocket"))?
-            .map_err(|why| refused("WebSocket", why.to_string()))?;
-    let certified = *found
-        .lock()
-        .expect("no code panics while it holds this lock");
-    Ok(Connection {
-        wire: Wire::WebSocket(Mux::start(socket)),
-        certified,
-        group,
+    let upgraded = within("WebSocket", tokio_tungstenite::client_async(request, tls)).await?;
+    Ok(upgraded.0)
+}
+
+async fn within<T, E: std::fmt::Display>(
+    stage: &'static str,
+    doing: impl Future<Output = Result<T, E>>,
+) -> Result<T, DialError> {
+    match tokio::time::timeout(SOON, doing).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(why)) => Err(DialError::Refused {
+            stage,
+            why: why.to_string(),
+        }),
+        Err(_) => Err(DialError::TimedOut {
+            stage,
+            within: SOON,
+        }),
+    }
+}
+
+/// What is said on the port that is no session.
+#[derive(Clone, Copy, Debug)]
+pub enum NotASession {
+    OtherPath,
+    PlainGet,
+    TextMessage,
+    Garbage,
+}
+
+/// Says it. `Ok(Err(why))` when the server took it for a session or left it open.
+pub async fn misuse(server: &Server, how: NotASession) -> Result<Result<(), String>, DialError> {
+    let address = server.resolve(Via::WebSocket).await?;
+    let (tls, _) = secure(address, &server.authority, &Offer::right(Via::WebSocket)).await?;
+    let message = match how {
+        NotASession::OtherPath => {
+            return match upgrade(tls, &server.authority, "/pli/2").await {
+                Err(DialError::Refused {
+                    stage: "WebSocket", ..
+                }) => Ok(Ok(())),
+                Err(error) => Err(error),
+                Ok(_) => Ok(Err("upgraded at another path".to_owned())),
+            };
+        }
+        NotASession::PlainGet => return plain_get(tls, &server.authority).await,
+        NotASession::TextMessage => Message::Text("hello".into()),
+        // Version 0xff of yamux.
+        NotASession::Garbage => Message::Binary(vec![0xff; 64].into()),
+    };
+    let mut socket = upgrade(tls, &server.authority, PATH).await?;
+    within("WebSocket", socket.send(message)).await?;
+    let closed = async { while let Some(Ok(_)) = socket.next().await {} };
+    match tokio::time::timeout(SOON, closed).await {
+        Ok(()) => Ok(Ok(())),
+        Err(_) => Ok(Err(format!("still open after {} s", SOON.as_secs()))),
+    }
+}
+
+async fn plain_get(
+    mut tls: TlsStream<TcpStream>,
+    authority: &str,
+) -> Result<Result<(), String>, DialError> {
+    let request = format!("GET {PATH} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    within("HTTP", tls.write_all(request.as_bytes())).await?;
+    let mut head = [0; 12];
+    let answered = tokio::time::timeout(SOON, tls.read_exact(&mut head)).await;
+    // Closed without a word is as good as 4xx; 101 or 200 is not.
+    Ok(match answered {
+        Ok(Ok(_)) if head.starts_with(b"HTTP/1.1 4") || head.starts_with(b"HTTP/1.0 4") => Ok(()),
+        Ok(Ok(_)) => Err(format!("answered {:?}", String::from_utf8_lossy(&head))),
+        Ok(Err(_)) => Ok(()),
+        Err(_) => Err(format!("no answer within {} s", SOON.as_secs())),
     })
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use html::html;
 pub use junit::junit;
-pub use table::{Recorder, summary};
+pub use table::{Answer, Recorder, summary};
 
 /// How a case ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

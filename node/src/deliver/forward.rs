@@ -149,7 +149,11 @@ impl<'a> Forwarding<'a> {
 
     /// The next envelopes: the priority lane first, always (CUS-6.2).
     async fn next_batch(&mut self) -> Result<Vec<Pending>, Broken> {
-        let items = if self.caution.one_at_a_time > 0 { 1 } else { BATCH_ENVELOPES_MAX };
+        let items = if self.caution.one_at_a_time > 0 {
+            1
+        } else {
+            BATCH_ENVELOPES_MAX
+        };
         for lane in [Lane::Priority, Lane::Bulk] {
             loop {
                 let after = self.after.get(&lane).copied().unwrap_or(0);

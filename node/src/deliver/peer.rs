@@ -20,7 +20,7 @@ use pli_protocol::limits::{POISON_TRIES_MAX, RETRY_BASE_MS, RETRY_MAX_MS};
 use pli_protocol::session::{Principal, ServerIdentity};
 use pli_transport::{Credential, DialledConnection, Dialler, Endpoints};
 use tokio::net::lookup_host;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -28,6 +28,7 @@ use super::forward::{Broken, Caution, Forwarding, give_up};
 use crate::live::Reach;
 use crate::metrics;
 use crate::relay::Relay;
+use crate::route::Wake;
 use crate::shutdown::Shutdown;
 
 /// After this long a connection counts as one that worked, and the wait begins anew.
@@ -36,7 +37,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(30);
 /// Starts a task for each destination as it becomes one, until the stop.
 pub async fn run(
     relay: Arc<Relay>,
-    mut destinations: mpsc::UnboundedReceiver<(AuthorityId, Arc<Notify>)>,
+    mut destinations: mpsc::UnboundedReceiver<(AuthorityId, Arc<Wake>)>,
     mut shutdown: Shutdown,
 ) {
     let credential = Credential {
@@ -63,14 +64,14 @@ struct Peer {
     relay: Arc<Relay>,
     dialler: Dialler,
     home: AuthorityId,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
 }
 
 impl Peer {
     async fn run(self, mut shutdown: Shutdown) {
         let mut caution = Caution::default();
         let mut failures = 0;
-        self.wake.notified().await;
+        self.wake.waiting.notified().await;
         loop {
             let began = Instant::now();
             let outcome = tokio::select! {
@@ -87,9 +88,8 @@ impl Peer {
             tracing::info!(home = %self.home, ?outcome, ?wait, "forwarding paused");
             tokio::select! {
                 () = sleep(wait) => {}
-                // CUS-6.4: heard from, or something new. At once for the first, and no sooner
-                // than the base for the second, so that a busy queue does not dial in a loop.
-                () = self.wake.notified() => sleep(Duration::from_millis(RETRY_BASE_MS)).await,
+                // CUS-6.3: heard from. What is only new waits too, or a busy queue would dial in a loop.
+                () = self.wake.heard.notified() => {}
                 () = shutdown.begun() => return,
             }
         }
@@ -117,7 +117,13 @@ impl Peer {
         dials.of(metrics::Outcome::Ok).increment(1);
         self.relay.destinations.note(&self.home, Reach::default());
         let _counted = self.relay.sessions.dialled();
-        let forwarding = Forwarding::new(&self.relay, &self.home, &connection, &self.wake, caution);
+        let forwarding = Forwarding::new(
+            &self.relay,
+            &self.home,
+            &connection,
+            &self.wake.waiting,
+            caution,
+        );
         let (outcome, unsettled) = forwarding.run(&connection).await;
         connection.close(None, "done for now");
         if let (Err(Broken::Peer(_)), false) = (&outcome, unsettled.is_empty()) {

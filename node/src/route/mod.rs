@@ -17,9 +17,18 @@ pub struct Router {
     /// Bounded by the devices that are connected: the last to leave takes the entry away.
     accounts: Mutex<HashMap<AccountId, watch::Sender<()>>>,
     /// Bounded by the authorities of the directory.
-    destinations: Mutex<HashMap<AuthorityId, Arc<Notify>>>,
+    destinations: Mutex<HashMap<AuthorityId, Arc<Wake>>>,
     /// Destinations that have no task yet.
-    new_destinations: mpsc::UnboundedSender<(AuthorityId, Arc<Notify>)>,
+    new_destinations: mpsc::UnboundedSender<(AuthorityId, Arc<Wake>)>,
+}
+
+/// What wakes the task of a destination.
+#[derive(Debug, Default)]
+pub struct Wake {
+    /// Something was stored for it.
+    pub waiting: Notify,
+    /// It called, so it can be called: a wait between two attempts ends (CUS-6.3).
+    pub heard: Notify,
 }
 
 /// Wakes when an account has something new, until it is dropped.
@@ -32,10 +41,7 @@ pub struct AccountWatch {
 
 impl Router {
     /// The receiver is given each destination once, the first time that something waits for it.
-    pub fn new() -> (
-        Arc<Self>,
-        mpsc::UnboundedReceiver<(AuthorityId, Arc<Notify>)>,
-    ) {
+    pub fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<(AuthorityId, Arc<Wake>)>) {
         let (new_destinations, receiver) = mpsc::unbounded_channel();
         let router = Self {
             accounts: Mutex::default(),
@@ -60,19 +66,19 @@ impl Router {
         }
     }
 
-    /// Something waits for this destination, or it was heard from.
+    /// Something waits for this destination.
     pub fn wake_destination(&self, authority: &AuthorityId) {
         let mut destinations = self
             .destinations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = destinations.get(authority) {
-            task.notify_one();
+            task.waiting.notify_one();
             return;
         }
-        let task = Arc::new(Notify::new());
+        let task = Arc::new(Wake::default());
         destinations.insert(authority.clone(), Arc::clone(&task));
-        task.notify_one();
+        task.waiting.notify_one();
         // Nobody receives only while the node stops; the store keeps what waits.
         drop(self.new_destinations.send((authority.clone(), task)));
     }
@@ -84,7 +90,7 @@ impl Router {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = destinations.get(authority) {
-            task.notify_one();
+            task.heard.notify_one();
         }
     }
 
@@ -160,7 +166,7 @@ mod tests {
         router.wake_destination(&authority);
         let (name, task) = announced.recv().await.unwrap();
         assert_eq!(name, authority);
-        task.notified().await;
+        task.waiting.notified().await;
         assert!(announced.try_recv().is_err());
     }
 }

@@ -38,6 +38,12 @@ impl KeyRing {
         Self(ring)
     }
 
+    /// The keys of both.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self::new(self.0.into_iter().chain(other.0))
+    }
+
     /// Refuses a key that none of `roles` lists: a mistaken file would otherwise go unnoticed until
     /// the threshold is missed.
     pub(crate) fn only_for(&self, roles: &[&SigningRole]) -> Result<(), WriteError> {

@@ -4,8 +4,9 @@
 //! fsync covers it; pages of a mailbox or of a queue; what is due at expiry.
 //!
 //! The [`Store`] trait has the node's own operations. An engine is chosen by URL ([`open()`]); every
-//! engine passes [`conformance`]. Calls block: run them on a thread that may wait for a disk.
+//! engine passes the conformance suite in `node/tests`. Calls block: run them on a thread that may wait for a disk.
 
+pub mod engine;
 mod entry;
 mod error;
 mod mailbox;
@@ -50,7 +51,7 @@ pub trait Store: Debug + Send + Sync {
     fn latest_seq(&self, account: &AccountId) -> Result<u64, StoreError>;
 
     /// What a mailbox holds now, for its quota.
-    fn usage(&self, mailbox: &MailboxId) -> Result<Usage, StoreError>;
+    fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, StoreError>;
 
     /// Unsettled envelopes of one queue after a position, oldest first.
     fn pending(

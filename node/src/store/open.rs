@@ -15,6 +15,9 @@ pub struct OpenOptions {
     pub node_key: KeyId,
     /// How long after an envelope's expiry its custody can still be asked.
     pub custody_retention_ms: u64,
+    /// The operator says that this is a restored backup: begin a new epoch (case 43). A copied directory is
+    /// recognised without it; a volume rolled back below the file system is not.
+    pub restored: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -23,7 +26,7 @@ impl OpenOptions {
     /// The defaults for a node.
     pub fn new(node_key: KeyId) -> Self {
         const THIRTY_DAYS_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
-        Self { node_key, custody_retention_ms: THIRTY_DAYS_MS, limits: Limits::default() }
+        Self { node_key, custody_retention_ms: THIRTY_DAYS_MS, restored: false, limits: Limits::default() }
     }
 }
 
@@ -79,8 +82,10 @@ pub struct Status {
     pub queued_bytes: u64,
     /// Records put aside as damaged since the store was made.
     pub quarantined: u64,
-    /// Bytes of envelopes and evidence on disk.
+    /// Bytes of the log: envelopes, evidence, accounts.
     pub log_bytes: u64,
+    /// Bytes of the index.
+    pub index_bytes: u64,
     /// Free bytes of the file system.
     pub free_bytes: u64,
     /// Appending is refused for want of space.
@@ -90,7 +95,7 @@ pub struct Status {
 /// Opens the store at a URL such as `fjall:/var/lib/pli/store`, making it if there is none.
 pub fn open(url: &str, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':') {
-        Some(("fjall", path)) if !path.is_empty() => { let _ = (Path::new(path), options); Err(StoreError::UnknownEngine { url: url.into() }) },
+        Some(("fjall", path)) if !path.is_empty() => super::engine::open(Path::new(path), options),
         _ => Err(StoreError::UnknownEngine { url: url.into() }),
     }
 }

@@ -1,0 +1,124 @@
+//! Append: one group, one write, one fsync, then the index.
+
+use std::collections::HashMap;
+use std::collections::hash_map;
+
+use pli_protocol::id::{AccountId, EnvelopeId, Timestamp};
+use pli_protocol::limits::{ENVELOPE_MAX, GROUP_BYTES_MAX, GROUP_ENVELOPES_MAX};
+
+use super::apply::{Applier, Memory};
+use super::format::{Group, Kind};
+use super::index::{Change, Space};
+use super::queues::Reserved;
+use super::values::{EnvelopeMeta, Known};
+use super::{Engine, ReserveShare};
+use crate::store::{Appended, Entry, Place, StoreError};
+
+/// Index changes per envelope: id, item or queue, row.
+const CHANGES_PER_ENVELOPE: usize = 3;
+
+impl Engine {
+    pub(super) fn append_group(&self, entries: &[Entry]) -> Result<Vec<Appended>, StoreError> {
+        check_bounds(entries)?;
+        let mut writer = self.writer();
+        let writer = &mut *writer;
+        let mut group = self.log.group(&writer.tail, entries.len());
+        let change = self.index.change(entries.len() * CHANGES_PER_ENVELOPE + 8);
+        let mut plan = Plan::new(&change, &self.options.limits, entries.len());
+        let mut outcomes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            outcomes.push(self.indexed(plan.decide(entry, &mut writer.memory, &mut group))?);
+        }
+        let metas = plan.metas;
+        if metas.is_empty() {
+            return Ok(outcomes);
+        }
+        let (segment, offset) = self.write(&mut writer.tail, &group, ReserveShare::None)?;
+        let mut applier = Applier::new(change, &mut writer.memory, group.number);
+        for (meta, at) in metas.into_iter().zip(group.positions(segment, offset)) {
+            self.indexed(applier.envelope(meta, at, true))?;
+        }
+        self.indexed(applier.finish(Some((segment, writer.tail.length))))?;
+        self.note_queued(&writer.memory);
+        Ok(outcomes)
+    }
+
+    pub(super) fn note_queued(&self, memory: &Memory) {
+        self.queued_bytes.store(memory.queues.bytes, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(super) fn accepted_at(&self, id: &EnvelopeId) -> Result<Option<Timestamp>, StoreError> {
+        let value = self.indexed(self.index.get(Space::Ids, id.as_bytes()))?;
+        Ok(value.as_deref().and_then(Known::decode_accepted_at))
+    }
+}
+
+fn check_bounds(entries: &[Entry]) -> Result<(), StoreError> {
+    let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+    let longest = entries.iter().map(|entry| entry.bytes.len()).max().unwrap_or_default();
+    for (what, got, max) in [
+        ("envelopes of a group", entries.len(), GROUP_ENVELOPES_MAX),
+        ("bytes of a group", bytes, GROUP_BYTES_MAX),
+        ("bytes of an envelope", longest, ENVELOPE_MAX),
+    ] {
+        if got > max {
+            return Err(StoreError::Misuse { what, got: got as u64, max: max as u64 });
+        }
+    }
+    Ok(())
+}
+
+/// What a group will change, before any of it is written.
+struct Plan<'a> {
+    change: &'a Change<'a>,
+    limits: &'a crate::store::Limits,
+    seen: HashMap<EnvelopeId, Timestamp>,
+    numbers: HashMap<AccountId, u64>,
+    reserved: Reserved,
+    metas: Vec<EnvelopeMeta>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(change: &'a Change<'a>, limits: &'a crate::store::Limits, capacity: usize) -> Self {
+        Self {
+            change,
+            limits,
+            seen: HashMap::with_capacity(capacity),
+            numbers: HashMap::new(),
+            reserved: Reserved::default(),
+            metas: Vec::with_capacity(capacity),
+        }
+    }
+
+    fn decide(&mut self, entry: &Entry, memory: &mut Memory, group: &mut Group) -> super::index::Result<Appended> {
+        if let Some(&first_accepted_at) = self.seen.get(&entry.id) {
+            return Ok(Appended::Duplicate { first_accepted_at });
+        }
+        let value = self.change.get(Space::Ids, entry.id.as_bytes())?;
+        if let Some(first_accepted_at) = value.as_deref().and_then(Known::decode_accepted_at) {
+            return Ok(Appended::Duplicate { first_accepted_at });
+        }
+        let seq = match &entry.place {
+            Place::Mailbox { account, .. } => {
+                let number = match self.numbers.entry(*account) {
+                    hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                    hash_map::Entry::Vacant(entry) => entry.insert(memory.rows.row(account, self.change)?.last_seq),
+                };
+                *number += 1;
+                *number
+            }
+            Place::Queue { destination, .. } => {
+                let bytes = entry.bytes.len() as u64;
+                if !self.reserved.take(&memory.queues, self.limits, destination, bytes) {
+                    return Ok(Appended::QueueFull);
+                }
+                group.next_position()
+            }
+        };
+        let meta = EnvelopeMeta::of(entry, seq);
+        group.push(Kind::Envelope, entry.bytes.clone(), |out| meta.encode(out));
+        self.seen.insert(entry.id, entry.accepted_at);
+        self.metas.push(meta);
+        Ok(Appended::New { seq })
+    }
+}

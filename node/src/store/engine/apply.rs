@@ -1,0 +1,296 @@
+//! One record of the log becomes changes of the index: the same code when it is written, when the end of
+//! the log is replayed after a crash, and when the index is rebuilt.
+//!
+//! Every step may run again on an index that has it already. A record that was moved by compaction finds
+//! its envelope known and only changes its position.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bytes::Bytes;
+use pli_protocol::id::{AccountId, Timestamp};
+use pli_protocol::limits::RECEIPTS_PER_ENVELOPE_MAX;
+
+use super::cursor::{Fields, Put};
+use super::format::{Kind, Position, Record};
+use super::index::{Change, Result, Space};
+use super::keys::{self, Stage};
+use super::queues::Queues;
+use super::rows::Rows;
+use super::values::{EnvelopeMeta, EvidenceRef, Known, Placed, Row, Slot, State, Waiting};
+use crate::store::{AbsenceReason, Outcome, Settled, Settlement};
+
+/// What the writer knows besides the index.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) rows: Rows,
+    pub(super) queues: Queues,
+    /// Bytes of records per segment that nothing needs any more.
+    pub(super) dead: HashMap<u32, u64>,
+    /// The latest time that a whole round of expiry has seen.
+    pub(super) expired_upto: Timestamp,
+    pub(super) retention_ms: u64,
+}
+
+/// Applies records to one change of the index.
+pub(super) struct Applier<'a> {
+    pub(super) change: Change<'a>,
+    pub(super) memory: &'a mut Memory,
+    /// The group's number; keeps the rows of the expiry index apart.
+    number: u64,
+    changed_rows: HashSet<AccountId>,
+    changed_dead: HashSet<u32>,
+    due: BTreeMap<u64, (Timestamp, Vec<u8>)>,
+}
+
+impl<'a> Applier<'a> {
+    pub(super) fn new(change: Change<'a>, memory: &'a mut Memory, number: u64) -> Self {
+        Self {
+            change,
+            memory,
+            number,
+            changed_rows: HashSet::new(),
+            changed_dead: HashSet::new(),
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// Applies any record. `None` in the result: its fields make no sense, so it counts as damaged.
+    pub(super) fn record(&mut self, record: &Record, at: Position) -> Result<Option<()>> {
+        let meta = &record.meta[..];
+        match record.kind {
+            Kind::Envelope => {
+                let Some(meta) = EnvelopeMeta::decode(meta) else { return Ok(None) };
+                self.envelope(meta, at, false)?;
+            }
+            Kind::Settlement => {
+                let number = Fields(meta).u64();
+                let settlement = super::values::decode_settlement(&record.body);
+                let (Some(number), Some(settlement)) = (number, settlement) else { return Ok(None) };
+                self.settlement(number, &settlement, at)?;
+            }
+            _ => return self.registry(record, at),
+        }
+        Ok(Some(()))
+    }
+
+    /// An envelope. `fresh`: the caller has just seen that its id is unknown.
+    pub(super) fn envelope(&mut self, meta: EnvelopeMeta, at: Position, fresh: bool) -> Result<()> {
+        if !fresh && let Some(value) = self.change.get(Space::Ids, meta.id.as_bytes())? {
+            if let Some(known) = Known::decode(meta.id, &value) {
+                return self.moved(known, at);
+            }
+        }
+        if !fresh && meta.expires.plus_ms(self.memory.retention_ms) <= self.memory.expired_upto {
+            // A rebuild: it had been forgotten before.
+            self.bury(at);
+            if let Placed::Mailbox { account, seq, .. } = &meta.place {
+                let row = self.row(account)?;
+                row.last_seq = row.last_seq.max(*seq);
+                self.absent(account, *seq, AbsenceReason::Expired)?;
+            }
+            return Ok(());
+        }
+        let bytes = meta.body_length(at);
+        self.place(&meta, at, fresh)?;
+        match &meta.place {
+            Placed::Mailbox { account, mailbox, seq } => {
+                let row = self.row(account)?;
+                row.last_seq = row.last_seq.max(*seq);
+                let usage = row.usage_of(*mailbox);
+                usage.envelopes += 1;
+                usage.bytes += bytes;
+            }
+            Placed::Queue { destination, lane, .. } => self.memory.queues.add(destination, *lane, bytes),
+        }
+        let (_, due) = self.due.entry(keys::bucket(meta.expires)).or_insert_with(|| (meta.expires, Vec::new()));
+        due.put(meta.id.as_bytes());
+        let id = meta.id;
+        let known = Known::held(meta, at).encode();
+        if fresh {
+            self.change.put_blind(Space::Ids, id.as_bytes(), known);
+        } else {
+            self.change.put(Space::Ids, id.as_bytes().to_vec(), known);
+        }
+        Ok(())
+    }
+
+    // Compaction wrote it again, or a replay sees what the index has.
+    fn moved(&mut self, mut known: Known, at: Position) -> Result<()> {
+        let Some(before) = known.at else {
+            self.bury(at);
+            return Ok(());
+        };
+        if before != at {
+            self.bury(before);
+            known.at = Some(at);
+            self.place(&known.meta, at, false)?;
+            self.put_known(&known);
+        }
+        Ok(())
+    }
+
+    /// Points the mailbox or the queue at a position.
+    fn place(&mut self, meta: &EnvelopeMeta, at: Position, fresh: bool) -> Result<()> {
+        match &meta.place {
+            Placed::Mailbox { account, seq, .. } => {
+                self.change.put_blind(Space::Items, &keys::item(account, *seq), Slot::Envelope(at).encode());
+            }
+            Placed::Queue { destination, lane, position } => {
+                let waiting =
+                    Waiting { at, id: meta.id, accepted_at: meta.accepted_at, bytes: meta.body_length(at) };
+                // A set-aside envelope may be moved too.
+                let aside = keys::numbered(destination, *position);
+                let (space, key) = if !fresh && self.change.get(Space::Aside, &aside)?.is_some() {
+                    (Space::Aside, aside)
+                } else {
+                    (Space::Queue, keys::queue(destination, *lane, *position))
+                };
+                self.change.put_blind(space, &key, waiting.encode());
+            }
+        }
+        Ok(())
+    }
+
+    /// A settlement: evidence once, and what it changes.
+    pub(super) fn settlement(&mut self, number: u64, settlement: &Settlement, at: Position) -> Result<Settled> {
+        let key = number.to_be_bytes();
+        if let Some(before) = self.change.get(Space::Settlements, &key)?.and_then(|value| Fields(&value).position()) {
+            if before != at {
+                self.bury(before);
+                self.put_settlement(number, at);
+            }
+            return Ok(Settled::default());
+        }
+        let mut settled = Settled::default();
+        let mut forget_at = Timestamp::default();
+        for (index, (id, outcome)) in settlement.items.iter().enumerate() {
+            let value = match outcome {
+                Outcome::Unchanged => continue,
+                _ => self.change.get(Space::Ids, id.as_bytes())?,
+            };
+            let known = value.and_then(|value| Known::decode(*id, &value));
+            let Some(mut known) = known.filter(|known| may_become(known, *outcome)) else {
+                settled.ignored += 1;
+                continue;
+            };
+            settled.applied += 1;
+            forget_at = forget_at.max(known.meta.expires.plus_ms(self.memory.retention_ms));
+            self.leave_queue(&mut known, *outcome)?;
+            known.state = State::After(*outcome);
+            let index = u32::try_from(index).expect("a settlement is one group at most");
+            known.evidence.push(EvidenceRef { settlement: number, index, outcome: *outcome });
+            self.put_known(&known);
+        }
+        if settled.applied == 0 {
+            self.bury(at);
+        } else {
+            self.put_settlement(number, at);
+            self.change.put_blind(Space::Expiry, &keys::expiry(forget_at, Stage::Settlement, number), key);
+        }
+        Ok(settled)
+    }
+
+    fn put_settlement(&mut self, number: u64, at: Position) {
+        let mut value = Vec::with_capacity(12);
+        value.put_position(at);
+        self.change.put(Space::Settlements, number.to_be_bytes().to_vec(), value);
+    }
+
+    fn leave_queue(&mut self, known: &mut Known, outcome: Outcome) -> Result<()> {
+        let Placed::Queue { destination, lane, position } = &known.meta.place else { return Ok(()) };
+        if known.state != State::Held {
+            return Ok(());
+        }
+        let Some(at) = known.at else { return Ok(()) };
+        let bytes = known.meta.body_length(at);
+        self.change.remove(Space::Queue, keys::queue(destination, *lane, *position));
+        self.memory.queues.remove(destination, *lane, bytes);
+        if matches!(outcome, Outcome::Refused { .. }) {
+            let waiting = Waiting { at, id: known.meta.id, accepted_at: known.meta.accepted_at, bytes };
+            self.change.put(Space::Aside, keys::numbered(destination, *position), waiting.encode());
+            self.memory.queues.update(destination, |depth| depth.aside += 1);
+        } else {
+            known.at = None;
+            self.bury(at);
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_known(&mut self, known: &Known) {
+        self.change.put(Space::Ids, known.meta.id.as_bytes().to_vec(), known.encode());
+    }
+
+    /// A sequence number without an envelope; joined with the absence before it.
+    pub(super) fn absent(&mut self, account: &AccountId, seq: u64, reason: AbsenceReason) -> Result<()> {
+        let mut from = seq;
+        if seq > 1 {
+            let before = keys::item(account, seq - 1);
+            let slot = self.change.get(Space::Items, &before)?.and_then(|value| Slot::decode(&value));
+            if let Some(Slot::Absent { from: earlier, reason: same }) = slot
+                && same == reason
+            {
+                from = earlier;
+                self.change.remove(Space::Items, before);
+            }
+        }
+        self.absent_range(account, from, seq, reason);
+        Ok(())
+    }
+
+    pub(super) fn absent_range(&mut self, account: &AccountId, from: u64, to: u64, reason: AbsenceReason) {
+        self.change.put(Space::Items, keys::item(account, to), Slot::Absent { from, reason }.encode());
+    }
+
+    /// The record at this position is not needed any more.
+    pub(super) fn bury(&mut self, at: Position) {
+        *self.memory.dead.entry(at.segment).or_default() += u64::from(at.length);
+        self.changed_dead.insert(at.segment);
+    }
+
+    /// A row to be changed.
+    pub(super) fn row(&mut self, account: &AccountId) -> Result<&mut Row> {
+        self.changed_rows.insert(*account);
+        self.memory.rows.row(account, &self.change)
+    }
+
+    /// Makes everything visible, together with how far the log has been applied.
+    pub(super) fn finish(mut self, applied: Option<(u32, u64)>) -> Result<()> {
+        for account in std::mem::take(&mut self.changed_rows) {
+            let row = self.memory.rows.row(&account, &self.change)?.encode();
+            self.change.put_blind(Space::Rows, account.as_bytes(), row);
+        }
+        for (time, ids) in std::mem::take(&mut self.due).into_values() {
+            self.change.put_blind(Space::Expiry, &keys::expiry(time, Stage::Due, self.number), ids);
+        }
+        for segment in std::mem::take(&mut self.changed_dead) {
+            let dead = self.memory.dead.get(&segment).copied().unwrap_or_default();
+            self.change.put_blind(Space::Meta, &keys::dead(segment), dead.to_le_bytes());
+        }
+        if let Some((segment, offset)) = applied {
+            let mut value = Vec::with_capacity(12);
+            value.put_u32(segment);
+            value.put_u64(offset);
+            self.change.put_blind(Space::Meta, keys::APPLIED, value);
+        }
+        self.change.commit()
+    }
+}
+
+/// Which outcome may follow which state. The first final one stands.
+fn may_become(known: &Known, outcome: Outcome) -> bool {
+    let queued = matches!(known.meta.place, Placed::Queue { .. });
+    known.evidence.len() < RECEIPTS_PER_ENVELOPE_MAX
+        && match (known.state, outcome) {
+            (_, Outcome::Unchanged) => false,
+            (State::Held, Outcome::Retrieved) => true,
+            (State::Held, _) => queued,
+            (State::After(Outcome::Delivered), Outcome::Retrieved) => true,
+            _ => false,
+        }
+}
+
+/// How far the log has been applied, as [`Applier::finish`] wrote it.
+pub(super) fn applied(value: &Bytes) -> Option<(u32, u64)> {
+    let mut fields = Fields(value);
+    Some((fields.u32()?, fields.u64()?))
+}

@@ -1,0 +1,211 @@
+//! Compaction: a segment of which enough is dead is emptied into the log's end and deleted.
+//!
+//! Bounded steps: each takes the writer for one small group only, so that appends hardly wait. A crash in
+//! between leaves some records twice; the index points at one of them, and the other counts as dead.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::Bytes;
+use pli_protocol::id::AccountId;
+
+use super::cursor::Fields;
+use super::format::{Group, Kind, Position, Record};
+use super::index::Space;
+use super::registry::{Numbering, UsedInvitation, report_row, split_row};
+use super::scan::{Scanned, scan};
+use super::values::{self, EnvelopeMeta, Known, Placed, ReportMeta};
+use super::{Engine, ReserveShare, keys};
+use crate::store::StoreError;
+
+/// A segment is compacted when at least one part in so many is dead: the log stays below 4/3 of what is needed.
+const DEAD_SHARE: u64 = 4;
+/// Bytes moved while the writer waits.
+const STEP_BYTES: usize = 1024 * 1024;
+
+/// Why compaction stopped.
+enum Stop {
+    Store(StoreError),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Engine {
+    pub(super) fn compact_one(&self) -> Result<u64, StoreError> {
+        let Some(segment) = self.worst_segment() else { return Ok(0) };
+        self.compact_segment(segment).map_err(|stop| match stop {
+            Stop::Store(error) => error,
+            Stop::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
+                StoreError::ReadOnly { free: 0, needed: STEP_BYTES as u64 }
+            }
+            Stop::Io(error) => self.fatal("compacting", error),
+        })
+    }
+
+    fn worst_segment(&self) -> Option<u32> {
+        let writer = self.writer();
+        let share = |&(segment, length): &(u32, u64)| {
+            let dead = writer.memory.dead.get(&segment).copied().unwrap_or_default();
+            (dead * DEAD_SHARE >= length).then(|| (dead * 1_000 / length.max(1), segment))
+        };
+        let closed = self.log.segments().into_iter().filter(|&(segment, _)| segment != writer.tail.segment);
+        closed.filter_map(|segment| share(&segment)).max().map(|(_, segment)| segment)
+    }
+
+    fn compact_segment(&self, segment: u32) -> Result<u64, Stop> {
+        let mut moved = 0;
+        let mut dropped = BTreeMap::new();
+        scan(&self.log, segment, 0, |scanned| -> Result<(), Stop> {
+            moved += self.move_group(&scanned, &mut dropped)?;
+            Ok(())
+        })?;
+        self.keep_numberings(dropped)?;
+        let mut writer = self.writer();
+        // Before the segment goes, nothing may come back that points to it.
+        self.indexed(self.index.sync())?;
+        let mut identity = writer.identity.clone();
+        identity.expired_upto = writer.memory.expired_upto;
+        identity.save(&self.directory)?;
+        writer.identity = identity;
+        writer.memory.dead.remove(&segment);
+        let mut change = self.index.change(1);
+        change.remove(Space::Meta, keys::dead(segment));
+        self.indexed(change.commit())?;
+        let freed = self.log.remove(segment)?;
+        tracing::debug!(segment, freed, moved, "compacted a segment");
+        Ok(freed.saturating_sub(moved))
+    }
+
+    fn move_group(&self, scanned: &Scanned, dropped: &mut BTreeMap<AccountId, u64>) -> Result<u64, StoreError> {
+        let mut moved = 0;
+        let mut step: Vec<(Position, &Record)> = Vec::new();
+        let mut step_bytes = 0;
+        for (at, record) in &scanned.records {
+            let Some(record) = record else {
+                // Its readers will find it missing and report it as damaged.
+                self.quarantine.keep_from_log(&self.log, *at);
+                continue;
+            };
+            if !self.is_live(*at, record)? {
+                note_dropped(record, dropped);
+                continue;
+            }
+            step.push((*at, record));
+            step_bytes += at.length as usize;
+            if step_bytes >= STEP_BYTES {
+                moved += self.move_records(&std::mem::take(&mut step))?;
+                step_bytes = 0;
+            }
+        }
+        moved += self.move_records(&step)?;
+        Ok(moved)
+    }
+
+    // What died since the look without the lock is left behind.
+    fn move_records(&self, records: &[(Position, &Record)]) -> Result<u64, StoreError> {
+        if records.is_empty() {
+            return Ok(0);
+        }
+        let mut writer = self.writer();
+        let mut group = self.log.group(&writer.tail, records.len());
+        for (at, record) in records {
+            if self.is_live(*at, record)? {
+                group.push(record.kind, record.body.clone(), |meta| meta.extend_from_slice(&record.meta));
+            }
+        }
+        self.write_moved(&mut writer, &group)
+    }
+
+    fn write_moved(&self, writer: &mut super::Writer, group: &Group) -> Result<u64, StoreError> {
+        if group.len() == 0 {
+            return Ok(0);
+        }
+        self.write_and_apply(writer, group, ReserveShare::Half)?;
+        Ok(group.total_bytes() as u64)
+    }
+
+    fn is_live(&self, at: Position, record: &Record) -> Result<bool, StoreError> {
+        let meta = &record.meta[..];
+        let row = |space, key: &[u8]| self.indexed(self.index.get(space, key));
+        let position = match record.kind {
+            Kind::Envelope => match EnvelopeMeta::decode(meta) {
+                Some(meta) => {
+                    let value = row(Space::Ids, meta.id.as_bytes())?;
+                    value.and_then(|value| Known::decode(meta.id, &value)).and_then(|known| known.at)
+                }
+                None => None,
+            },
+            Kind::Settlement => match Fields(meta).u64() {
+                Some(number) => {
+                    row(Space::Settlements, &number.to_be_bytes())?.and_then(|row| Fields(&row).position())
+                }
+                None => None,
+            },
+            Kind::Report => match ReportMeta::decode(meta) {
+                Some(report) => {
+                    let key = keys::numbered(&report.destination, report.position);
+                    row(Space::Reports, &key)?.as_deref().and_then(report_row).map(|(at, _)| at)
+                }
+                None => None,
+            },
+            Kind::ReportsSettled => None,
+            Kind::Account | Kind::Mailbox | Kind::Invitation | Kind::Numbering => match registry_key(record) {
+                Some(key) => row(Space::Registry, &key)?.as_deref().and_then(split_row).map(|(at, _)| at),
+                None => None,
+            },
+        };
+        Ok(position == Some(at))
+    }
+
+    // Otherwise a rebuild would not know how far an account had counted once its items are gone.
+    fn keep_numberings(&self, dropped: BTreeMap<AccountId, u64>) -> Result<(), StoreError> {
+        let mut missing = Vec::new();
+        for (account, seq) in dropped {
+            let row = self.indexed(self.index.get(Space::Registry, keys::numbering(&account)))?;
+            let numbering = row.as_deref().and_then(split_row).and_then(|(_, meta)| Numbering::decode(meta));
+            if numbering.is_none_or(|numbering| numbering.to < seq) {
+                missing.push(account);
+            }
+        }
+        for some in missing.chunks(super::records::NUMBERINGS_PER_GROUP) {
+            let mut writer = self.writer();
+            let mut group = self.log.group(&writer.tail, some.len());
+            for account in some {
+                let numbering = Numbering { account: *account, lost_from: 0, to: self.row(account)?.last_seq };
+                group.push(Kind::Numbering, Bytes::new(), |meta| numbering.encode(meta));
+            }
+            self.write_moved(&mut writer, &group)?;
+        }
+        Ok(())
+    }
+}
+
+fn note_dropped(record: &Record, dropped: &mut BTreeMap<AccountId, u64>) {
+    if record.kind == Kind::Envelope
+        && let Some(EnvelopeMeta { place: Placed::Mailbox { account, seq, .. }, .. }) = EnvelopeMeta::decode(&record.meta)
+    {
+        let highest = dropped.entry(account).or_default();
+        *highest = seq.max(*highest);
+    }
+}
+
+fn registry_key(record: &Record) -> Option<Vec<u8>> {
+    Some(match record.kind {
+        Kind::Account => keys::account(&values::decode_account(&record.body)?.id),
+        Kind::Mailbox => keys::mailbox(&values::decode_mailbox(&record.body)?.mailbox),
+        Kind::Invitation => keys::invitation(&UsedInvitation::decode(&record.meta)?.invitation),
+        Kind::Numbering => keys::numbering(&Numbering::decode(&record.meta)?.account),
+        _ => return None,
+    })
+}

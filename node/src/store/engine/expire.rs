@@ -1,0 +1,185 @@
+//! Expiry: rows of the expiry index in time order, each a list of ids.
+//!
+//! `Due` → a mailbox item becomes an absence, a settled envelope moves to `Forget`, an unsettled one is
+//! handed to the node and stays listed. `Forget` → the id is dropped. Nothing of this is logged: after a
+//! power loss it is simply done again.
+
+use std::collections::BTreeMap;
+
+use pli_protocol::id::{EnvelopeId, Timestamp};
+
+use super::Engine;
+use super::apply::Applier;
+use super::cursor::{Fields, Put};
+use super::index::{Result, Space};
+use super::keys::{self, Stage};
+use super::values::{Known, Placed, Slot, State};
+use crate::store::{AbsenceReason, Due, Expiry, Outcome, StoreError};
+
+const ID_LENGTH: usize = 32;
+
+impl Engine {
+    pub(super) fn expire_round(&self, now: Timestamp, limit: usize) -> std::result::Result<Expiry, StoreError> {
+        let mut writer = self.writer();
+        let memory = &mut writer.memory;
+        let applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
+        let mut round = Round { applier, now, left: limit, result: Expiry::default(), forget: BTreeMap::new() };
+        for row in self.index.prefix(Space::Expiry, []) {
+            let (key, value) = self.indexed(row.into_inner())?;
+            let Some((bucket, stage)) = keys::parse_expiry(&key) else { continue };
+            if bucket > keys::bucket(now) {
+                break;
+            }
+            if round.left == 0 {
+                round.result.more = true;
+                break;
+            }
+            self.indexed(round.row(&key, &value, bucket, stage))?;
+        }
+        let (applier, result) = round.finish();
+        self.indexed(applier.finish(None))?;
+        if !result.more && result.undelivered.is_empty() {
+            memory.expired_upto = memory.expired_upto.max(now);
+        }
+        self.note_queued(memory);
+        Ok(result)
+    }
+}
+
+struct Round<'a> {
+    applier: Applier<'a>,
+    now: Timestamp,
+    /// Ids that this round may still handle.
+    left: usize,
+    result: Expiry,
+    forget: BTreeMap<u64, (Timestamp, Vec<u8>)>,
+}
+
+impl<'a> Round<'a> {
+    fn row(&mut self, key: &[u8], value: &[u8], bucket: u64, stage: Stage) -> Result<()> {
+        match stage {
+            Stage::Due => self.ids(key, value, Self::due),
+            Stage::Forget => self.ids(key, value, Self::forget),
+            // Without a time of their own: when their whole bucket is over.
+            Stage::Settlement | Stage::Report if bucket == keys::bucket(self.now) => Ok(()),
+            Stage::Settlement => {
+                self.left -= 1;
+                let row = self.applier.change.get(Space::Settlements, value)?;
+                if let Some(at) = row.and_then(|row| Fields(&row).position()) {
+                    self.applier.bury(at);
+                    self.applier.change.remove(Space::Settlements, value.to_vec());
+                }
+                self.applier.change.remove(Space::Expiry, key.to_vec());
+                Ok(())
+            }
+            Stage::Report => {
+                self.left -= 1;
+                self.applier.drop_report(value)?;
+                self.applier.change.remove(Space::Expiry, key.to_vec());
+                Ok(())
+            }
+        }
+    }
+
+    /// Handles the ids of a row; keeps those that `handle` says to keep.
+    fn ids(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        handle: impl Fn(&mut Self, Known) -> Result<bool>,
+    ) -> Result<()> {
+        let mut kept = Vec::new();
+        let mut ids = value.chunks_exact(ID_LENGTH);
+        for raw in ids.by_ref().take(self.left) {
+            let id = EnvelopeId::from_slice(raw).expect("chunks of an id's length");
+            let known = self.applier.change.get(Space::Ids, raw)?;
+            let Some(known) = known.and_then(|known| Known::decode(id, &known)) else { continue };
+            if handle(self, known)? {
+                kept.put(raw);
+            }
+        }
+        let handled = (value.len() - ids.len() * ID_LENGTH) / ID_LENGTH;
+        self.left -= handled.min(self.left);
+        for raw in ids {
+            self.result.more = true;
+            kept.put(raw);
+        }
+        if kept.is_empty() {
+            self.applier.change.remove(Space::Expiry, key.to_vec());
+        } else if kept.len() != value.len() {
+            self.applier.change.put(Space::Expiry, key.to_vec(), kept);
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, mut known: Known) -> Result<bool> {
+        if known.meta.expires > self.now {
+            return Ok(true);
+        }
+        match (known.state, &known.meta.place) {
+            (State::Held, Placed::Queue { destination, .. }) => {
+                self.result.undelivered.push(Due {
+                    id: known.meta.id,
+                    destination: destination.clone(),
+                    sender: known.meta.sender,
+                });
+                return Ok(true);
+            }
+            (State::Held | State::After(_), Placed::Mailbox { .. }) => self.empty_slot(&mut known)?,
+            (State::After(Outcome::Refused { .. }), Placed::Queue { .. }) => self.drop_aside(&mut known),
+            _ => {}
+        }
+        let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
+        let (_, ids) = self.forget.entry(keys::bucket(forget_at)).or_insert_with(|| (forget_at, Vec::new()));
+        ids.put(known.meta.id.as_bytes());
+        Ok(false)
+    }
+
+    fn empty_slot(&mut self, known: &mut Known) -> Result<()> {
+        let Placed::Mailbox { account, mailbox, seq } = known.meta.place else { return Ok(()) };
+        let Some(at) = known.at.take() else { return Ok(()) };
+        let bytes = known.meta.body_length(at);
+        self.applier.bury(at);
+        let slot = self.applier.change.get(Space::Items, &keys::item(&account, seq))?;
+        // A damaged item is absent already, for its own reason.
+        if let Some(Slot::Envelope(_)) = slot.and_then(|slot| Slot::decode(&slot)) {
+            self.applier.absent(&account, seq, AbsenceReason::Expired)?;
+        }
+        let usage = self.applier.row(&account)?.usage_of(mailbox);
+        usage.envelopes = usage.envelopes.saturating_sub(1);
+        usage.bytes = usage.bytes.saturating_sub(bytes);
+        if known.state == State::Held {
+            known.state = State::Expired;
+        }
+        self.applier.put_known(known);
+        self.result.absent += 1;
+        Ok(())
+    }
+
+    fn drop_aside(&mut self, known: &mut Known) {
+        let Placed::Queue { destination, position, .. } = &known.meta.place else { return };
+        let Some(at) = known.at.take() else { return };
+        self.applier.bury(at);
+        self.applier.change.remove(Space::Aside, keys::numbered(destination, *position));
+        self.applier.memory.queues.update(destination, |depth| depth.aside = depth.aside.saturating_sub(1));
+        self.applier.put_known(known);
+    }
+
+    fn forget(&mut self, known: Known) -> Result<bool> {
+        if known.meta.expires.plus_ms(self.applier.memory.retention_ms) > self.now {
+            return Ok(true);
+        }
+        self.applier.change.remove(Space::Ids, known.meta.id.as_bytes().to_vec());
+        self.result.forgotten += 1;
+        Ok(false)
+    }
+
+    fn finish(mut self) -> (Applier<'a>, Expiry) {
+        for (time, ids) in std::mem::take(&mut self.forget).into_values() {
+            // The first id is as good as random, so two rounds do not write the same row.
+            let number = u64::from_be_bytes(ids[..8].try_into().expect("an id has 32 bytes"));
+            self.applier.change.put(Space::Expiry, keys::expiry(time, Stage::Forget, number), ids);
+        }
+        (self.applier, self.result)
+    }
+}

@@ -1,0 +1,131 @@
+//! Whose store this is, which format, which epoch: a small text file, replaced as a whole.
+//!
+//! A restored backup (case 43) is recognised by the file itself: it names the inode and the birth time it
+//! was written with, and a copy has others. What this cannot see is a volume rolled back as a whole, below
+//! the file system; for that the operator says so ([`OpenOptions::restored`](crate::store::OpenOptions)).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use pli_protocol::id::{KeyId, Timestamp, from_hex, to_hex};
+
+use super::format::{FORMAT, Seed};
+use crate::store::{Epoch, StoreError};
+
+const NAME: &str = "IDENTITY";
+const NEW_NAME: &str = "IDENTITY.new";
+const TITLE: &str = "pli-store";
+/// No identity file is longer.
+const LENGTH_MAX: u64 = 4_096;
+
+/// The content of the identity file.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) node_key: KeyId,
+    pub(super) seed: Seed,
+    pub(super) epoch: Epoch,
+    /// Ids whose retention ended before this may have left the log.
+    pub(super) expired_upto: Timestamp,
+    /// The file is where and when it was written.
+    pub(super) original: bool,
+}
+
+impl Identity {
+    /// Of a store that is being made.
+    pub(super) fn new(node_key: KeyId) -> io::Result<Self> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        Ok(Self {
+            node_key,
+            seed: Seed(u64::from_le_bytes(seed)),
+            epoch: Epoch { number: 1, id: random_id()? },
+            expired_upto: Timestamp::default(),
+            original: true,
+        })
+    }
+
+    /// The next epoch of the same store.
+    pub(super) fn next_epoch(&self) -> io::Result<Self> {
+        let epoch = Epoch { number: self.epoch.number + 1, id: random_id()? };
+        Ok(Self { epoch, original: true, ..self.clone() })
+    }
+
+    /// Reads the file; `None` when there is none.
+    pub(super) fn load(directory: &Path) -> Result<Option<Self>, StoreError> {
+        let path = directory.join(NAME);
+        let failed = |source| StoreError::Open { path: path.clone(), source };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let text = io::read_to_string(io::Read::take(&file, LENGTH_MAX)).map_err(failed)?;
+        let mut identity = parse(&text, directory)?;
+        identity.original = field(&text, "born") == Some(&birth(&file).map_err(failed)?);
+        Ok(Some(identity))
+    }
+
+    /// Replaces the file, durably.
+    pub(super) fn save(&self, directory: &Path) -> io::Result<()> {
+        let new: PathBuf = directory.join(NEW_NAME);
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let born = birth(&file)?;
+        let Self { node_key, seed, epoch, expired_upto, .. } = self;
+        write!(
+            file,
+            "{TITLE} {FORMAT}\nnode {node_key}\nseed {}\nepoch {} {}\nexpired-upto {}\nborn {born}\n",
+            to_hex(&seed.0.to_be_bytes()),
+            epoch.number,
+            to_hex(&epoch.id),
+            expired_upto.as_ms(),
+        )?;
+        file.sync_all()?;
+        fs::rename(&new, directory.join(NAME))?;
+        File::open(directory)?.sync_all()
+    }
+}
+
+fn parse(text: &str, directory: &Path) -> Result<Identity, StoreError> {
+    let wrong = |reason: &str| StoreError::NotAStore { path: directory.into(), reason: reason.into() };
+    let format = field(text, TITLE).and_then(|digits| digits.parse().ok());
+    let found: u32 = format.ok_or_else(|| wrong("its identity file names no format"))?;
+    // Case 77. Formats only grow, so nothing after this line may be trusted to mean the same.
+    if found > FORMAT {
+        return Err(StoreError::NewerFormat { found, supported: FORMAT });
+    }
+    let fields = || {
+        let (number, id) = field(text, "epoch")?.split_once(' ')?;
+        Some(Identity {
+            node_key: field(text, "node")?.parse().ok()?,
+            seed: Seed(u64::from_be_bytes(from_hex(field(text, "seed")?).ok()?)),
+            epoch: Epoch { number: number.parse().ok()?, id: from_hex(id).ok()? },
+            expired_upto: Timestamp::from_ms(field(text, "expired-upto")?.parse().ok()?),
+            original: true,
+        })
+    };
+    fields().ok_or_else(|| wrong("its identity file is damaged"))
+}
+
+fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+}
+
+// The inode alone is not enough: a file system may give a restored file the number of the lost one.
+fn birth(file: &File) -> io::Result<String> {
+    let metadata = file.metadata()?;
+    let created = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Ok(format!("{}:{}", metadata.ino(), created.map_or(0, |since| since.as_nanos())))
+}
+
+fn random_id() -> io::Result<[u8; 16]> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(io::Error::other)?;
+    Ok(id)
+}

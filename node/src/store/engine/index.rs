@@ -1,0 +1,186 @@
+//! The index: what is where, in fjall. Derived from the log, so it is never fsynced for its own sake:
+//! after a power loss it is a prefix of its own history (fjall's journal is checksummed, and synced before
+//! a memtable is flushed), and the log is replayed from there.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use fjall::config::BlockSizePolicy;
+use fjall::{Database, Iter, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot};
+
+/// Bytes of blocks that stay in memory.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Table files held open.
+const OPEN_FILES_MAX: usize = 256;
+/// Journals on disk before memtables are forced out.
+const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
+const BLOCK_BYTES: u32 = 4 * 1024;
+
+/// The keyspaces of the index.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Space {
+    /// Envelope id → `Known`.
+    Ids,
+    /// Account, sequence number → position, or an absent range that ends here.
+    Items,
+    /// Account → `Row`.
+    Rows,
+    /// Destination, lane, position → what waits.
+    Queue,
+    /// Destination, position → what was set aside.
+    Aside,
+    /// Settlement number → position.
+    Settlements,
+    /// Time bucket, stage, number → what is due then.
+    Expiry,
+    /// Accounts, devices, invitations, mailboxes, numberings.
+    Registry,
+    /// Destination, position → a report.
+    Reports,
+    /// Where the log has been applied up to; dead bytes per segment.
+    Meta,
+}
+
+const SPACES: [(Space, &str, u64); 10] = [
+    (Space::Ids, "ids", 32 << 20),
+    (Space::Items, "items", 16 << 20),
+    (Space::Rows, "rows", 16 << 20),
+    (Space::Queue, "queue", 16 << 20),
+    (Space::Aside, "aside", 1 << 20),
+    (Space::Settlements, "settlements", 1 << 20),
+    (Space::Expiry, "expiry", 16 << 20),
+    (Space::Registry, "registry", 8 << 20),
+    (Space::Reports, "reports", 4 << 20),
+    (Space::Meta, "meta", 1 << 20),
+];
+
+pub(super) struct Index {
+    database: Database,
+    keyspaces: Vec<Keyspace>,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Index")
+    }
+}
+
+pub(super) type Result<T> = fjall::Result<T>;
+
+impl Index {
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        let database = Database::builder(directory)
+            .cache_size(CACHE_BYTES)
+            .max_cached_files(Some(OPEN_FILES_MAX))
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(1)
+            .open()?;
+        let keyspaces = SPACES
+            .iter()
+            .enumerate()
+            .map(|(at, (space, name, memtable_bytes))| {
+                debug_assert_eq!(at, *space as usize);
+                database.keyspace(name, || {
+                    KeyspaceCreateOptions::default()
+                        .manual_journal_persist(true)
+                        .max_memtable_size(*memtable_bytes)
+                        .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+                        .expect_point_read_hits(matches!(space, Space::Rows | Space::Registry))
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { database, keyspaces })
+    }
+
+    pub(super) fn keyspace(&self, space: Space) -> &Keyspace {
+        &self.keyspaces[space as usize]
+    }
+
+    pub(super) fn get(&self, space: Space, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
+        Ok(self.keyspace(space).get(key)?.map(Bytes::from))
+    }
+
+    pub(super) fn prefix(&self, space: Space, prefix: impl AsRef<[u8]>) -> Iter {
+        self.keyspace(space).prefix(prefix)
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View { index: self, snapshot: self.database.snapshot() }
+    }
+
+    pub(super) fn change(&self, capacity: usize) -> Change<'_> {
+        Change {
+            index: self,
+            batch: OwnedWriteBatch::with_capacity(self.database.clone(), capacity),
+            overlay: HashMap::new(),
+        }
+    }
+
+    /// Makes everything written so far durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.database.persist(PersistMode::SyncAll)
+    }
+
+    /// Bytes of tables and journals.
+    pub(super) fn disk_bytes(&self) -> Result<u64> {
+        self.database.disk_space()
+    }
+}
+
+/// One consistent moment of the index.
+pub(super) struct View<'a> {
+    index: &'a Index,
+    snapshot: Snapshot,
+}
+
+impl View<'_> {
+    pub(super) fn get(&self, space: Space, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
+        Ok(self.snapshot.get(self.index.keyspace(space), key)?.map(Bytes::from))
+    }
+
+    /// Keys from `start` to the end of `prefix`, both inclusive, ascending.
+    pub(super) fn range(&self, space: Space, start: Vec<u8>, end: Vec<u8>) -> Iter {
+        self.snapshot.range(self.index.keyspace(space), start..=end)
+    }
+}
+
+/// A set of changes that becomes visible at once. Reads through it see its own writes.
+pub(super) struct Change<'a> {
+    index: &'a Index,
+    batch: OwnedWriteBatch,
+    overlay: HashMap<(Space, Vec<u8>), Option<Bytes>>,
+}
+
+impl Change<'_> {
+    pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>> {
+        if !self.overlay.is_empty()
+            && let Some(value) = self.overlay.get(&(space, key.to_vec()))
+        {
+            return Ok(value.clone());
+        }
+        self.index.get(space, key)
+    }
+
+    /// Remembers the write for later reads of this change.
+    pub(super) fn put(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
+        let value = Bytes::from(value);
+        self.batch.insert(self.index.keyspace(space), key.as_slice(), value.clone());
+        self.overlay.insert((space, key), Some(value));
+    }
+
+    /// For keys that this change never reads again: cheaper.
+    pub(super) fn put_blind(&mut self, space: Space, key: &[u8], value: impl Into<fjall::UserValue>) {
+        self.batch.insert(self.index.keyspace(space), key, value);
+    }
+
+    pub(super) fn remove(&mut self, space: Space, key: Vec<u8>) {
+        self.batch.remove(self.index.keyspace(space), key.as_slice());
+        self.overlay.insert((space, key), None);
+    }
+
+    /// Makes the changes visible; durable only with the next [`Index::sync`] or by a replay of the log.
+    pub(super) fn commit(self) -> Result<()> {
+        self.batch.commit()
+    }
+}

@@ -1,0 +1,414 @@
+//! The default engine: an own segmented log, and an index in fjall that is derived from it.
+//!
+//! ```text
+//! append(group) ── write + one fsync ──▶ log/0000000001.log …     the truth: envelopes, settlements, accounts
+//!                        │ then
+//!                        └── apply ────▶ index/ (fjall)           where everything is; never fsynced
+//! ```
+//!
+//! One writer at a time; readers never wait for it. Between the fsync and the acknowledgement only the
+//! index is written, to the operating system's memory; a power loss makes [`recover`] replay the log's end.
+
+mod append;
+mod apply;
+mod compact;
+mod cursor;
+mod custody;
+pub mod disk;
+mod expire;
+mod format;
+mod identity;
+mod index;
+mod keys;
+mod log;
+mod quarantine;
+mod queues;
+mod read;
+mod records;
+mod recover;
+mod registry;
+mod rows;
+mod scan;
+mod settle;
+mod values;
+
+use std::fs::{self, File, OpenOptions as FileOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Timestamp};
+
+use self::apply::{Applier, Memory};
+use self::disk::{Disk, RealDisk};
+use self::format::Group;
+use self::identity::Identity;
+use self::index::Index;
+use self::log::{AppendError, Log, SEGMENT_BYTES, Tail};
+use self::quarantine::Quarantine;
+use super::{
+    AccountRecord, Appended, Custody, DestinationState, Enrolment, Entry, Epoch, Expiry, InvitationId, Lane,
+    MailboxRecord, OpenOptions, Page, PageBound, PendingPage, Report, ReportEntry, Settled, Settlement, Status, Store,
+    StoreError, Usage,
+};
+
+/// How far every account's numbering moves on in a new epoch: more than one account gets between two backups.
+pub const EPOCH_LEAP: u64 = 65_536;
+
+const LOCK_NAME: &str = "LOCK";
+const LOG_DIRECTORY: &str = "log";
+const QUARANTINE_DIRECTORY: &str = "quarantine";
+
+/// The open store.
+#[derive(Debug)]
+pub struct Engine {
+    directory: PathBuf,
+    options: OpenOptions,
+    epoch: Epoch,
+    log: Log,
+    index: Index,
+    quarantine: Quarantine,
+    writer: Mutex<Writer>,
+    /// Set by the first fatal error: nothing is answered any more (case 39).
+    failed: AtomicBool,
+    read_only: AtomicBool,
+    queued_bytes: AtomicU64,
+    /// Held for as long as the store is open (case 42).
+    _lock: File,
+}
+
+/// What only the one writer touches.
+#[derive(Debug)]
+struct Writer {
+    tail: Tail,
+    memory: Memory,
+    identity: Identity,
+}
+
+/// Opens the store in a directory.
+pub fn open(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
+    let disk = RealDisk::new(&directory.join(LOG_DIRECTORY)).map_err(|source| open_error(directory, source))?;
+    Ok(Arc::new(Engine::open(directory, options, Arc::new(disk), SEGMENT_BYTES)?))
+}
+
+fn open_error(path: &Path, source: io::Error) -> StoreError {
+    StoreError::Open { path: path.into(), source }
+}
+
+impl Engine {
+    /// Opens with the log's files on any [`Disk`], in segments of about this many bytes.
+    pub fn open(
+        directory: &Path,
+        options: &OpenOptions,
+        disk: Arc<dyn Disk>,
+        segment_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        let failed = |source| open_error(directory, source);
+        fs::create_dir_all(directory).map_err(failed)?;
+        let lock = lock(directory)?;
+        let (identity, leap) = identify(directory, options, &*disk)?;
+        let log = Log::open(disk, segment_bytes, identity.seed).map_err(failed)?;
+        let quarantine = Quarantine::open(&directory.join(QUARANTINE_DIRECTORY)).map_err(failed)?;
+        let mut memory = Memory {
+            expired_upto: identity.expired_upto,
+            retention_ms: options.custody_retention_ms,
+            ..Memory::default()
+        };
+        let recovered = recover::recover(directory, &log, &quarantine, &mut memory).map_err(|e| failed(e.into()))?;
+        let tail = log.tail(recovered.next_group).map_err(failed)?;
+        let queued_bytes = AtomicU64::new(memory.queues.bytes);
+        let mut engine = Self {
+            directory: directory.into(),
+            options: options.clone(),
+            epoch: identity.epoch,
+            log,
+            index: recovered.index,
+            quarantine,
+            writer: Mutex::new(Writer { tail, memory, identity }),
+            failed: AtomicBool::new(false),
+            read_only: AtomicBool::new(false),
+            queued_bytes,
+            _lock: lock,
+        };
+        engine.mark_applied()?;
+        if leap || recovered.log_is_short {
+            engine.start_epoch()?;
+        }
+        Ok(engine)
+    }
+
+    // An index without this row counts as unfinished.
+    fn mark_applied(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        let applied = (writer.tail.segment, writer.tail.length);
+        let applier = Applier::new(self.index.change(1), &mut writer.memory, 0);
+        self.indexed(applier.finish(Some(applied)))
+    }
+
+    // Case 43. The numberings move first: a crash in between repeats the leap, which does no harm.
+    fn start_epoch(&mut self) -> Result<(), StoreError> {
+        let failed = |source| open_error(&self.directory, source);
+        let numberings = recover::numberings(&self.index).map_err(|error| failed(error.into()))?;
+        tracing::warn!(
+            accounts = numberings.len(),
+            "this is a restored or copied store: a new epoch begins and every numbering moves on"
+        );
+        let mut writer = self.writer();
+        for some in numberings.chunks(records::NUMBERINGS_PER_GROUP) {
+            self.move_numberings_on(&mut writer, some)?;
+        }
+        let identity = writer.identity.next_epoch().map_err(failed)?;
+        identity.save(&self.directory).map_err(failed)?;
+        let epoch = identity.epoch;
+        writer.identity = identity;
+        drop(writer);
+        self.epoch = epoch;
+        Ok(())
+    }
+
+    /// The writer; a panic in it has left the index behind the log at worst, so it is fatal.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            self.failed.store(true, Ordering::Release);
+            PoisonError::into_inner(poisoned)
+        })
+    }
+
+    fn alive(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Acquire) {
+            let source = io::Error::other("an earlier operation failed");
+            return Err(StoreError::Fatal { doing: "anything", source });
+        }
+        Ok(())
+    }
+
+    fn fatal(&self, doing: &'static str, source: io::Error) -> StoreError {
+        self.failed.store(true, Ordering::Release);
+        tracing::error!(doing, error = %source, "the store has failed; the node must end");
+        StoreError::Fatal { doing, source }
+    }
+
+    /// The result of an index operation. Damage there is mended at the next start, from the log.
+    fn indexed<T>(&self, result: index::Result<T>) -> Result<T, StoreError> {
+        result.map_err(|error| {
+            if !matches!(error, fjall::Error::Io(_) | fjall::Error::Poisoned)
+                && let Err(error) = recover::mark_for_rebuild(&self.directory)
+            {
+                tracing::error!(%error, "cannot ask for a rebuild of the index");
+            }
+            self.fatal("using the index", io::Error::other(error))
+        })
+    }
+
+    /// Case 40: refuses before the disk is full. `share` of the reserve may be used: what frees space may go further.
+    fn check_space(&self, bytes: usize, share: ReserveShare) -> Result<(), StoreError> {
+        let reserve = match share {
+            ReserveShare::None => self.options.limits.disk_free,
+            ReserveShare::Half => self.options.limits.disk_free / 2,
+        };
+        let needed = reserve + bytes as u64;
+        let free = self.log.free_bytes().map_err(|source| self.fatal("asking for free space", source))?;
+        let short = free < needed;
+        if self.read_only.swap(short, Ordering::Relaxed) != short {
+            tracing::warn!(free, needed, read_only = short, "the store changed between read-only and writable");
+        }
+        if short { Err(StoreError::ReadOnly { free, needed }) } else { Ok(()) }
+    }
+
+    /// Writes a group to the log, durably.
+    fn write(&self, tail: &mut Tail, group: &Group, share: ReserveShare) -> Result<(u32, u32), StoreError> {
+        self.check_space(group.total_bytes(), share)?;
+        self.log.append(tail, group).map_err(|error| match error {
+            AppendError::NoSpace => {
+                self.read_only.store(true, Ordering::Relaxed);
+                StoreError::ReadOnly { free: 0, needed: group.total_bytes() as u64 }
+            }
+            AppendError::Fatal { doing, source } => self.fatal(doing, source),
+        })
+    }
+}
+
+/// How much of the disk's reserve an operation may use.
+#[derive(Clone, Copy, Debug)]
+enum ReserveShare {
+    /// New envelopes and accounts.
+    None,
+    /// What leads to less being kept: settlements, expiry, compaction.
+    Half,
+}
+
+// Case 42
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join(LOCK_NAME);
+    let file = FileOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|source| open_error(&path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: directory.into() }),
+        Err(TryLockError::Error(source)) => Err(open_error(&path, source)),
+    }
+}
+
+// Cases 43, 74, 77
+fn identify(directory: &Path, options: &OpenOptions, disk: &dyn Disk) -> Result<(Identity, bool), StoreError> {
+    let failed = |source| open_error(directory, source);
+    let Some(identity) = Identity::load(directory)? else {
+        // Without the file nothing says whose envelopes these are.
+        if !disk.names().map_err(failed)?.is_empty() {
+            let reason = "it has a log but no identity file".into();
+            return Err(StoreError::NotAStore { path: directory.into(), reason });
+        }
+        let identity = Identity::new(options.node_key).map_err(failed)?;
+        identity.save(directory).map_err(failed)?;
+        return Ok((identity, false));
+    };
+    if identity.node_key != options.node_key {
+        return Err(StoreError::WrongNodeKey { expected: identity.node_key, got: options.node_key });
+    }
+    let leap = !identity.original || options.restored;
+    Ok((identity, leap))
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A clean end needs no replay; without it nothing is lost either.
+        if !self.failed.load(Ordering::Acquire)
+            && let Err(error) = self.index.sync()
+        {
+            tracing::warn!(%error, "the index was not synced at the end");
+        }
+    }
+}
+
+impl Store for Engine {
+    fn append(&self, group: &[Entry]) -> Result<Vec<Appended>, StoreError> {
+        self.alive()?;
+        self.append_group(group)
+    }
+
+    fn known(&self, ids: &[EnvelopeId]) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        self.alive()?;
+        ids.iter().map(|id| self.accepted_at(id)).collect()
+    }
+
+    fn read(&self, account: &AccountId, after_seq: u64, bound: PageBound) -> Result<Page, StoreError> {
+        self.alive()?;
+        self.read_page(account, after_seq, bound)
+    }
+
+    fn latest_seq(&self, account: &AccountId) -> Result<u64, StoreError> {
+        self.alive()?;
+        Ok(self.row(account)?.last_seq)
+    }
+
+    fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, StoreError> {
+        self.alive()?;
+        Ok(*self.row(account)?.usage_of(*mailbox))
+    }
+
+    fn pending(
+        &self,
+        destination: &AuthorityId,
+        lane: Lane,
+        after: u64,
+        bound: PageBound,
+    ) -> Result<PendingPage, StoreError> {
+        self.alive()?;
+        self.pending_page(destination, lane, after, bound)
+    }
+
+    fn destinations(&self) -> Result<Vec<DestinationState>, StoreError> {
+        self.alive()?;
+        self.destination_states()
+    }
+
+    fn set_aside(&self, destination: &AuthorityId, after: u64, bound: PageBound) -> Result<PendingPage, StoreError> {
+        self.alive()?;
+        self.set_aside_page(destination, after, bound)
+    }
+
+    fn settle(&self, settlements: &[Settlement], reports: &[Report]) -> Result<Settled, StoreError> {
+        self.alive()?;
+        self.settle_all(settlements, reports)
+    }
+
+    fn pending_reports(
+        &self,
+        destination: &AuthorityId,
+        after: u64,
+        bound: PageBound,
+    ) -> Result<Vec<ReportEntry>, StoreError> {
+        self.alive()?;
+        self.report_page(destination, after, bound)
+    }
+
+    fn settle_reports(&self, destination: &AuthorityId, positions: &[u64]) -> Result<(), StoreError> {
+        self.alive()?;
+        self.drop_reports(destination, positions)
+    }
+
+    fn custody(&self, id: &EnvelopeId) -> Result<Option<Custody>, StoreError> {
+        self.alive()?;
+        self.custody_of(id)
+    }
+
+    fn expire(&self, now: Timestamp, limit: usize) -> Result<Expiry, StoreError> {
+        self.alive()?;
+        self.expire_round(now, limit)
+    }
+
+    fn compact(&self) -> Result<u64, StoreError> {
+        self.alive()?;
+        self.compact_one()
+    }
+
+    fn enrol(&self, invitation: &InvitationId, account: &AccountRecord) -> Result<Enrolment, StoreError> {
+        self.alive()?;
+        self.enrol_account(invitation, account)
+    }
+
+    fn account(&self, account: &AccountId) -> Result<Option<AccountRecord>, StoreError> {
+        self.alive()?;
+        self.account_record(account)
+    }
+
+    fn account_of_device(&self, device: &KeyId) -> Result<Option<AccountId>, StoreError> {
+        self.alive()?;
+        self.device_owner(device)
+    }
+
+    fn put_account(&self, account: &AccountRecord) -> Result<(), StoreError> {
+        self.alive()?;
+        self.write_account(account)
+    }
+
+    fn put_mailbox(&self, mailbox: &MailboxRecord) -> Result<(), StoreError> {
+        self.alive()?;
+        self.write_mailbox(mailbox)
+    }
+
+    fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<MailboxRecord>, StoreError> {
+        self.alive()?;
+        self.mailbox_record(mailbox)
+    }
+
+    fn mailboxes(&self, account: &AccountId) -> Result<Vec<MailboxRecord>, StoreError> {
+        self.alive()?;
+        self.mailbox_records(account)
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            engine: "fjall",
+            format: format::FORMAT,
+            epoch: self.epoch,
+            queued_bytes: self.queued_bytes.load(Ordering::Relaxed),
+            quarantined: self.quarantine.count(),
+            log_bytes: self.log.total_bytes(),
+            index_bytes: self.index.disk_bytes().unwrap_or_default(),
+            free_bytes: self.log.free_bytes().unwrap_or_default(),
+            read_only: self.read_only.load(Ordering::Relaxed),
+        }
+    }
+}

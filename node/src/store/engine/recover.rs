@@ -1,0 +1,282 @@
+//! Opening: whose store, which epoch, what a crash left.
+//!
+//! 1. The index is opened. If it does not open, is not whole or knows more than the log, it is thrown
+//!    away and built again from the log.
+//! 2. The log's end is replayed from where the index stands. A torn last group was never acknowledged: it is cut.
+//! 3. A new epoch moves every account's numbering on, so that no number is given twice (case 43).
+//!
+//! A crash in any of these steps leaves a store that does them again (case 38).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+use pli_protocol::id::AccountId;
+
+use super::apply::{self, Applier, Memory};
+use super::format::{Kind, SEGMENT_HEADER};
+use super::index::{Index, Space};
+use super::keys;
+use super::log::Log;
+use super::quarantine::Quarantine;
+use super::queues::Queues;
+use super::scan::{Scanned, scan};
+use super::values::Waiting;
+use crate::store::Lane;
+
+const INDEX_DIRECTORY: &str = "index";
+/// Its presence says: the index is damaged, build it again.
+const REBUILD_MARKER: &str = "REBUILD";
+
+/// Why recovery stopped.
+#[derive(Debug)]
+pub(super) enum RecoveryError {
+    Io(io::Error),
+    Index(fjall::Error),
+}
+
+impl From<io::Error> for RecoveryError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<fjall::Error> for RecoveryError {
+    fn from(error: fjall::Error) -> Self {
+        Self::Index(error)
+    }
+}
+
+impl From<RecoveryError> for io::Error {
+    fn from(error: RecoveryError) -> Self {
+        match error {
+            RecoveryError::Io(error) | RecoveryError::Index(fjall::Error::Io(error)) => error,
+            RecoveryError::Index(error) => Self::other(error),
+        }
+    }
+}
+
+/// What recovery found.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) index: Index,
+    pub(super) next_group: u64,
+    /// The index knew of groups that the log does not have: an inconsistent copy.
+    pub(super) log_is_short: bool,
+}
+
+/// Asks for a rebuild at the next start.
+pub(super) fn mark_for_rebuild(directory: &Path) -> io::Result<()> {
+    fs::File::create(directory.join(REBUILD_MARKER))?.sync_all()?;
+    fs::File::open(directory)?.sync_all()
+}
+
+/// Brings index and log together.
+pub(super) fn recover(
+    directory: &Path,
+    log: &Log,
+    quarantine: &Quarantine,
+    memory: &mut Memory,
+) -> Result<Recovered, RecoveryError> {
+    let path = directory.join(INDEX_DIRECTORY);
+    let marker = directory.join(REBUILD_MARKER);
+    if marker.exists() {
+        tracing::warn!("the index was found damaged: building it again from the log");
+        remove_directory(&path)?;
+        fs::remove_file(&marker)?;
+    }
+    let opened = if path.exists() { usable(&path, log) } else { Ok(None) };
+    let (index, start, log_is_short) = match opened {
+        Ok(Some((index, start))) => (Some(index), Some(start), false),
+        Ok(None) => (None, None, false),
+        Err(Unusable::LogIsShort) => (None, None, true),
+        Err(Unusable::Damaged(error)) => {
+            tracing::warn!(%error, "the index does not open: building it again from the log");
+            (None, None, false)
+        }
+    };
+    let index = match index {
+        Some(index) => index,
+        None => {
+            remove_directory(&path)?;
+            Index::open(&path)?
+        }
+    };
+    let mut replay = Replay { log, quarantine, index: &index, memory, next_group: 1 };
+    match start {
+        Some(start) => replay.tail(start)?,
+        None => replay.rebuild()?,
+    }
+    let next_group = replay.next_group;
+    memory.queues = count(&index)?;
+    Ok(Recovered { index, next_group, log_is_short })
+}
+
+enum Unusable {
+    Damaged(fjall::Error),
+    LogIsShort,
+}
+
+type Start = (u32, u64);
+
+// An index that has not been built to its end has no `applied` row.
+fn usable(path: &Path, log: &Log) -> Result<Option<(Index, Start)>, Unusable> {
+    let index = Index::open(path).map_err(Unusable::Damaged)?;
+    let value = index.get(Space::Meta, keys::APPLIED).map_err(Unusable::Damaged)?;
+    let Some((segment, offset)) = value.as_ref().and_then(apply::applied) else { return Ok(None) };
+    let within = log.segments().iter().any(|&(number, length)| number == segment && offset <= length);
+    if within { Ok(Some((index, (segment, offset)))) } else { Err(Unusable::LogIsShort) }
+}
+
+fn remove_directory(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+struct Replay<'a> {
+    log: &'a Log,
+    quarantine: &'a Quarantine,
+    index: &'a Index,
+    memory: &'a mut Memory,
+    next_group: u64,
+}
+
+impl Replay<'_> {
+    /// What came after the index's last change.
+    fn tail(&mut self, (first, offset): Start) -> Result<(), RecoveryError> {
+        self.load_dead()?;
+        let segments = self.log.segments();
+        let last = segments.last().map(|&(segment, _)| segment);
+        for &(segment, _) in segments.iter().filter(|&&(segment, _)| segment >= first) {
+            let from = if segment == first { offset } else { SEGMENT_HEADER as u64 };
+            self.note_header(segment)?;
+            let mut cut = None;
+            scan(self.log, segment, from, |scanned| {
+                if scanned.torn && Some(segment) == last {
+                    cut = Some(scanned);
+                    return Ok(());
+                }
+                self.group(segment, &scanned, |_| true, true)
+            })?;
+            if let Some(torn) = cut {
+                self.cut(segment, &torn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything. Settlements come second: compaction may have moved an envelope behind what settled it.
+    fn rebuild(&mut self) -> Result<(), RecoveryError> {
+        let segments = self.log.segments();
+        let settles = |kind| matches!(kind, Kind::Settlement | Kind::ReportsSettled);
+        for &(segment, _) in &segments {
+            self.note_header(segment)?;
+            scan(self.log, segment, 0, |scanned| self.group(segment, &scanned, |kind| !settles(kind), false))?;
+        }
+        for &(segment, _) in &segments {
+            scan(self.log, segment, 0, |scanned| self.group(segment, &scanned, settles, false))?;
+        }
+        // Whole records of a torn last group are kept here: the index that knew what was acknowledged is gone.
+        if let Some(&(segment, length)) = segments.last() {
+            let applier = Applier::new(self.index.change(1), self.memory, 0);
+            applier.finish(Some((segment, length)))?;
+        }
+        self.index.sync()?;
+        Ok(())
+    }
+
+    fn group(
+        &mut self,
+        segment: u32,
+        scanned: &Scanned,
+        wanted: impl Fn(Kind) -> bool,
+        advance: bool,
+    ) -> Result<(), RecoveryError> {
+        let number = scanned.number.unwrap_or(self.next_group);
+        self.next_group = self.next_group.max(number + 1);
+        let mut applier = Applier::new(self.index.change(scanned.records.len() * 4), self.memory, number);
+        for (at, record) in &scanned.records {
+            let applied = match record {
+                Some(record) if wanted(record.kind) => applier.record(record, *at)?,
+                Some(_) => Some(()),
+                None => None,
+            };
+            if applied.is_none() {
+                self.quarantine.keep_from_log(self.log, *at);
+            }
+        }
+        if scanned.number.is_none() {
+            tracing::error!(segment, end = scanned.end, "the header of a group is damaged; its whole records were kept");
+        }
+        applier.finish(advance.then_some((segment, scanned.end)))?;
+        Ok(())
+    }
+
+    // Never acknowledged: its fsync did not return. A copy is kept all the same.
+    fn cut(&mut self, segment: u32, torn: &Scanned) -> Result<(), RecoveryError> {
+        let Scanned { start, end, .. } = *torn;
+        tracing::info!(segment, start, end, "cutting what a crash left of an unacknowledged group");
+        self.quarantine.keep_torn(self.log, segment, start, end);
+        self.log.cut(segment, start)?;
+        Ok(())
+    }
+
+    fn note_header(&mut self, segment: u32) -> Result<(), RecoveryError> {
+        match self.log.first_group(segment)? {
+            Some(first) => self.next_group = self.next_group.max(first),
+            None => tracing::error!(segment, "the header of a segment is damaged"),
+        }
+        Ok(())
+    }
+
+    fn load_dead(&mut self) -> Result<(), RecoveryError> {
+        for (segment, _) in self.log.segments() {
+            let value: Option<Bytes> = self.index.get(Space::Meta, keys::dead(segment))?;
+            if let Some(dead) = value.and_then(|value| value[..].try_into().ok()) {
+                self.memory.dead.insert(segment, u64::from_le_bytes(dead));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts what waits.
+fn count(index: &Index) -> Result<Queues, RecoveryError> {
+    let mut queues = Queues::default();
+    for row in index.prefix(Space::Queue, []) {
+        let (key, value) = row.into_inner()?;
+        let lane = if key[key.len() - 9] == 0 { Lane::Priority } else { Lane::Bulk };
+        if let (Some(destination), Some(waiting)) = (keys::leading_destination(&key), Waiting::decode(&value)) {
+            queues.add(&destination, lane, waiting.bytes);
+        }
+    }
+    for row in index.prefix(Space::Aside, []) {
+        if let Some(destination) = keys::leading_destination(&row.key()?) {
+            queues.update(&destination, |depth| depth.aside += 1);
+        }
+    }
+    for row in index.prefix(Space::Reports, []) {
+        if let Some(destination) = keys::leading_destination(&row.key()?) {
+            queues.update(&destination, |depth| depth.reports += 1);
+        }
+    }
+    Ok(queues)
+}
+
+/// Every account that has a numbering, with its last number.
+pub(super) fn numberings(index: &Index) -> Result<Vec<(AccountId, u64)>, RecoveryError> {
+    let mut all = Vec::new();
+    for row in index.prefix(Space::Rows, []) {
+        let (key, value) = row.into_inner()?;
+        let row = super::values::Row::decode(&value);
+        if let (Ok(account), Some(row)) = (AccountId::from_slice(&key), row)
+            && row.last_seq > 0
+        {
+            all.push((account, row.last_seq));
+        }
+    }
+    Ok(all)
+}

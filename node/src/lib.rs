@@ -27,7 +27,6 @@ pub mod fatal;
 pub mod federation;
 pub mod foundation;
 pub mod harness;
-pub mod identity;
 pub mod invite;
 pub mod keys;
 pub mod live;

@@ -92,7 +92,11 @@ impl Relay {
         if let Some(jump_ms) = self.clock_watch.step(at, now) {
             tracing::warn!(jump_ms, "the clock was set while the node runs");
         }
-        let wrong = match self.clock_watch.state(at) {
+        let state = self.clock_watch.state(at);
+        if let ClockState::Agrees { offset_ms } | ClockState::Unsynchronised { offset_ms } = state {
+            self.metrics.process.clock_offset_ms.set(offset_ms as f64);
+        }
+        let wrong = match state {
             ClockState::Unsynchronised { offset_ms } => Some(format!(
                 "the median peer's clock is {offset_ms} ms ahead of ours: check time synchronisation"
             )),

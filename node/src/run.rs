@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::admit::{QuotaLimits, Quotas};
 use crate::alarm::Alarms;
-use crate::api;
+use crate::api::{self, Live};
 use crate::clock::sync::ClockWatch;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::Committer;
@@ -34,7 +34,7 @@ use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::store::{Store, StoreError};
 use crate::verify::RootMemory;
 
-/// How often the clock is looked at for a jump.
+/// How often the clock and the disk are looked at.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 
 /// A node that may start: nothing about it was refused.
@@ -189,7 +189,7 @@ impl Opened {
             alarms.clone(),
             Arc::clone(&metrics),
         );
-        let live = LiveView {
+        let live = Arc::new(LiveView {
             store: (store, config.store.url.0.to_string()),
             sessions: Arc::clone(&relay.sessions),
             destinations: Arc::clone(&relay.destinations),
@@ -197,7 +197,7 @@ impl Opened {
             alarms: alarms.clone(),
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
-        };
+        });
         let ops_router = api::ops::router(api::Ops {
             key,
             clock,
@@ -205,7 +205,7 @@ impl Opened {
             metrics: Arc::clone(&metrics),
             alarms,
             directory: watch,
-            live: Arc::new(live),
+            live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });
         let public_router = api::public::router(&directory.mirror);
@@ -217,7 +217,7 @@ impl Opened {
                 deliver::peer::run(Arc::clone(&relay), destinations, shutdown.clone()),
                 deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
-                upkeep(Arc::clone(&relay), shutdown.clone()),
+                upkeep(Arc::clone(&relay), live, shutdown.clone()),
                 api::serve::serve(
                     http,
                     public_router,
@@ -271,8 +271,9 @@ fn wake_destinations(relay: &Relay) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// Histograms are folded, and the clock is watched (case 76).
-async fn upkeep(relay: Arc<Relay>, mut shutdown: Shutdown) {
+/// Histograms are folded; the clock (case 76) and the disk (cases 40, 41) are watched, also when
+/// nobody asks for metrics.
+async fn upkeep(relay: Arc<Relay>, live: Arc<LiveView>, mut shutdown: Shutdown) {
     let mut clock_due = Instant::now();
     loop {
         relay.metrics.upkeep();
@@ -280,6 +281,9 @@ async fn upkeep(relay: Arc<Relay>, mut shutdown: Shutdown) {
         if at >= clock_due {
             clock_due = at + CLOCK_EVERY;
             relay.watch_clock(at);
+            let live = Arc::clone(&live);
+            // It looks at the disk; what it answers here nobody reads, its alarms count.
+            drop(tokio::task::spawn_blocking(move || live.live()));
         }
         tokio::select! {
             () = shutdown.begun() => return,

@@ -3,5 +3,19 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`partner`] | what administrations send today, converted to content |
+//! | [`service`] | an authority's sender: contacts, sealing, submitting, receipts |
+//! | [`directory`], [`reach`], [`call`] | whom to believe, how to get there, what to say |
+//! | [`federation`], [`authority`] | what operators sign and publish |
+//! | [`folder`], [`clock`] | the disk and the time |
 
+pub mod authority;
+mod backoff;
+pub mod call;
+pub mod clock;
+pub mod content_json;
+pub mod directory;
+pub mod federation;
+pub mod folder;
 pub mod partner;
+pub mod reach;
+pub mod service;

@@ -1,0 +1,194 @@
+//! The arguments of `pli authority`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use pli_protocol::envelope::{Class, Importance};
+use pli_protocol::id::{AuthorityId, KeyId};
+use pli_protocol::trust::{HostPort, LinkHost, WebSocketUrl};
+
+use crate::federation::KeyOption;
+
+/// Run an authority: its node, its services, its keys.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuthorityCommand {
+    /// Make an authority's workspace: its role's keys, its node.
+    Init {
+        /// The authority's domain: interieur.gouv.fr
+        authority: AuthorityId,
+        #[command(flatten)]
+        dir: Dir,
+        /// Its name in French.
+        #[arg(long)]
+        name_fr: String,
+        /// Its name in English.
+        #[arg(long)]
+        name_en: String,
+        /// Where keys that are made go.
+        #[arg(long, default_value = "keys")]
+        keys: PathBuf,
+        /// A key that signs the authority's own files (ed25519:…, .pub or .key file); repeat.
+        #[arg(long)]
+        role_key: Vec<KeyOption>,
+        /// How many such keys to make.
+        #[arg(long, default_value_t = 1, conflicts_with = "role_key")]
+        role_keys: usize,
+        /// How many of them must sign.
+        #[arg(long, default_value_t = 1)]
+        role_threshold: usize,
+        /// Days that its signature holds.
+        #[arg(long, default_value_t = 90)]
+        role_days: u64,
+        /// The node's key; made as node.key in --keys if not given.
+        #[arg(long)]
+        node_key: Option<KeyOption>,
+        /// Where its node listens: host:port (UDP); repeat.
+        #[arg(long, required = true)]
+        quic: Vec<HostPort>,
+        /// The WebSocket fallback: wss://host:port/path; repeat.
+        #[arg(long)]
+        websocket: Vec<WebSocketUrl>,
+    },
+    /// Draft a service that may send.
+    AddService {
+        /// Its name before the @: rdv
+        name: String,
+        #[command(flatten)]
+        dir: Dir,
+        /// Its signing key (ed25519:…, .pub or .key file; a missing .key file is made).
+        #[arg(long)]
+        service_key: KeyOption,
+        /// Its name for citizens, in French.
+        #[arg(long)]
+        name_fr: String,
+        /// The same in English.
+        #[arg(long)]
+        name_en: String,
+        /// A class it may send; repeat.
+        #[arg(long, value_enum, default_values_t = [ClassOption::Message])]
+        class: Vec<ClassOption>,
+        /// An importance it may claim; repeat.
+        #[arg(long, value_enum, default_values_t = [ImportanceOption::Information, ImportanceOption::Action])]
+        importance: Vec<ImportanceOption>,
+        /// A host that its links may lead to; repeat.
+        #[arg(long)]
+        link_host: Vec<LinkHost>,
+    },
+    /// Change where the node is, or list further keys.
+    SetNode {
+        #[command(flatten)]
+        dir: Dir,
+        /// host:port (UDP); repeat. Replaces those of before.
+        #[arg(long)]
+        quic: Vec<HostPort>,
+        /// wss://host:port/path; repeat. Replaces those of before.
+        #[arg(long)]
+        websocket: Vec<WebSocketUrl>,
+        /// A further key of the node; repeat.
+        #[arg(long)]
+        node_key: Vec<KeyOption>,
+        /// A further gateway's key; repeat.
+        #[arg(long)]
+        gateway_key: Vec<KeyOption>,
+        /// A further key of the log; repeat.
+        #[arg(long)]
+        log_key: Vec<KeyOption>,
+    },
+    /// End a key now; what it signed before stays verifiable.
+    Revoke {
+        #[command(flatten)]
+        dir: Dir,
+        #[command(flatten)]
+        whose: Whose,
+        /// Which key, where several are in force.
+        #[arg(long)]
+        key_id: Option<KeyId>,
+        /// The key that takes its place (a missing .key file is made).
+        #[arg(long)]
+        new_key: Option<KeyOption>,
+    },
+    /// Sign the draft and write the hand-over for the federation.
+    Publish {
+        #[command(flatten)]
+        dir: Dir,
+        /// A secret key file of the role, or a directory of them; repeat until the threshold is met.
+        #[arg(long = "key")]
+        key: Vec<PathBuf>,
+    },
+    /// Show the node, the services and their keys.
+    Show {
+        #[command(flatten)]
+        dir: Dir,
+    },
+}
+
+/// The workspace.
+#[derive(Args, Clone, Debug)]
+pub struct Dir {
+    /// The authority's workspace.
+    #[arg(long, default_value = "authority")]
+    pub dir: PathBuf,
+}
+
+/// Whose key.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct Whose {
+    /// A service's.
+    #[arg(long)]
+    pub service: Option<String>,
+    /// The node's.
+    #[arg(long)]
+    pub node: bool,
+    /// A gateway's.
+    #[arg(long)]
+    pub gateway: bool,
+    /// The log's.
+    #[arg(long)]
+    pub log: bool,
+}
+
+/// See `envelope.md`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ClassOption {
+    /// A letter.
+    Message,
+    /// An answer.
+    Reply,
+    /// A public alert.
+    Alert,
+    /// Between programs.
+    Control,
+}
+
+/// See `envelope.md`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ImportanceOption {
+    /// To be read.
+    Information,
+    /// To be acted on.
+    Action,
+    /// With effect in law.
+    Legal,
+}
+
+impl From<ClassOption> for Class {
+    fn from(option: ClassOption) -> Self {
+        match option {
+            ClassOption::Message => Self::Message,
+            ClassOption::Reply => Self::Reply,
+            ClassOption::Alert => Self::Alert,
+            ClassOption::Control => Self::Control,
+        }
+    }
+}
+
+impl From<ImportanceOption> for Importance {
+    fn from(option: ImportanceOption) -> Self {
+        match option {
+            ImportanceOption::Information => Self::Information,
+            ImportanceOption::Action => Self::Action,
+            ImportanceOption::Legal => Self::Legal,
+        }
+    }
+}

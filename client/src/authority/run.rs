@@ -1,0 +1,246 @@
+//! From arguments to `pli_trust::write::Authority`, and back to what to say.
+
+use std::path::Path;
+
+use pli_protocol::id::Timestamp;
+use pli_protocol::trust::{DisplayName, KeyRole, ServiceRecord, Standing, ValidKey};
+use pli_trust::utc;
+use pli_trust::write::{Authority, NewAuthority, NodeChange, RoleKeys, WriteError};
+
+use super::args::{AuthorityCommand, Whose};
+use crate::federation::{Failure, KeyOption, Report, make_keys, open_keys};
+
+/// Does what the command says at `now`.
+pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
+    match command {
+        init @ AuthorityCommand::Init { .. } => self::init(init, now),
+        add @ AuthorityCommand::AddService { .. } => add_service(add, now),
+        AuthorityCommand::SetNode {
+            dir,
+            quic,
+            websocket,
+            node_key,
+            gateway_key,
+            log_key,
+        } => {
+            let change = NodeChange {
+                quic,
+                websocket,
+                add_keys: KeyOption::all(&node_key)?,
+                add_gateway_keys: KeyOption::all(&gateway_key)?,
+                add_log_keys: KeyOption::all(&log_key)?,
+            };
+            let node = Authority::open(&dir.dir)?.set_node(change, now)?;
+            Ok(Report::new()
+                .fact("node", &node.authority)
+                .fact("quic", joined(&node.quic))
+                .fact("websocket", joined(&node.websocket))
+                .fact("keys", node.keys.len())
+                .next(publish_line(&dir.dir)))
+        }
+        AuthorityCommand::Revoke {
+            dir,
+            whose,
+            key_id,
+            new_key,
+        } => {
+            let authority = Authority::open(&dir.dir)?;
+            let role = whose.role(&authority)?;
+            let new_key = new_key.as_ref().map(KeyOption::public).transpose()?;
+            let revoked = authority.revoke(&role, key_id.as_ref(), new_key, now)?;
+            let report = Report::new()
+                .fact("owner", &revoked.owner)
+                .fact("revoked", revoked.key)
+                .fact("not_after", utc(revoked.not_after));
+            let report = match revoked.replacement {
+                Some(key) => report.fact("replacement", key),
+                None => report,
+            };
+            Ok(report
+                .next(publish_line(&dir.dir))
+                .next("until the federation publishes it, nodes still accept the old key"))
+        }
+        AuthorityCommand::Publish { dir, key } => {
+            let mut authority = Authority::open(&dir.dir)?;
+            let version = authority.publish(&open_keys(&key)?, now)?;
+            let handover = authority.handover_dir();
+            let handover = handover.display().to_string();
+            Ok(Report::new()
+                .fact("authority", authority.id())
+                .fact("role_version", version)
+                .fact("handover", &handover)
+                .next(
+                    "give this directory to the federation, which runs, the first time and after:",
+                )
+                .next(format!(
+                    "  pli federation add-authority {handover} --key <targets keys>"
+                ))
+                .next(format!(
+                    "  pli federation publish --from {handover} --key <online keys>"
+                )))
+        }
+        AuthorityCommand::Show { dir } => show(&dir.dir),
+    }
+}
+
+fn init(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
+    let AuthorityCommand::Init {
+        authority,
+        dir,
+        name_fr,
+        name_en,
+        keys,
+        role_key,
+        role_keys,
+        role_threshold,
+        role_days,
+        node_key,
+        quic,
+        websocket,
+    } = command
+    else {
+        unreachable!("called for init alone");
+    };
+    // Before any key is made: a second init must not leave new keys lying about.
+    if Authority::open(&dir.dir).is_ok() {
+        return Err(WriteError::Occupied {
+            dir: dir.dir,
+            what: "authority's workspace",
+        }
+        .into());
+    }
+    let name = DisplayName::new(name_fr, name_en).map_err(WriteError::from)?;
+    let role = if role_key.is_empty() {
+        make_keys(&keys, "role", role_keys)?
+            .iter()
+            .map(|key| *key.public())
+            .collect()
+    } else {
+        KeyOption::all(&role_key)?
+    };
+    let node_key = match node_key {
+        Some(key) => key.public()?,
+        None => *make_keys(&keys, "node", 1)?[0].public(),
+    };
+    let role = RoleKeys::new(role, role_threshold)?;
+    let new = NewAuthority {
+        authority,
+        name,
+        keys: role,
+        role_days,
+        node_key,
+        quic,
+        websocket,
+    };
+    let made = Authority::init(&dir.dir, new, now)?;
+    Ok(Report::new()
+        .fact("authority", made.id())
+        .fact("workspace", dir.dir.display())
+        .fact("role_keys", format!("{} of {}", made.role_keys().threshold(), made.role_keys().keys().len()))
+        .fact("node_key", node_key)
+        .fact("keys", keys.display())
+        .next("keep the role's key off the node's machine; the node needs node.key alone")
+        .next(format!("pli authority add-service <name> --dir {} --service-key <file>.key --name-fr … --name-en …", dir.dir.display()))
+        .next(publish_line(&dir.dir)))
+}
+
+fn add_service(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
+    let AuthorityCommand::AddService {
+        name,
+        dir,
+        service_key,
+        name_fr,
+        name_en,
+        class,
+        importance,
+        link_host,
+    } = command
+    else {
+        unreachable!("called for add-service alone");
+    };
+    let authority = Authority::open(&dir.dir)?;
+    let service = authority.service_id(&name)?;
+    if authority.service(&name).is_ok() {
+        return Err(WriteError::InDraft {
+            what: service.to_string(),
+        }
+        .into());
+    }
+    let key = service_key.public()?;
+    let record = ServiceRecord {
+        service: service.clone(),
+        name: DisplayName::new(name_fr, name_en).map_err(WriteError::from)?,
+        standing: Standing::Active,
+        keys: vec![Authority::key_from(key, now)],
+        classes: class.into_iter().map(Into::into).collect(),
+        importances: importance.into_iter().map(Into::into).collect(),
+        link_hosts: link_host.into_iter().collect(),
+    };
+    authority.add_service(&record)?;
+    Ok(Report::new()
+        .fact("service", service)
+        .fact("key", key)
+        .next(publish_line(&dir.dir)))
+}
+
+fn show(dir: &Path) -> Result<Report, Failure> {
+    let authority = Authority::open(dir)?;
+    let node = authority.node()?;
+    let mut report = Report::new()
+        .fact("authority", authority.id())
+        .fact("quic", joined(&node.quic))
+        .fact("websocket", joined(&node.websocket))
+        .columns(&["owner", "key_id", "key", "not_before", "not_after"]);
+    let of_node = [
+        ("node", &node.keys),
+        ("gateway", &node.gateway_keys),
+        ("log", &node.log_keys),
+    ];
+    for (owner, keys) in of_node {
+        for key in keys {
+            report = report.row(row(owner, key));
+        }
+    }
+    for service in authority.services()? {
+        for key in &service.keys {
+            report = report.row(row(&service.service.to_string(), key));
+        }
+    }
+    Ok(report)
+}
+
+fn row(owner: &str, listed: &ValidKey) -> Vec<String> {
+    vec![
+        owner.to_owned(),
+        listed.key.id().to_string(),
+        listed.key.to_string(),
+        utc(listed.validity.not_before),
+        listed.validity.not_after.map(utc).unwrap_or_default(),
+    ]
+}
+
+fn joined<T: ToString>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn publish_line(dir: &Path) -> String {
+    format!(
+        "pli authority publish --dir {} --key <role key>",
+        dir.display()
+    )
+}
+
+impl Whose {
+    fn role(self, authority: &Authority) -> Result<KeyRole, Failure> {
+        Ok(match self.service {
+            Some(name) => KeyRole::Service(authority.service_id(&name)?),
+            None if self.gateway => KeyRole::Gateway,
+            None if self.log => KeyRole::Log,
+            None => KeyRole::Node,
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! A service: an authority's sender.
+//!
+//! In: contents and the contacts (grants that citizens gave) they are for. Out: envelopes on the
+//! authority's own node, and its signed receipts. Spec: envelope.md, custody.md, MBX-4.
+//!
+//! ```text
+//! content ─ draft ─▶ seal ─▶ sign (Merkle batch ≤ 1,024) ─▶ submit (pipelined) ─▶ receipt
+//!                    all cores      what is ready             until acknowledged
+//! ```
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`config`] | `service.toml` and the folder beside it |
+//! | [`contacts`] | grants, checked once and pinned |
+//! | [`draft`] | a letter before it is sealed; how it is sealed twice alike |
+//! | [`batch`] | sealing on all cores, one signature for what is ready |
+//! | [`submit`] | batches in flight, acknowledgements, new connections |
+//! | [`campaign`] | a file of any size, resumable |
+//! | [`track`] | what became of a letter |
+
+pub mod batch;
+pub mod campaign;
+pub mod config;
+pub mod contacts;
+pub mod draft;
+pub mod submit;
+pub mod track;
+
+mod open;
+
+pub use open::{PATIENCE, Service, ServiceError};

@@ -1,0 +1,248 @@
+//! A service that is open: configuration, key, directory and contacts read and checked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pli_protocol::code::Code;
+use pli_protocol::crypto::seal::SealError;
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::id::{EnvelopeId, ServiceId};
+use pli_protocol::session::Principal;
+use pli_protocol::trust::{Environment, TrustRefusal, is_published};
+use pli_transport::{Credential, Dialler};
+use pli_trust::keyfile::{self, KeyFileError};
+use tokio::sync::mpsc;
+
+use super::batch::{Prepared, Sealer};
+use super::config::{self, ConfigError, ServiceConfig};
+use super::contacts::{ContactError, Contacts};
+use super::draft::{Draft, Randomness};
+use super::submit::{self, Origin, Settled, SubmitError};
+use super::track::{self, Tracked};
+use crate::call::CallError;
+use crate::clock;
+use crate::directory::{DirectoryError, OpenDirectory};
+use crate::reach::{self, ReachError};
+
+/// How long a service goes on without progress unless told otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Why a service cannot be opened, or something it was asked for was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// `service.toml`.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The secret key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// R9
+    #[error("{} is a published example key; anyone could sign with it. Make an own one with: pli service init", .path.display())]
+    PublishedKey { path: PathBuf },
+    /// The directory cannot be read.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The directory does not let this service send with this key.
+    #[error(
+        "the directory: {refusal}; the authority's operator publishes it with: pli authority add-service {service} --key {key}"
+    )]
+    NotListed {
+        refusal: Box<TrustRefusal>,
+        service: ServiceId,
+        key: String,
+    },
+    /// A contact.
+    #[error(transparent)]
+    Contact(#[from] ContactError),
+    /// Sealing.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The node was not reached.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Submitting failed.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+impl ServiceError {
+    /// The code, where there is one.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::PublishedKey { .. } => Some(Code::PublishedKey),
+            Self::NotListed { refusal, .. } => Some(refusal.code()),
+            Self::Contact(ContactError::Grant(error)) => Some(error.code()),
+            Self::Directory(DirectoryError::Trust(error)) => Some(error.code()),
+            Self::Reach(error) => error.code(),
+            Self::Call(error) => error.code(),
+            Self::Submit(error) => error.code(),
+            Self::Seal(error) => Some(error.code()),
+            Self::Config(_) | Self::Key(_) | Self::Directory(_) | Self::Contact(_) => None,
+        }
+    }
+}
+
+/// An open service.
+#[derive(Debug)]
+pub struct Service {
+    id: ServiceId,
+    key: Arc<SigningKey>,
+    directory: Arc<OpenDirectory>,
+    contacts: Arc<Contacts>,
+    dialler: Dialler,
+}
+
+impl Service {
+    /// Opens the service in `home`, offline if there is a copy of the directory.
+    pub async fn open(home: &Path) -> Result<Self, ServiceError> {
+        let config = ServiceConfig::read(home)?;
+        let id = config.service_id(home)?;
+        let path = config.key_path(home);
+        let key = Arc::new(keyfile::load(&path)?);
+        if config.environment() == Environment::Production && is_published(key.public()) {
+            return Err(ServiceError::PublishedKey { path });
+        }
+        let place = config.directory_place(home)?;
+        let directory = Arc::new(OpenDirectory::open(&place, clock::now()).await?);
+        let contacts = Contacts::open(config::contacts_folder(home), id.authority().clone())?;
+        let principal = Principal::Service(id.clone());
+        let dialler = Dialler::new(Credential {
+            principal,
+            key: Arc::clone(&key),
+        });
+        Ok(Self {
+            id,
+            key,
+            directory,
+            contacts: Arc::new(contacts),
+            dialler,
+        })
+    }
+
+    /// Who.
+    pub fn id(&self) -> &ServiceId {
+        &self.id
+    }
+
+    /// Its contacts.
+    pub fn contacts(&self) -> &Arc<Contacts> {
+        &self.contacts
+    }
+
+    /// Its directory.
+    pub fn directory(&self) -> &Arc<OpenDirectory> {
+        &self.directory
+    }
+
+    /// Its secret key, for a caller that signs envelopes of its own.
+    pub fn key(&self) -> &Arc<SigningKey> {
+        &self.key
+    }
+
+    /// Asks for news of the directory, then whether it lists this service with this key now. What
+    /// would be refused by every node is better refused here, with a hint.
+    pub async fn check_listed(&self) -> Result<(), ServiceError> {
+        let now = clock::now();
+        self.directory.refresh(now).await;
+        let key = self.key.public();
+        match self
+            .directory
+            .current()
+            .sender_key(&self.id, &key.id(), now)
+        {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(ServiceError::NotListed {
+                refusal: Box::new(refusal),
+                service: self.id.clone(),
+                key: key.to_string(),
+            }),
+        }
+    }
+
+    /// Seals and signs for this service.
+    pub fn sealer(&self, randomness: Randomness) -> Sealer {
+        Sealer {
+            service: self.id.clone(),
+            key: Arc::clone(&self.key),
+            randomness,
+        }
+    }
+
+    /// Where its envelopes go.
+    pub fn origin(&self, patience: Duration) -> Origin {
+        Origin {
+            dialler: self.dialler.clone(),
+            directory: Arc::clone(&self.directory),
+            authority: self.id.authority().clone(),
+            patience,
+        }
+    }
+
+    /// Seals, signs and submits what comes in; see [`submit::submit`] for who feeds and who takes.
+    pub async fn send<T: Send + 'static>(
+        &self,
+        drafts: mpsc::Receiver<(T, Draft)>,
+        settled: mpsc::Sender<Settled<T>>,
+        randomness: Randomness,
+        patience: Duration,
+    ) -> Result<(), ServiceError> {
+        let (prepared, outgoing) = mpsc::channel(PREPARED_MAX);
+        let sealing = self.sealer(randomness).run(drafts, prepared);
+        let origin = self.origin(patience);
+        let submitting = submit::submit(&origin, outgoing, settled);
+        let (sealed, submitted) = tokio::join!(sealing, submitting);
+        submitted?;
+        Ok(sealed?)
+    }
+
+    /// Sends one letter and waits for the node's receipt.
+    pub async fn send_one(
+        &self,
+        draft: Draft,
+        patience: Duration,
+    ) -> Result<Settled<()>, ServiceError> {
+        let letters = self
+            .sealer(Randomness::Fresh)
+            .batch(vec![((), draft)])
+            .await?;
+        let (outgoing, to_submit) = mpsc::channel::<Prepared<()>>(1);
+        let (settled, mut answer) = mpsc::channel(1);
+        for letter in letters {
+            outgoing
+                .send(letter)
+                .await
+                .expect("its other end is held here");
+        }
+        drop(outgoing);
+        submit::submit(&self.origin(patience), to_submit, settled).await?;
+        Ok(answer
+            .recv()
+            .await
+            .expect("submit ends well only when everything is settled"))
+    }
+
+    /// What became of letters.
+    pub async fn track(&self, ids: &[EnvelopeId]) -> Result<Vec<Tracked>, ServiceError> {
+        let now = clock::now();
+        self.directory.refresh(now).await;
+        let directory = self.directory.current();
+        let origin = self.id.authority();
+        let connection = reach::connect(&self.dialler, &directory, origin, now).await?;
+        let tracked = track::track(&connection, &directory, origin, ids).await?;
+        connection.close(None, "");
+        self.dialler.wait_idle().await;
+        Ok(tracked)
+    }
+
+    /// Waits until the node could hear that the connections are closed; before a process ends.
+    pub async fn hang_up(&self) {
+        self.dialler.wait_idle().await;
+    }
+}
+
+/// Sealed letters that wait for the network.
+const PREPARED_MAX: usize = 2_048;

@@ -23,17 +23,31 @@ impl Binaries {
         };
         let find = |name: &str| {
             let path = folder.join(name);
-            if path.is_file() { Ok(path) } else { Err(Error::NoBinary { path }) }
+            if path.is_file() {
+                Ok(path)
+            } else {
+                Err(Error::NoBinary { path })
+            }
         };
-        Ok(Self { pli: find("pli")?, node: find("pli-node")? })
+        Ok(Self {
+            pli: find("pli")?,
+            node: find("pli-node")?,
+        })
     }
 }
 
 /// `target/debug/deps/case_36-0123` and `target/debug/demo` both belong to `target/debug`.
 fn target_dir(exe: &Path) -> PathBuf {
     let folder = exe.parent().unwrap_or(Path::new("."));
-    let in_deps = folder.file_name().is_some_and(|name| name == "deps" || name == "examples");
-    if in_deps { folder.parent().unwrap_or(folder) } else { folder }.to_owned()
+    let in_deps = folder
+        .file_name()
+        .is_some_and(|name| name == "deps" || name == "examples");
+    if in_deps {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    }
+    .to_owned()
 }
 
 #[cfg(test)]
@@ -42,7 +56,13 @@ mod tests {
 
     #[test]
     fn tests_and_programs_share_a_target_directory() {
-        assert_eq!(target_dir(Path::new("/t/debug/deps/case_36-0123")), Path::new("/t/debug"));
-        assert_eq!(target_dir(Path::new("/t/release/bench")), Path::new("/t/release"));
+        assert_eq!(
+            target_dir(Path::new("/t/debug/deps/case_36-0123")),
+            Path::new("/t/debug")
+        );
+        assert_eq!(
+            target_dir(Path::new("/t/release/bench")),
+            Path::new("/t/release")
+        );
     }
 }

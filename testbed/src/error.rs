@@ -77,6 +77,9 @@ pub enum Error {
 impl Error {
     /// Something is not as it should be; `got` says how.
     pub fn unexpected(what: impl Into<String>, got: impl ToString) -> Self {
-        Self::Unexpected { what: what.into(), got: got.to_string() }
+        Self::Unexpected {
+            what: what.into(),
+            got: got.to_string(),
+        }
     }
 }

@@ -43,7 +43,12 @@ fn citizen(line: &str) -> TestCitizen {
         panic!("the fixture has 9 columns: {line}")
     };
     let own = str::to_owned;
-    TestCitizen { login: own(login), forenames: own(forenames), name: own(name), fc_hash: own(fc_hash) }
+    TestCitizen {
+        login: own(login),
+        forenames: own(forenames),
+        name: own(name),
+        fc_hash: own(fc_hash),
+    }
 }
 
 #[cfg(test)]

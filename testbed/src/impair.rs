@@ -51,7 +51,11 @@ impl Default for Weather {
 impl Weather {
     /// UDP does not pass at all.
     pub fn blocked() -> Self {
-        Self { blocks_to_node: true, blocks_from_node: true, ..Self::default() }
+        Self {
+            blocks_to_node: true,
+            blocks_from_node: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -105,7 +109,11 @@ impl Relay {
             backs: Mutex::new(HashMap::new()),
         });
         let task = tokio::spawn(forward(socket, node, shared.clone()));
-        Ok(Self { address, shared, task })
+        Ok(Self {
+            address,
+            shared,
+            task,
+        })
     }
 
     /// Where diallers send to.
@@ -133,7 +141,9 @@ async fn forward(front: Arc<UdpSocket>, node: SocketAddr, shared: Arc<Shared>) {
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         // An ICMP "port unreachable" of an earlier send surfaces here; the next datagram is unaffected.
-        let Ok((length, dialler)) = front.recv_from(&mut buffer).await else { continue };
+        let Ok((length, dialler)) = front.recv_from(&mut buffer).await else {
+            continue;
+        };
         let known = lock(&shared.backs).get(&dialler).cloned();
         let back = match known {
             Some(back) => back,
@@ -168,17 +178,30 @@ async fn open(
         let mut buffer = vec![0; DATAGRAM_MAX];
         // After a rebind nothing holds the socket any more, and answers to the old port are lost, as with a NAT.
         while let Some(back) = listener.upgrade() {
-            let received = tokio::time::timeout(Duration::from_millis(200), back.recv(&mut buffer)).await;
+            let received =
+                tokio::time::timeout(Duration::from_millis(200), back.recv(&mut buffer)).await;
             let Ok(Ok(length)) = received else { continue };
             let blocked = lock(&shared.weather).blocks_from_node;
-            pass(&shared, front.clone(), Some(dialler), &buffer[..length], blocked);
+            pass(
+                &shared,
+                front.clone(),
+                Some(dialler),
+                &buffer[..length],
+                blocked,
+            );
         }
     });
     Some(back)
 }
 
 /// Decides about one datagram and sends it, now or later. A failed send is a lost datagram.
-fn pass(shared: &Arc<Shared>, socket: Arc<UdpSocket>, to: Option<SocketAddr>, payload: &[u8], blocked: bool) {
+fn pass(
+    shared: &Arc<Shared>,
+    socket: Arc<UdpSocket>,
+    to: Option<SocketAddr>,
+    payload: &[u8],
+    blocked: bool,
+) {
     let weather = *lock(&shared.weather);
     let tally = &shared.tally;
     if payload.len() > weather.largest_bytes {
@@ -188,10 +211,16 @@ fn pass(shared: &Arc<Shared>, socket: Arc<UdpSocket>, to: Option<SocketAddr>, pa
         tally.lost.fetch_add(1, Ordering::Relaxed);
         return;
     }
-    let copies = if chance(shared, weather.duplicate) { 2 } else { 1 };
+    let copies = if chance(shared, weather.duplicate) {
+        2
+    } else {
+        1
+    };
     tally.duplicated.fetch_add(copies - 1, Ordering::Relaxed);
     tally.passed.fetch_add(copies, Ordering::Relaxed);
-    tally.largest.fetch_max(payload.len() as u64, Ordering::Relaxed);
+    tally
+        .largest
+        .fetch_max(payload.len() as u64, Ordering::Relaxed);
     for _ in 0..copies {
         let wait = weather.jitter.mul_f64(unit(shared));
         if wait.is_zero() {
@@ -219,7 +248,10 @@ fn chance(shared: &Shared, share: f64) -> bool {
 /// The next number of the seed's sequence (SplitMix64), in 0..1.
 fn unit(shared: &Shared) -> f64 {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut z = shared.rng.fetch_add(GOLDEN, Ordering::Relaxed).wrapping_add(GOLDEN);
+    let mut z = shared
+        .rng
+        .fetch_add(GOLDEN, Ordering::Relaxed)
+        .wrapping_add(GOLDEN);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
@@ -236,7 +268,9 @@ mod tests {
     async fn pair() -> (UdpSocket, Relay, UdpSocket) {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let node = UdpSocket::bind(any).await.expect("bound");
-        let relay = Relay::start(any, node.local_addr().expect("bound"), 7).await.expect("started");
+        let relay = Relay::start(any, node.local_addr().expect("bound"), 7)
+            .await
+            .expect("started");
         let dialler = UdpSocket::bind(any).await.expect("bound");
         dialler.connect(relay.address()).await.expect("connected");
         (dialler, relay, node)
@@ -264,24 +298,36 @@ mod tests {
     #[tokio::test]
     async fn each_kind_of_weather_does_what_it_says() {
         let (dialler, relay, node) = pair().await;
-        relay.set(Weather { largest_bytes: 1_200, ..Weather::default() });
+        relay.set(Weather {
+            largest_bytes: 1_200,
+            ..Weather::default()
+        });
         dialler.send(&[0; 1_201]).await.expect("sent");
         dialler.send(&[0; 1_200]).await.expect("sent");
         let (length, seen) = hears(&node).await.expect("the shorter one");
         assert_eq!(length, 1_200);
         assert_eq!(relay.tally().too_large.load(Ordering::Relaxed), 1);
 
-        relay.set(Weather { blocks_from_node: true, ..Weather::default() });
+        relay.set(Weather {
+            blocks_from_node: true,
+            ..Weather::default()
+        });
         node.send_to(b"back", seen).await.expect("sent");
         assert!(hears(&dialler).await.is_none());
         dialler.send(b"forth").await.expect("sent");
         assert!(hears(&node).await.is_some(), "the other direction is open");
 
-        relay.set(Weather { duplicate: 1.0, ..Weather::default() });
+        relay.set(Weather {
+            duplicate: 1.0,
+            ..Weather::default()
+        });
         dialler.send(b"twice").await.expect("sent");
         assert!(hears(&node).await.is_some() && hears(&node).await.is_some());
 
-        relay.set(Weather { loss: 0.3, ..Weather::default() });
+        relay.set(Weather {
+            loss: 0.3,
+            ..Weather::default()
+        });
         let before = relay.tally().lost.load(Ordering::Relaxed);
         for _ in 0..1_000 {
             dialler.send(b"x").await.expect("sent");

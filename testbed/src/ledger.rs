@@ -86,8 +86,12 @@ impl Ledger {
     }
 
     fn open(&self) -> impl Iterator<Item = EnvelopeId> + '_ {
-        let settled = |id: &EnvelopeId| self.delivered.contains_key(id) || self.reported.contains(id);
-        self.acknowledged.iter().filter(move |id| !settled(id)).copied()
+        let settled =
+            |id: &EnvelopeId| self.delivered.contains_key(id) || self.reported.contains(id);
+        self.acknowledged
+            .iter()
+            .filter(move |id| !settled(id))
+            .copied()
     }
 
     /// Draws the line.
@@ -98,8 +102,18 @@ impl Ledger {
             delivered: self.delivered.len(),
             reported: self.reported.len(),
             lost: self.open().collect(),
-            doubled: self.delivered.iter().filter(|(_, times)| **times > 1).map(|(id, _)| *id).collect(),
-            invented: self.delivered.keys().filter(|id| !self.sent.contains(id)).copied().collect(),
+            doubled: self
+                .delivered
+                .iter()
+                .filter(|(_, times)| **times > 1)
+                .map(|(id, _)| *id)
+                .collect(),
+            invented: self
+                .delivered
+                .keys()
+                .filter(|id| !self.sent.contains(id))
+                .copied()
+                .collect(),
         }
     }
 }
@@ -123,10 +137,16 @@ mod tests {
         assert_eq!(ledger.balance().lost, [id(3)]);
         assert_eq!(ledger.outstanding(), 1);
         ledger.delivered(id(3));
-        assert!(ledger.balance().is_right(), "the fourth was never acknowledged: it may be absent");
+        assert!(
+            ledger.balance().is_right(),
+            "the fourth was never acknowledged: it may be absent"
+        );
         ledger.delivered(id(3));
         ledger.delivered(id(9));
         let balance = ledger.balance();
-        assert_eq!((balance.doubled, balance.invented), (vec![id(3)], vec![id(9)]));
+        assert_eq!(
+            (balance.doubled, balance.invented),
+            (vec![id(3)], vec![id(9)])
+        );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`federation`] | a directory, nodes, services and invitations, made by the real commands |
 //! | [`binaries`], [`process`], [`ports`] | the programs under test, started and killed |
 //! | [`ops`] | what a node says of itself |
 //! | [`impair`] | a bad network between real sockets |
@@ -11,6 +12,7 @@
 
 pub mod binaries;
 mod error;
+pub mod federation;
 pub mod fixtures;
 pub mod impair;
 pub mod ledger;
@@ -20,3 +22,4 @@ pub mod process;
 pub mod story;
 
 pub use error::Error;
+pub use federation::Federation;

@@ -31,17 +31,25 @@ pub async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
         let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
-        stream.take(ANSWER_MAX_BYTES).read_to_string(&mut answer).await?;
-        Ok(answer)
+        stream
+            .take(ANSWER_MAX_BYTES)
+            .read_to_string(&mut answer)
+            .await?;
+        Ok::<String, io::Error>(answer)
     };
-    let text = timeout(ANSWER_WITHIN, ask).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let text = timeout(ANSWER_WITHIN, ask)
+        .await
+        .map_err(|_| io::ErrorKind::TimedOut)??;
     parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))
 }
 
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, body: body.to_owned() })
+    Some(Answer {
+        status,
+        body: body.to_owned(),
+    })
 }
 
 /// The samples of a Prometheus text, each under its name with its labels as written.
@@ -71,8 +79,15 @@ mod tests {
 
     #[test]
     fn an_answer_is_cut_into_status_and_body() {
-        let answer = parse("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno").expect("valid");
-        assert_eq!(answer, Answer { status: 503, body: "no".to_owned() });
+        let answer = parse("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno")
+            .expect("valid");
+        assert_eq!(
+            answer,
+            Answer {
+                status: 503,
+                body: "no".to_owned()
+            }
+        );
         assert_eq!(parse("garbage"), None);
     }
 

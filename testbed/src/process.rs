@@ -36,8 +36,15 @@ impl Process {
             .stderr(out)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| Error::Spawn { program: program.to_owned(), source })?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+            .map_err(|source| Error::Spawn {
+                program: program.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        })
     }
 
     /// The process id, while it runs.
@@ -71,7 +78,11 @@ impl Process {
     pub async fn wait(&mut self, within: Duration) -> Result<ExitStatus, Error> {
         match timeout(within, self.child.wait()).await {
             Ok(status) => Ok(status?),
-            Err(_) => Err(Error::StillRuns { name: self.name.clone(), within, log: self.tail() }),
+            Err(_) => Err(Error::StillRuns {
+                name: self.name.clone(),
+                within,
+                log: self.tail(),
+            }),
         }
     }
 
@@ -111,7 +122,10 @@ pub async fn run(program: &Path, args: &[&str]) -> Result<String, Error> {
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(|source| Error::Spawn { program: program.to_owned(), source })?;
+        .map_err(|source| Error::Spawn {
+            program: program.to_owned(),
+            source,
+        })?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(stdout);
@@ -129,8 +143,13 @@ mod tests {
 
     fn sleeper(folder: &Path) -> Process {
         let log = folder.join("log");
-        Process::start("sleeper", Path::new("/bin/sh"), &["-c", "echo ready; exec sleep 60"], &log)
-            .expect("sh exists")
+        Process::start(
+            "sleeper",
+            Path::new("/bin/sh"),
+            &["-c", "echo ready; exec sleep 60"],
+            &log,
+        )
+        .expect("sh exists")
     }
 
     #[tokio::test]
@@ -139,17 +158,27 @@ mod tests {
         let mut process = sleeper(folder.path());
         assert_eq!(process.ended().expect("asked"), None);
         process.kill().await.expect("killed");
-        assert!(process.ended().expect("asked").is_some_and(|status| !status.success()));
+        assert!(
+            process
+                .ended()
+                .expect("asked")
+                .is_some_and(|status| !status.success())
+        );
 
         let mut process = sleeper(folder.path());
-        let status = process.terminate(Duration::from_secs(5)).await.expect("ended");
+        let status = process
+            .terminate(Duration::from_secs(5))
+            .await
+            .expect("ended");
         assert!(!status.success());
         assert!(process.freeze().is_err(), "it has ended");
     }
 
     #[tokio::test]
     async fn a_failed_command_carries_its_words() {
-        let error = run(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"]).await.expect_err("fails");
+        let error = run(Path::new("/bin/sh"), &["-c", "echo why >&2; exit 3"])
+            .await
+            .expect_err("fails");
         assert!(error.to_string().contains("why"), "{error}");
     }
 }

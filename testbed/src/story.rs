@@ -19,12 +19,18 @@ impl Story {
     /// Colours when standard output is a terminal and `NO_COLOR` is not set (<https://no-color.org>).
     pub fn on_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colour: io::stdout().is_terminal() && !unwanted }
+        Self {
+            colour: io::stdout().is_terminal() && !unwanted,
+        }
     }
 
     /// A new chapter.
     pub fn chapter(&self, number: usize, title: &str) {
-        self.line(&format!("\n{}  {}", self.paint(BLUE, &number.to_string()), self.paint(BOLD, title)));
+        self.line(&format!(
+            "\n{}  {}",
+            self.paint(BLUE, &number.to_string()),
+            self.paint(BOLD, title)
+        ));
     }
 
     /// Something went as it should.
@@ -34,7 +40,11 @@ impl Story {
 
     /// Something did not.
     pub fn bad(&self, text: &str) {
-        self.line(&format!("   {} {}", self.paint(RED, "✗"), self.paint(RED, text)));
+        self.line(&format!(
+            "   {} {}",
+            self.paint(RED, "✗"),
+            self.paint(RED, text)
+        ));
     }
 
     /// Something worth knowing.
@@ -59,7 +69,11 @@ impl Story {
     }
 
     fn paint(&self, style: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{style}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits};
+use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits, PlainHttp};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -34,6 +34,8 @@ use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::store::{Store, StoreError};
 use crate::verify::RootMemory;
 
+/// Plain HTTP connections that came to the WebSocket's address and wait to be served.
+const HANDED_OVER_MAX: usize = 64;
 /// How often the clock and the disk are looked at.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 
@@ -46,6 +48,7 @@ pub struct Opened {
     store: Arc<dyn Store>,
     listener: Listener,
     http: TcpListener,
+    handed: mpsc::Receiver<PlainHttp>,
     ops: TcpListener,
     clock: Arc<dyn Clock>,
     started: (Instant, Timestamp),
@@ -60,7 +63,8 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
     let directory = foundation::trust(&config, now).await?;
     key.check_listed(&directory.directory, now)?;
     let store = foundation::store(&config, &key)?;
-    let listener = Listener::bind(listener_config(&config, &key)?)
+    let (hand_over, handed) = mpsc::channel(HANDED_OVER_MAX);
+    let listener = Listener::bind(listener_config(&config, &key, hand_over)?)
         .map_err(|error| Fatal::Internal(error.to_string()))?;
     let http = listen("listen.http", config.listen.http).await?;
     let ops = listen("listen.ops", config.listen.ops).await?;
@@ -72,13 +76,18 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
         store,
         listener,
         http,
+        handed,
         ops,
         clock,
         started,
     })
 }
 
-fn listener_config(config: &Config, key: &NodeKey) -> Result<ListenerConfig, Fatal> {
+fn listener_config(
+    config: &Config,
+    key: &NodeKey,
+    http: mpsc::Sender<PlainHttp>,
+) -> Result<ListenerConfig, Fatal> {
     let identity =
         Identity::new(key.key.clone()).map_err(|error| Fatal::Internal(error.to_string()))?;
     Ok(ListenerConfig {
@@ -86,7 +95,7 @@ fn listener_config(config: &Config, key: &NodeKey) -> Result<ListenerConfig, Fat
         authority: config.authority.clone(),
         quic: Some(config.listen.quic),
         websocket: Some(config.listen.websocket),
-        http: None,
+        http: Some(http),
         limits: ListenerLimits {
             connections: config.caps.connections,
             connections_per_address: config.caps.connections_per_address,
@@ -135,6 +144,7 @@ impl Opened {
             store,
             listener,
             http,
+            handed,
             ops,
             clock,
             started,
@@ -218,6 +228,12 @@ impl Opened {
                 deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
                 upkeep(Arc::clone(&relay), live, shutdown.clone()),
+                api::serve::serve_handed(
+                    handed,
+                    public_router.clone(),
+                    Arc::clone(&metrics),
+                    shutdown.clone()
+                ),
                 api::serve::serve(
                     http,
                     public_router,

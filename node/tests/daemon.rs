@@ -7,12 +7,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pli_protocol::account::{Invitation, InvitationLink};
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::session::{Principal, ServerIdentity};
 use pli_protocol::trust::{DisplayName, Environment};
+use pli_transport::{Credential, Dialler, Endpoints};
 use pli_trust::keyfile;
 use pli_trust::write::{
     Authority, Federation, GrantChange, KeyRing, Lifetimes, NewAuthority, NewFederation, RoleKeys,
@@ -462,6 +465,26 @@ fn a_node_starts_serves_its_addresses_and_stops_with_0_at_sigterm() {
     );
 }
 
+/// The half of a request keeps the node draining; nothing acknowledged can be lost by not waiting.
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let site = Site::new();
+    let mut node = site.start();
+    let mut slow = TcpStream::connect(node.http).unwrap();
+    slow.write_all(b"GET /trust/metadata/timestamp.json HTTP/1.1\r\nhost: x\r\n")
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    node.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        node.child.try_wait().unwrap(),
+        None,
+        "it waits for the request's end"
+    );
+    node.signal("-TERM");
+    assert_eq!(node.child.wait().unwrap().code(), Some(143));
+}
+
 #[test]
 fn sigint_stops_too_and_what_was_made_opens_again() {
     let site = Site::new();
@@ -489,6 +512,40 @@ fn case_42_a_second_process_on_one_store_ends_with_73() {
         get(node.ops, "/readyz").unwrap().0,
         200,
         "the first goes on"
+    );
+}
+
+#[test]
+fn case_80_a_second_node_with_our_key_is_refused_and_is_an_alarm() {
+    let site = Site::new();
+    let node = site.start();
+    let authority = AuthorityId::new(AUTHORITY).unwrap();
+    let dialler = Dialler::new(Credential {
+        principal: Principal::Node(authority.clone()),
+        key: Arc::new(site.key.clone()),
+    });
+    let server = ServerIdentity {
+        authority,
+        key: *site.key.public(),
+    };
+    let endpoints = Endpoints {
+        websocket: vec![site.address("websocket")],
+        ..Endpoints::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let refused = runtime.block_on(dialler.connect(&server, &endpoints));
+    assert!(refused.is_err(), "{refused:?}");
+    let (_, body) = get(node.ops, "/status").unwrap();
+    let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let alarms = report["alarms"].as_array().unwrap();
+    assert!(
+        alarms
+            .iter()
+            .any(|alarm| alarm["alarm"] == "identity_in_use"),
+        "{body}"
     );
 }
 

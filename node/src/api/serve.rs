@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -87,6 +87,35 @@ pub async fn serve(
         while connections.join_next().await.is_some() {}
     })
     .await;
+}
+
+/// Serves connections that another listener hands over, which has counted them already.
+pub async fn serve_handed<S>(
+    mut handed: mpsc::Receiver<S>,
+    router: Router,
+    metrics: Arc<Metrics>,
+    mut shutdown: Shutdown,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            () = shutdown.begun() => break,
+            Some(_) = connections.join_next() => continue,
+            stream = handed.recv() => stream,
+        };
+        let Some(stream) = stream else { break };
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        let metrics = Arc::clone(&metrics);
+        connections.spawn(async move {
+            if !connection(stream, router, shutdown).await {
+                metrics.process.http_refused_total.increment(1);
+            }
+        });
+    }
+    let rest = async { while connections.join_next().await.is_some() {} };
+    let _ = timeout(LAST_ANSWER, rest).await;
 }
 
 /// Waits for a slot first: at the cap the kernel's backlog holds the rest.

@@ -65,3 +65,6 @@ pub(crate) fn malformed(path: &str, problem: impl Into<String>) -> RecordRefusal
         problem: problem.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,512 @@
+//! R18: one test per attack that TUF names, each against a node that already trusts a directory. In
+//! every one the directory in force stays in force, and the refusal has its code.
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use fixture::http::{Mirror, Trick};
+use fixture::{
+    DAY_MS, INTERIOR, NOW, SOCIAL, World, id, key, metafile, publish_stolen, resign, ring, role_keys, service, tuf_key,
+    tuf_key_id,
+};
+use pli_protocol::code::Code;
+use pli_protocol::limits;
+use pli_protocol::trust::{RecordRefusal, TrustRole};
+use pli_trust::write::RootChange;
+use pli_trust::{Changed, TrustError, TrustStore};
+use tough::TargetName;
+use tough::schema::{Root, Signed, Snapshot, Targets, Timestamp};
+
+fn timestamp(mirror: &Path) -> PathBuf {
+    mirror.join("metadata/timestamp.json")
+}
+
+fn snapshot(mirror: &Path) -> PathBuf {
+    mirror.join("metadata/1.snapshot.json")
+}
+
+/// A node that trusts what was published, and a copy of it that it reads from now on.
+async fn victim() -> (World, PathBuf, TrustStore) {
+    let world = World::new().await;
+    let mirror = world.stolen_mirror("mirror");
+    let node = world.node(&mirror, "node").await;
+    (world, mirror, node)
+}
+
+/// The refresh is refused so, and nothing changes.
+async fn refused(node: &TrustStore, world: &World) -> TrustError {
+    let before = node.directory().versions();
+    let error = node.refresh(world.now).await.unwrap_err();
+    assert_eq!(node.directory().versions(), before);
+    assert!(node.directory().in_force(world.now).is_ok());
+    error
+}
+
+#[tokio::test]
+async fn r18_arbitrary_metadata_by_foreign_keys_is_refused() {
+    let (world, mirror, node) = victim().await;
+    let foreign = key();
+    let untouched = std::fs::read(timestamp(&mirror)).unwrap();
+    resign::<Timestamp>(&timestamp(&mirror), &[&foreign], |file| {
+        file.version = 2.try_into().unwrap();
+    });
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+    // The same for each other role, down to an authority's own.
+    std::fs::write(timestamp(&mirror), untouched).unwrap();
+    for file in ["1.snapshot.json", "1.targets.json", "1.interieur.gouv.fr.json"] {
+        let path = mirror.join("metadata").join(file);
+        let before = std::fs::read(&path).unwrap();
+        let mut altered: Signed<serde_json::Value> = serde_json::from_slice(&before).unwrap();
+        altered.signed["version"] = 2.into();
+        std::fs::write(&path, serde_json::to_vec(&altered).unwrap()).unwrap();
+        assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid, "{file}");
+        std::fs::write(&path, before).unwrap();
+    }
+    assert_eq!(node.refresh(world.now).await.unwrap().changed, Changed::No);
+}
+
+#[tokio::test]
+async fn case_18_a_rollback_is_refused_across_restarts_and_without_the_memory() {
+    let (mut world, old, _) = victim().await;
+    world.publish_a_change().await;
+    let node = world.node(&world.repository(), "node").await;
+    node.refresh(world.now).await.unwrap();
+    assert_eq!(node.directory().versions().timestamp, 2);
+    drop(node);
+    // The same copy on disk, now fed the older repository: after a restart, and again with what
+    // `tough` remembers destroyed.
+    for forget in [false, true] {
+        if forget {
+            let memory = world.folder.path().join("node/memory");
+            std::fs::remove_dir_all(&memory).unwrap();
+            std::fs::create_dir(&memory).unwrap();
+        }
+        let node = world.node(&old, "node").await;
+        assert_eq!(node.directory().versions().timestamp, 2);
+        let error = refused(&node, &world).await;
+        assert_eq!(error.code(), Code::DirectoryRollback, "{error}");
+    }
+}
+
+/// Whoever holds the timestamp key cannot take single files back behind a newer timestamp.
+#[tokio::test]
+async fn case_18_a_new_timestamp_over_an_old_snapshot_is_a_rollback() {
+    let mut world = World::new().await;
+    world.publish_a_change().await;
+    let mirror = world.stolen_mirror("mirror");
+    let node = world.node(&mirror, "node").await;
+    let old = snapshot(&mirror);
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.version = 3.try_into().unwrap();
+        file.meta.insert("snapshot.json".into(), metafile(&old, 1));
+    });
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryRollback);
+}
+
+/// Nor whoever holds the snapshot key too: no role's version falls, none is left out.
+#[tokio::test]
+async fn case_18_a_new_snapshot_with_an_old_or_absent_role_is_a_rollback() {
+    for drop_role in [false, true] {
+        let mut world = World::new().await;
+        world.publish_a_change().await;
+        let mirror = world.stolen_mirror("mirror");
+        let node = world.node(&mirror, "node").await;
+        let next = mirror.join("metadata/3.snapshot.json");
+        std::fs::copy(mirror.join("metadata/2.snapshot.json"), &next).unwrap();
+        let old = mirror.join(format!("metadata/1.{INTERIOR}.json"));
+        resign::<Snapshot>(&next, &[&world.snapshot_key], |file| {
+            file.version = 3.try_into().unwrap();
+            if drop_role {
+                file.meta.remove(&format!("{INTERIOR}.json"));
+            } else {
+                file.meta.insert(format!("{INTERIOR}.json"), metafile(&old, 1));
+            }
+        });
+        resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+            file.version = 3.try_into().unwrap();
+            file.meta.insert("snapshot.json".into(), metafile(&next, 3));
+        });
+        let error = refused(&node, &world).await;
+        assert_eq!(error.code(), Code::DirectoryRollback, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn case_19_a_freeze_is_seen_at_the_expiry_and_new_envelopes_are_refused() {
+    let (mut world, _, node) = victim().await;
+    let rdv = service("rdv@interieur.gouv.fr");
+    let key = world.interior.service_key.public().id();
+    let last = NOW.plus_ms(3 * DAY_MS - 1);
+    assert_eq!(node.refresh(last).await.unwrap().changed, Changed::No);
+    assert!(node.directory().sender_key(&rdv, &key, last).is_ok());
+    // The mirror still shows the same files.
+    let over = NOW.plus_ms(3 * DAY_MS);
+    let error = node.refresh(over).await.unwrap_err();
+    assert!(matches!(&error, TrustError::Expired { role: TrustRole::Timestamp, .. }), "{error}");
+    let refusal = node.directory().sender_key(&rdv, &key, over).unwrap_err();
+    assert_eq!(refusal.code(), Code::DirectoryExpired);
+    // A newcomer does not start from frozen files either, and a thaw recovers by itself.
+    world.now = over;
+    assert!(world.try_node(&world.repository(), "newcomer").await.is_err());
+    world.publish(&[]).await;
+    let node = world.node(&world.repository(), "node").await;
+    node.refresh(over).await.unwrap();
+    assert!(node.directory().sender_key(&rdv, &key, over).is_ok());
+}
+
+#[tokio::test]
+async fn r18_mix_and_match_is_refused() {
+    let mut world = World::new().await;
+    let first = world.stolen_mirror("first");
+    world.publish_a_change().await;
+    // A newer timestamp and snapshot with a role file of another day, each rightly signed.
+    let mirror = world.stolen_mirror("mirror");
+    world.node(&first, "node").await;
+    let newer = mirror.join(format!("metadata/2.{INTERIOR}.json"));
+    std::fs::copy(first.join(format!("metadata/1.{INTERIOR}.json")), newer).unwrap();
+    let node = world.node(&mirror, "node").await;
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+    // Even if the stolen online keys list its true hash under the newer version.
+    let old = mirror.join(format!("metadata/2.{INTERIOR}.json"));
+    let next = mirror.join("metadata/2.snapshot.json");
+    resign::<Snapshot>(&next, &[&world.snapshot_key], |file| {
+        file.meta.insert(format!("{INTERIOR}.json"), metafile(&old, 2));
+    });
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.meta.insert("snapshot.json".into(), metafile(&next, 2));
+    });
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+}
+
+#[tokio::test]
+async fn r18_endless_data_is_cut_at_the_bound_of_each_file() {
+    let cases = [
+        ("timestamp.json", limits::TRUST_TIMESTAMP_MAX),
+        (".snapshot.json", limits::TRUST_SNAPSHOT_MAX),
+        (".targets.json", limits::TRUST_TARGETS_MAX),
+        (".interieur.gouv.fr.json", limits::TRUST_TARGETS_MAX),
+        // Of a target file the signed length is the bound, which TRUST_FILE_MAX bounds in turn.
+        (".node.json", limits::TRUST_FILE_MAX),
+        // A root that never ends is not taken for "there is no next root".
+        ("2.root.json", limits::TRUST_ROOT_MAX),
+    ];
+    let mut world = World::new().await;
+    world.node(&world.repository(), "node").await;
+    for (ending, bound) in cases {
+        // A changed endpoint, so that each file has to be fetched.
+        let port = 8_000 + u16::try_from(ending.len()).unwrap();
+        let change = pli_trust::write::NodeChange {
+            quic: vec![format!("127.0.0.1:{port}").parse().unwrap()],
+            ..Default::default()
+        };
+        world.interior.authority.set_node(change, world.now).unwrap();
+        world.publish_a_change().await;
+        let mirror = Mirror::serve(world.repository(), Trick::Endless { ending }).await;
+        let mut config = world.config(&[], "node");
+        config.sources = vec![mirror.url().parse().unwrap()];
+        let node = TrustStore::open(config, world.now).await.unwrap();
+        let error = refused(&node, &world).await;
+        assert_eq!(error.code(), Code::DirectoryInvalid, "{ending}: {error}");
+        assert!(matches!(error, TrustError::TooLarge { .. }), "{ending}: {error}");
+        // What the sockets' buffers swallow comes on top; endless it is not.
+        const BUFFERS: u64 = 16 * 1_048_576;
+        let sent = mirror.sent.load(Ordering::SeqCst);
+        assert!(sent <= bound + BUFFERS, "{ending}: {sent} bytes were sent");
+    }
+}
+
+#[tokio::test]
+async fn r18_endless_data_is_cut_even_where_stolen_keys_sign_an_endless_length() {
+    let (world, mirror, node) = victim().await;
+    let role = mirror.join(format!("metadata/2.{SOCIAL}.json"));
+    publish_stolen(&world, &mirror, SOCIAL, |_| {});
+    // Valid JSON of one byte more than the bound, listed with its true length and hash.
+    let mut bytes = std::fs::read(&role).unwrap();
+    bytes.resize(usize::try_from(limits::TRUST_TARGETS_MAX).unwrap() + 1, b' ');
+    std::fs::write(&role, &bytes).unwrap();
+    let next = mirror.join("metadata/2.snapshot.json");
+    resign::<Snapshot>(&next, &[&world.snapshot_key], |file| {
+        file.meta.insert(format!("{SOCIAL}.json"), metafile(&role, 2));
+    });
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.meta.insert("snapshot.json".into(), metafile(&next, 2));
+    });
+    let error = refused(&node, &world).await;
+    assert!(matches!(error, TrustError::TooLarge { .. }), "{error}");
+    // One byte less is accepted.
+    bytes.pop();
+    std::fs::write(&role, &bytes).unwrap();
+    resign::<Snapshot>(&next, &[&world.snapshot_key], |file| {
+        file.meta.insert(format!("{SOCIAL}.json"), metafile(&role, 2));
+    });
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.meta.insert("snapshot.json".into(), metafile(&next, 2));
+    });
+    node.refresh(world.now).await.unwrap();
+}
+
+/// A file over its bound that an authority signed itself costs that authority its file, nobody else.
+#[tokio::test]
+async fn r18_an_authority_that_signs_an_endless_file_loses_that_file_alone() {
+    let (world, mirror, node) = victim().await;
+    publish_stolen(&world, &mirror, SOCIAL, |role| {
+        let name = TargetName::new("social.gouv.fr/services/rdv.json").unwrap();
+        role.targets.get_mut(&name).unwrap().length = limits::TRUST_FILE_MAX + 1;
+    });
+    let directory = node.refresh(world.now).await.unwrap().directory;
+    let findings = directory.findings();
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].authority, id(SOCIAL));
+    assert!(directory.service(&service("rdv@social.gouv.fr")).is_err());
+    assert!(directory.service(&service("rdv@interieur.gouv.fr")).is_ok());
+    assert!(directory.node_of(&id(SOCIAL)).is_ok());
+}
+
+#[tokio::test]
+async fn case_22_a_fast_forward_to_the_last_version_is_recovered_by_a_root_rotation() {
+    let (mut world, mirror, node) = victim().await;
+    // The online keys are stolen: both versions are set to the highest there is.
+    let last = u64::MAX;
+    let next = mirror.join(format!("metadata/{last}.snapshot.json"));
+    std::fs::copy(snapshot(&mirror), &next).unwrap();
+    resign::<Snapshot>(&next, &[&world.snapshot_key], |file| file.version = last.try_into().unwrap());
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.version = last.try_into().unwrap();
+        file.meta.insert("snapshot.json".into(), metafile(&next, last));
+    });
+    assert_eq!(node.refresh(world.now).await.unwrap().directory.versions().timestamp, last);
+    // What the federation publishes now is a rollback to this node.
+    world.publish_a_change().await;
+    let node = world.node(&world.repository(), "node").await;
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryRollback);
+    // Until k root holders replace the stolen keys.
+    let (snapshot_key, timestamp_key) = (key(), key());
+    let change = RootChange {
+        snapshot: Some(role_keys(std::slice::from_ref(&snapshot_key), 1)),
+        timestamp: Some(role_keys(std::slice::from_ref(&timestamp_key), 1)),
+        ..RootChange::default()
+    };
+    let holders = ring([&world.root_keys[0], &world.root_keys[1]]);
+    world.federation.rotate_root(change, &holders, world.now).unwrap();
+    let stolen = std::mem::replace(&mut world.timestamp_key, timestamp_key);
+    world.snapshot_key = snapshot_key;
+    world.publish(&[]).await;
+    let versions = node.refresh(world.now).await.unwrap().directory.versions();
+    assert_eq!((versions.root, versions.timestamp), (2, 3));
+    // The stolen key is good for nothing now.
+    let mirror = world.stolen_mirror("again");
+    resign::<Timestamp>(&timestamp(&mirror), &[&stolen], |file| file.version = last.try_into().unwrap());
+    let node = world.node(&mirror, "node").await;
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+}
+
+#[tokio::test]
+async fn r18_a_wrong_target_stops_the_refresh_and_silences_nobody() {
+    let mut world = World::new().await;
+    let mirror = world.stolen_mirror("mirror");
+    let node = world.node(&mirror, "node").await;
+    let extra = fixture::service_record("titres@interieur.gouv.fr", key().public(), world.now);
+    world.interior.authority.add_service(&extra).unwrap();
+    world.publish_a_change().await;
+    fixture::copy(&world.repository(), &mirror);
+    let folder = mirror.join(format!("targets/{INTERIOR}/services"));
+    let wrong = fixture::one_file(&folder, ".titres.json");
+    let other = fixture::one_file(&folder, ".rdv.json");
+    std::fs::copy(other, wrong).unwrap();
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+    assert!(node.directory().service(&service("rdv@interieur.gouv.fr")).is_ok());
+}
+
+#[tokio::test]
+async fn r18_a_blocked_mirror_changes_nothing_and_another_mirror_helps() {
+    let mut world = World::new().await;
+    let dead = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}/", listener.local_addr().unwrap())
+    };
+    world.node(&world.repository(), "node").await;
+    let mut config = world.config(&[], "node");
+    config.sources = vec![dead.parse().unwrap()];
+    let node = TrustStore::open(config.clone(), world.now).await.unwrap();
+    let error = refused(&node, &world).await;
+    assert!(matches!(error, TrustError::Unreachable { .. }), "{error}");
+    world.publish_a_change().await;
+    let honest = Mirror::serve(world.repository(), Trick::None).await;
+    config.sources.push(honest.url().parse().unwrap());
+    drop(node);
+    let node = TrustStore::open(config, world.now).await.unwrap();
+    assert_eq!(node.refresh(world.now).await.unwrap().changed, Changed::Yes);
+}
+
+#[tokio::test]
+async fn r18_keys_below_the_threshold_change_nothing() {
+    let (world, mirror, node) = victim().await;
+    // One root holder of the two that are needed names own keys for everything.
+    let own = key();
+    let forged = mirror.join("metadata/2.root.json");
+    let take_over = |root: &mut Root| {
+        root.version = 2.try_into().unwrap();
+        root.keys.insert(tuf_key_id(own.public()), tuf_key(own.public()));
+        for role in root.roles.values_mut() {
+            role.keyids = vec![tuf_key_id(own.public())];
+            role.threshold = 1.try_into().unwrap();
+        }
+    };
+    std::fs::copy(mirror.join("metadata/1.root.json"), &forged).unwrap();
+    resign::<Root>(&forged, &[&world.root_keys[0], &own], take_over);
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+    // The threshold of the old root alone is not enough either: the new one must sign itself.
+    std::fs::copy(mirror.join("metadata/1.root.json"), &forged).unwrap();
+    resign::<Root>(&forged, &[&world.root_keys[0], &world.root_keys[1]], take_over);
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+    // One signature twice is one signature.
+    std::fs::copy(mirror.join("metadata/1.root.json"), &forged).unwrap();
+    resign::<Root>(&forged, &[&world.root_keys[0], &world.root_keys[0]], |root| {
+        root.version = 2.try_into().unwrap();
+    });
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+    std::fs::remove_file(forged).unwrap();
+
+    // One targets key of the two, with both online keys: still nothing.
+    let targets = mirror.join("metadata/2.targets.json");
+    std::fs::copy(mirror.join("metadata/1.targets.json"), &targets).unwrap();
+    resign::<Targets>(&targets, &[&world.targets_keys[0]], |file| file.version = 2.try_into().unwrap());
+    let next = mirror.join("metadata/2.snapshot.json");
+    std::fs::copy(snapshot(&mirror), &next).unwrap();
+    resign::<Snapshot>(&next, &[&world.snapshot_key], |file| {
+        file.version = 2.try_into().unwrap();
+        file.meta.insert("targets.json".into(), metafile(&targets, 2));
+    });
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.version = 2.try_into().unwrap();
+        file.meta.insert("snapshot.json".into(), metafile(&next, 2));
+    });
+    assert_eq!(refused(&node, &world).await.code(), Code::DirectoryInvalid);
+}
+
+#[tokio::test]
+async fn case_20_two_timestamps_of_one_version_are_both_kept() {
+    let (world, mirror, node) = victim().await;
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.expires = file.expires.checked_add(std::time::Duration::from_secs(1)).unwrap();
+    });
+    let error = refused(&node, &world).await;
+    let TrustError::Equivocation { version: 1, kept } = error else { panic!("{error}") };
+    let evidence = fixture::one_file(&kept, ".json");
+    assert_eq!(std::fs::read(evidence).unwrap(), std::fs::read(timestamp(&mirror)).unwrap());
+}
+
+#[tokio::test]
+async fn case_25_an_authoritys_role_that_names_anothers_path_gets_nowhere() {
+    let (world, mirror, node) = victim().await;
+    let foreign = TargetName::new("social.gouv.fr/node.json").unwrap();
+    publish_stolen(&world, &mirror, INTERIOR, |role| {
+        let own = role.targets.values().next().unwrap().clone();
+        role.targets.insert(foreign, own);
+    });
+    let directory = node.refresh(world.now).await.unwrap().directory;
+    let [finding] = directory.findings() else { panic!("{:?}", directory.findings()) };
+    assert_eq!(finding.refusal.code(), Code::NotAuthoritative);
+    assert_eq!(finding.authority, id(INTERIOR));
+    let social = directory.node_of(&id(SOCIAL)).unwrap();
+    assert_eq!(social.keys[0].key, *world.social.node_key.public());
+}
+
+#[tokio::test]
+async fn case_25_a_file_under_the_right_path_that_speaks_of_another_gets_nowhere() {
+    let (world, mirror, node) = victim().await;
+    // Interior publishes Social's node file as its own.
+    let folder = mirror.join(format!("targets/{SOCIAL}"));
+    let theirs = fixture::one_file(&folder, ".node.json");
+    let hashed = theirs.file_name().unwrap();
+    std::fs::copy(&theirs, mirror.join(format!("targets/{INTERIOR}")).join(hashed)).unwrap();
+    let file = metafile(&theirs, 1);
+    publish_stolen(&world, &mirror, INTERIOR, |role| {
+        let name = TargetName::new("interieur.gouv.fr/node.json").unwrap();
+        let own = role.targets.get_mut(&name).unwrap();
+        own.length = file.length.unwrap();
+        own.hashes = file.hashes.clone().unwrap();
+    });
+    let directory = node.refresh(world.now).await.unwrap().directory;
+    let [finding] = directory.findings() else { panic!("{:?}", directory.findings()) };
+    assert_eq!(finding.refusal.code(), Code::NotAuthoritative);
+    assert!(directory.node_of(&id(INTERIOR)).is_err());
+    assert!(directory.node_of(&id(SOCIAL)).is_ok());
+}
+
+/// A delegation beyond the authority's own two patterns, by a federation that errs.
+#[tokio::test]
+async fn case_25_a_delegation_of_anothers_paths_is_left_out() {
+    let (world, mirror, node) = victim().await;
+    let targets = mirror.join("metadata/2.targets.json");
+    std::fs::copy(mirror.join("metadata/1.targets.json"), &targets).unwrap();
+    resign::<Targets>(&targets, &[&world.targets_keys[0], &world.targets_keys[1]], |file| {
+        file.version = 2.try_into().unwrap();
+        let roles = &mut file.delegations.as_mut().unwrap().roles;
+        let interior = roles.iter_mut().find(|role| role.name == INTERIOR).unwrap();
+        let wide = vec![tough::schema::PathPattern::new("*").unwrap()];
+        interior.paths = tough::schema::PathSet::Paths(wide);
+    });
+    let next = mirror.join("metadata/2.snapshot.json");
+    std::fs::copy(snapshot(&mirror), &next).unwrap();
+    resign::<Snapshot>(&next, &[&world.snapshot_key], |file| {
+        file.version = 2.try_into().unwrap();
+        file.meta.insert("targets.json".into(), metafile(&targets, 2));
+    });
+    resign::<Timestamp>(&timestamp(&mirror), &[&world.timestamp_key], |file| {
+        file.version = 2.try_into().unwrap();
+        file.meta.insert("snapshot.json".into(), metafile(&next, 2));
+    });
+    let directory = node.refresh(world.now).await.unwrap().directory;
+    let refusals: Vec<_> = directory.findings().iter().map(|finding| &finding.refusal).collect();
+    assert!(matches!(refusals[..], [RecordRefusal::NotAuthoritative { .. }]), "{refusals:?}");
+    assert!(directory.node_of(&id(INTERIOR)).is_err());
+    assert!(directory.node_of(&id(SOCIAL)).is_ok());
+}
+
+/// A role of its own making below an authority: nobody could say whose it is.
+#[tokio::test]
+async fn tru_1_2_an_authority_delegates_no_further() {
+    let (world, mirror, node) = victim().await;
+    let friend = key();
+    publish_stolen(&world, &mirror, INTERIOR, |role| {
+        let mut delegations = tough::schema::Delegations::new();
+        delegations.keys.insert(tuf_key_id(friend.public()), tuf_key(friend.public()));
+        let paths = vec![tough::schema::PathPattern::new("interieur.gouv.fr/services/*.json").unwrap()];
+        delegations.roles.push(tough::schema::DelegatedRole {
+            name: "ami.gouv.fr".into(),
+            keyids: vec![tuf_key_id(friend.public())],
+            threshold: 1.try_into().unwrap(),
+            paths: tough::schema::PathSet::Paths(paths),
+            terminating: true,
+            targets: None,
+        });
+        role.delegations = Some(delegations);
+    });
+    let directory = node.refresh(world.now).await.unwrap().directory;
+    let [finding] = directory.findings() else { panic!("{:?}", directory.findings()) };
+    assert_eq!(finding.authority, id(INTERIOR));
+    assert!(directory.service(&service("rdv@interieur.gouv.fr")).is_err());
+    assert!(directory.service(&service("rdv@social.gouv.fr")).is_ok());
+}
+
+/// TRU-4.1: one authority asleep must not stop the others.
+#[tokio::test]
+async fn an_authority_whose_own_role_has_expired_stops_only_itself() {
+    let mut world = World::new().await;
+    let node = world.node(&world.repository(), "node").await;
+    world.now = NOW.plus_ms(91 * DAY_MS);
+    let handover = world.interior.hand_over(world.now);
+    world.publish(&[handover]).await;
+    let directory = node.refresh(world.now).await.unwrap().directory;
+    let interior = world.interior.service_key.public();
+    let social = world.social.service_key.public();
+    let rdv = service("rdv@interieur.gouv.fr");
+    assert_eq!(directory.sender_key(&rdv, &interior.id(), world.now), Ok(interior));
+    let rdv = service("rdv@social.gouv.fr");
+    let refusal = directory.sender_key(&rdv, &social.id(), world.now).unwrap_err();
+    assert_eq!(refusal.code(), Code::DirectoryExpired);
+}

@@ -67,6 +67,10 @@ impl PublicKey {
         if key.is_weak() {
             return Err(KeyError::Weak);
         }
+        // SIG-4.1: dalek reduces y modulo p. A second encoding of one key would give it two ids.
+        if key.to_edwards().compress().as_bytes() != exact {
+            return Err(KeyError::NotAPoint);
+        }
         let id = KeyId::new(Sha256::digest(key.as_bytes()).into());
         Ok(Self { key, id })
     }
@@ -224,6 +228,18 @@ mod tests {
             PublicKey::from_bytes(&[0; 31]),
             Err(KeyError::Length { got: 31 })
         );
+    }
+
+    #[test]
+    fn sig_4_1_a_key_has_one_encoding() {
+        // y = p + 3, which a lenient decoder reads as y = 3, a point of full order.
+        let mut second = [0xff; 32];
+        second[0] = 0xf0;
+        second[31] = 0x7f;
+        assert_eq!(PublicKey::from_bytes(&second), Err(KeyError::NotAPoint));
+        let mut first = [0; 32];
+        first[0] = 3;
+        assert!(PublicKey::from_bytes(&first).is_ok());
     }
 
     #[test]

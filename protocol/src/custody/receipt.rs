@@ -137,6 +137,7 @@ impl Receipt {
     /// node that it names.
     pub fn decode(encoded: Bytes) -> Result<(Self, Signed), ReceiptError> {
         let signed = Signed::decode(encoded, contexts::RECEIPT)?;
+        signed.one_signature()?;
         let receipt = Self::decode_payload(signed.payload())?;
         Ok((receipt, signed))
     }

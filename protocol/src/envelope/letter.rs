@@ -22,7 +22,7 @@ pub enum LetterError {
     /// ENV-3.2
     #[error("a signed envelope of {got} bytes, at most {ENVELOPE_MAX} are allowed")]
     TooLarge { got: usize },
-    /// SIG
+    /// SIG, ENV-3.4
     #[error(transparent)]
     Signed(#[from] SignedError),
     /// ENV-3.3
@@ -75,6 +75,7 @@ impl Letter {
             return Err(LetterError::TooLarge { got: encoded.len() });
         }
         let signed = Signed::decode(encoded, contexts::ENVELOPE)?;
+        signed.one_signature()?;
         let envelope: wire::Envelope = codec::decode_canonical(signed.payload(), ENVELOPE_MAX)?;
         let header = Header::decode(&envelope.header)?;
         let body = envelope.body.ok_or(LetterError::NoBody)?;

@@ -172,6 +172,15 @@ impl Signed {
         self.signatures.iter().map(|(key, _)| *key)
     }
 
+    /// For the types that bear exactly one signature (SIG-5.1). Otherwise a relay could add
+    /// signatures, and one letter would travel in many forms.
+    pub fn one_signature(&self) -> Result<(), SignedError> {
+        match self.signatures.len() {
+            1 => Ok(()),
+            got => Err(SignedError::SignatureCount { got }),
+        }
+    }
+
     /// Checks the signature by `key`. SIG-5.3, SIG-5.4.
     pub fn verify(&self, key: &PublicKey) -> Result<(), SignedError> {
         self.verify_with(key, &NoMemory)

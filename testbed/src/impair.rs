@@ -153,7 +153,7 @@ async fn forward(front: Arc<UdpSocket>, node: SocketAddr, shared: Arc<Shared>) {
             },
         };
         let blocked = lock(&shared.weather).blocks_to_node;
-        pass(&shared, back, None, &buffer[..length], blocked);
+        pass(&shared, back, None, &buffer[..length], blocked).await;
     }
 }
 
@@ -188,14 +188,15 @@ async fn open(
                 Some(dialler),
                 &buffer[..length],
                 blocked,
-            );
+            )
+            .await;
         }
     });
     Some(back)
 }
 
 /// Decides about one datagram and sends it, now or later. A failed send is a lost datagram.
-fn pass(
+async fn pass(
     shared: &Arc<Shared>,
     socket: Arc<UdpSocket>,
     to: Option<SocketAddr>,
@@ -224,21 +225,22 @@ fn pass(
     for _ in 0..copies {
         let wait = weather.jitter.mul_f64(unit(shared));
         if wait.is_zero() {
-            let _lost_if_full = match to {
-                Some(to) => socket.try_send_to(payload, to),
-                None => socket.try_send(payload),
-            };
+            send(&socket, to, payload).await;
             continue;
         }
         let (socket, payload) = (socket.clone(), payload.to_vec());
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            let _lost_if_gone = match to {
-                Some(to) => socket.send_to(&payload, to).await,
-                None => socket.send(&payload).await,
-            };
+            send(&socket, to, &payload).await;
         });
     }
+}
+
+async fn send(socket: &UdpSocket, to: Option<SocketAddr>, payload: &[u8]) {
+    let _lost_if_gone = match to {
+        Some(to) => socket.send_to(payload, to).await,
+        None => socket.send(payload).await,
+    };
 }
 
 fn chance(shared: &Shared, share: f64) -> bool {

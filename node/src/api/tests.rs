@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::ops::{self, Live, Ops};
 use super::public;
-use super::serve::{BODY_MAX, HEAD_MAX, HEAD_WITHIN, serve};
+use super::serve::{BODY_MAX, HEAD_MAX, HEAD_WITHIN, serve, serve_handed};
 use super::status::{LiveStatus, QueueStatus, Status, StoreStatus};
 use crate::alarm::Alarms;
 use crate::clock::TestClock;
@@ -375,4 +375,33 @@ async fn the_mirror_serves_its_two_folders_and_nothing_else() {
             .unwrap()
             .starts_with("HTTP/1.1 405")
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_another_listener_took_is_served_under_the_same_bounds() {
+    let (sender, handed) = tokio::sync::mpsc::channel(1);
+    let (trigger, shutdown) = Shutdown::new();
+    let router = Router::new().route("/", axum::routing::get(|| async { "here" }));
+    let metrics = Arc::new(Metrics::new());
+    let serving = tokio::spawn(serve_handed(handed, router, metrics, shutdown));
+    for (request, expected) in [
+        (
+            "GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 200",
+        ),
+        (
+            "GET / HTTP/1.1\r\ncontent-length: 1\r\n\r\n",
+            "HTTP/1.1 413",
+        ),
+    ] {
+        let (mut near, far) = tokio::io::duplex(1024);
+        sender.send(far).await.unwrap();
+        near.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = timeout(SOON, near.read_to_string(&mut answer));
+        read.await.expect("it ends").unwrap();
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+    trigger.stop();
+    timeout(SOON, serving).await.expect("it ends").unwrap();
 }

@@ -4,7 +4,10 @@
 //! and of exactly its size, so that a small frame that is kept does not keep a packet alive.
 //! Spec: SES-2. The length is checked before anything is allocated.
 
+mod assemble;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use reader::FrameReader;

@@ -1,60 +1,29 @@
-//! Reads frames of one call. Spec: SES-2.
+//! Reads frames of one call. Spec: SES-2, SES-4.3.
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use pli_protocol::code::Code;
-use pli_protocol::codec::{self, FRAME_PREFIX};
 use pli_protocol::limits;
 use tokio::time::{Instant, timeout_at};
 
+use super::assemble::{Assembler, Step};
 use crate::connection::Link;
 use crate::error::RecvError;
 use crate::stream::RecvHalf;
-
-/// Pieces taken from the stream at once: each costs a lock on the connection.
-const SLOTS: usize = 32;
 
 /// Reads the frames of one call, one at a time. Dropping it tells the peer to send no more.
 #[derive(Debug)]
 pub struct FrameReader {
     half: RecvHalf,
-    /// The largest body taken.
-    limit: usize,
+    assembler: Assembler,
     /// From the first byte of a frame to its last.
     frame_time: Option<Duration>,
-    pieces: Pieces,
-    partial: Partial,
-    /// When the partial frame must be whole. Invariant: `None` between frames.
+    /// When the frame that has begun must be whole. Invariant: `None` between frames.
     due: Option<Instant>,
     ended: Option<End>,
     /// Keeps the connection and its place among the counted ones for as long as the call.
     _link: Link,
-}
-
-#[derive(Debug)]
-enum Partial {
-    Prefix {
-        bytes: [u8; FRAME_PREFIX],
-        have: usize,
-    },
-    /// Invariant: the capacity is the announced length, which is at most the limit.
-    Body { body: BytesMut, length: usize },
-}
-
-impl Partial {
-    const NONE: Self = Self::Prefix {
-        bytes: [0; FRAME_PREFIX],
-        have: 0,
-    };
-
-    /// Bytes of the frame that have arrived, its prefix included.
-    fn got(&self) -> usize {
-        match self {
-            Self::Prefix { have, .. } => *have,
-            Self::Body { body, .. } => FRAME_PREFIX + body.len(),
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -63,35 +32,12 @@ enum End {
     Failed(RecvError),
 }
 
-/// What has arrived and is not yet in a frame.
-#[derive(Debug, Default)]
-struct Pieces {
-    slots: [Bytes; SLOTS],
-    /// Invariant: `next <= filled <= SLOTS`.
-    next: usize,
-    filled: usize,
-}
-
-impl Pieces {
-    /// The first piece that is not empty.
-    fn front(&mut self) -> Option<&mut Bytes> {
-        while self.next < self.filled && self.slots[self.next].is_empty() {
-            // Frees the packet that the piece was cut from.
-            self.slots[self.next] = Bytes::new();
-            self.next += 1;
-        }
-        (self.next < self.filled).then(|| &mut self.slots[self.next])
-    }
-}
-
 impl FrameReader {
     pub(crate) fn new(half: RecvHalf, link: Link) -> Self {
         Self {
+            assembler: Assembler::new(half.has_end_mark()),
             half,
-            limit: limits::FRAME_MAX,
             frame_time: Some(Duration::from_millis(limits::FRAME_TIMEOUT_MS)),
-            pieces: Pieces::default(),
-            partial: Partial::NONE,
             due: None,
             ended: None,
             _link: link,
@@ -100,7 +46,7 @@ impl FrameReader {
 
     /// Takes no frame larger than this, which is at most `FRAME_MAX`.
     pub fn set_limit(&mut self, bytes: usize) {
-        self.limit = bytes.min(limits::FRAME_MAX);
+        self.assembler.set_limit(bytes);
     }
 
     /// How long a frame may take from its first byte to its last (case 53); `FRAME_TIMEOUT_MS`
@@ -133,18 +79,23 @@ impl FrameReader {
         if self.ended.is_none() {
             self.half.stop(code);
             self.ended = Some(End::Finished);
+            self.assembler.clear();
         }
     }
 
     async fn advance(&mut self) -> Result<Option<Bytes>, RecvError> {
         loop {
-            match self.assemble()? {
-                Step::Frame(body) => return Ok(Some(body)),
+            match self.assembler.step()? {
+                Step::Frame(body) => {
+                    self.due = None;
+                    return Ok(Some(body));
+                }
                 Step::EndMark => return Ok(None),
                 Step::NeedMore => {}
             }
             if !self.fill().await? {
-                return match self.partial.got() {
+                return match self.assembler.begun() {
+                    // SES-6.4: over WebSocket an end without its mark is a loss.
                     0 if self.half.has_end_mark() => Err(RecvError::Truncated { got: 0 }),
                     0 => Ok(None),
                     got => Err(RecvError::Truncated { got }),
@@ -155,10 +106,10 @@ impl FrameReader {
 
     /// Waits for more bytes; `false` at the end of the stream.
     async fn fill(&mut self) -> Result<bool, RecvError> {
-        if self.due.is_none() && self.partial.got() > 0 {
+        if self.due.is_none() && self.assembler.begun() > 0 {
             self.due = self.frame_time.map(|time| Instant::now() + time);
         }
-        let reading = self.half.read(&mut self.pieces.slots);
+        let reading = self.half.read(self.assembler.slots());
         let read = match self.due {
             None => reading.await?,
             Some(due) => match timeout_at(due, reading).await {
@@ -170,71 +121,15 @@ impl FrameReader {
                 }
             },
         };
-        self.pieces.next = 0;
-        self.pieces.filled = read.unwrap_or(0);
+        self.assembler.filled(read.unwrap_or(0));
         Ok(read.is_some())
-    }
-
-    /// Moves what has arrived into the frame.
-    fn assemble(&mut self) -> Result<Step, RecvError> {
-        while let Some(piece) = self.pieces.front() {
-            match &mut self.partial {
-                Partial::Prefix { bytes, have } => {
-                    let taken = piece.len().min(FRAME_PREFIX - *have);
-                    bytes[*have..*have + taken].copy_from_slice(&piece[..taken]);
-                    piece.advance(taken);
-                    *have += taken;
-                    if *have == FRAME_PREFIX {
-                        let prefix = *bytes;
-                        if prefix == [0; FRAME_PREFIX] && self.half.has_end_mark() {
-                            return Ok(Step::EndMark);
-                        }
-                        let length = self.length(prefix)?;
-                        let body = BytesMut::with_capacity(length);
-                        self.partial = Partial::Body { body, length };
-                    }
-                }
-                Partial::Body { body, length } => {
-                    let taken = piece.len().min(*length - body.len());
-                    body.extend_from_slice(&piece[..taken]);
-                    piece.advance(taken);
-                    if body.len() == *length {
-                        let body = std::mem::take(body).freeze();
-                        self.partial = Partial::NONE;
-                        self.due = None;
-                        return Ok(Step::Frame(body));
-                    }
-                }
-            }
-        }
-        Ok(Step::NeedMore)
-    }
-
-    // SES-2.2, R27: nothing is allocated for a length that is not allowed.
-    fn length(&self, prefix: [u8; FRAME_PREFIX]) -> Result<usize, RecvError> {
-        let limit = self.limit;
-        match codec::frame_len(prefix) {
-            Ok(length) if length <= limit => Ok(length),
-            Err(codec::FrameError::Empty) => Err(RecvError::Empty),
-            _ => Err(RecvError::TooLarge {
-                got: u32::from_be_bytes(prefix),
-                limit,
-            }),
-        }
     }
 
     fn fail(&mut self, error: RecvError) {
         if !matches!(error, RecvError::Reset { .. } | RecvError::Lost(_)) {
             self.half.stop(error.code().unwrap_or(Code::Internal));
         }
-        self.pieces = Pieces::default();
-        self.partial = Partial::NONE;
+        self.assembler.clear();
         self.ended = Some(End::Failed(error));
     }
-}
-
-enum Step {
-    Frame(Bytes),
-    EndMark,
-    NeedMore,
 }

@@ -105,6 +105,13 @@ impl FrameWriter {
         }
     }
 
+    /// Bytes that need not be frames.
+    #[cfg(test)]
+    pub(crate) async fn send_raw(&mut self, bytes: impl Into<Bytes>) -> Result<(), SendError> {
+        self.segments.push(bytes.into());
+        self.flush().await
+    }
+
     fn queue(&mut self, body: Bytes) -> Result<(), SendError> {
         self.queue_prefix(body.len())?;
         if body.len() <= COPIED_MAX {

@@ -10,6 +10,11 @@ pub const HANDOVER: &str = "pli/1/handover";
 /// HPKE info.
 pub const SEAL: &str = "pli/1/seal";
 
+/// HKDF info, before 0x00 and the authority.
+pub const PAIRWISE_IDENTITY: &str = "pli/1/pairwise-identity";
+/// HKDF info, before 0x00, the authority, 0x00 and the epoch.
+pub const PAIRWISE_SEALING: &str = "pli/1/pairwise-sealing";
+
 /// The contexts of signed objects, with the message each one signs.
 pub const SIGNATURES: &[(&str, &str)] = &[
     (ENVELOPE, "Envelope"),

@@ -7,8 +7,6 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use x_wing::{Decapsulate as _, Decapsulator as _, EncapsulationKey, KeyExport as _};
 
-use super::random;
-
 /// `spec/registry/suites.toml`, row 1.
 pub const SUITE: u32 = 1;
 pub const PUBLIC_KEY_LEN: usize = 1_216;
@@ -20,17 +18,8 @@ const KDF_HKDF_SHA256: u16 = 0x0001;
 const AEAD_CHACHA20_POLY1305: u16 = 0x0003;
 const MODE_BASE: u8 = 0;
 
-/// Seals to a public key: (encapsulated key, ciphertext). `None` when the key is not one.
-pub fn seal(
-    public: &[u8],
-    info: &[u8],
-    aad: &[u8],
-    plaintext: &[u8],
-) -> Option<(Vec<u8>, Vec<u8>)> {
-    seal_with(public, &random(), info, aad, plaintext)
-}
-
-/// The same with the 64 bytes that the KEM would have drawn.
+/// Seals to a public key with the 64 bytes that the KEM draws: (encapsulated key, ciphertext). `None` when the
+/// key is not one.
 pub fn seal_with(
     public: &[u8],
     randomness: &[u8; 64],
@@ -159,7 +148,8 @@ mod tests {
         let seed = [3; 32];
         let public = public_key(&seed);
         assert_eq!(public.len(), PUBLIC_KEY_LEN);
-        let (encapsulated, sealed) = seal(&public, b"info", b"aad", b"text").expect("key");
+        let (encapsulated, sealed) =
+            seal_with(&public, &[9; 64], b"info", b"aad", b"text").expect("key");
         assert_eq!(
             (encapsulated.len(), sealed.len()),
             (ENCAPSULATED_KEY_LEN, 4 + TAG_LEN)
@@ -201,8 +191,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_not_one_seals_nothing() {
-        assert!(seal(&[0; 3], b"", b"", b"").is_none());
+        assert!(seal_with(&[0; 3], &[9; 64], b"", b"", b"").is_none());
         // ML-KEM's modulus check: a coefficient of 4,095 is over q.
-        assert!(seal(&[0xff; PUBLIC_KEY_LEN], b"", b"", b"").is_none());
+        assert!(seal_with(&[0xff; PUBLIC_KEY_LEN], &[9; 64], b"", b"", b"").is_none());
     }
 }

@@ -29,9 +29,15 @@ impl PublicKey {
         sha256(&[&self.0])
     }
 
-    /// Decodes to a point that is not of small order.
+    /// The canonical encoding of a point that is not of small order (SIG-4.1, SIG-4.3).
     pub fn is_strong(&self) -> bool {
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| !key.is_weak())
+        self.is_reduced() && VerifyingKey::from_bytes(&self.0).is_ok_and(|key| !key.is_weak())
+    }
+
+    /// y below p = 2^255 - 19. (The other double encoding, x = 0 with a sign, is of small order.)
+    fn is_reduced(&self) -> bool {
+        let [low, middle @ .., high] = &self.0;
+        high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff) || *low < 0xed
     }
 
     /// RFC 8032 verification, strict: S < L, no small-order key or R.
@@ -194,6 +200,13 @@ mod tests {
             assert!(!PublicKey(weak).verifies(b"m", &[0; 64]));
         }
         assert!(SecretKey::from_seed([1; 32]).public().is_strong());
+        // y = p + 3 is a second encoding of y = 3, which is a point of large order.
+        let mut three = [0; 32];
+        three[0] = 3;
+        assert!(PublicKey(three).is_strong());
+        let mut again = [0xff; 32];
+        (again[0], again[31]) = (0xf0, 0x7f);
+        assert!(!PublicKey(again).is_strong());
     }
 
     #[test]

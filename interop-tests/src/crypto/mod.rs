@@ -1,6 +1,7 @@
 //! The suite's own hashing, trees, signatures and sealing, put together from primitives.
 //! Spec: signed.md, envelope.md (sealing); `spec/registry/contexts.toml`, `suites.toml`.
 
+pub mod account;
 pub mod contexts;
 pub mod hpke;
 pub mod keys;

@@ -1,14 +1,19 @@
 //! The `Signed` wrapper. In: bytes and the context of the place they came from. Out: payload, leaf, signatures,
 //! or a [`Refused`]. Spec: signed.md, in the order that it gives.
 
+use super::contexts::{ENVELOPE, RECEIPT};
 use super::keys::{PublicKey, SecretKey};
 use super::{Hash, merkle};
 use crate::codec::Message;
 use crate::codec::schema::{INCLUSION, SIGNATURE, SIGNED};
 use crate::validator::{Refused, canonical, refuse};
 
-/// The exact bytes of any `Signed`.
-pub const SIGNED_MAX: usize = 40_960;
+/// The exact bytes of a signed envelope.
+pub const ENVELOPE_MAX: usize = 40_960;
+/// The exact bytes of a signed receipt.
+pub const RECEIPT_MAX: usize = 896;
+/// The exact bytes of any other `Signed`, and of any message of the handshake.
+pub const SIGNED_OBJECT_MAX: usize = 8_192;
 pub const SIGNATURES_MAX: usize = 8;
 const HASH_LEN: usize = 32;
 const SIGNATURE_LEN: usize = 64;
@@ -28,15 +33,22 @@ pub struct Signed {
 impl Signed {
     pub fn decode(context: &'static str, bytes: &[u8]) -> Result<Self, Refused> {
         // SIG-1.3: before anything is decoded.
-        if bytes.len() > SIGNED_MAX {
-            return refuse("TOO_LARGE", "Signed over SIGNED_MAX");
+        let (limit, code) = match context {
+            ENVELOPE => (ENVELOPE_MAX, "ENVELOPE_TOO_LARGE"),
+            RECEIPT => (RECEIPT_MAX, "TOO_LONG"),
+            _ => (SIGNED_OBJECT_MAX, "TOO_LONG"),
+        };
+        if bytes.len() > limit {
+            return refuse(code, "the encoded Signed");
         }
         let wrapper = canonical(&SIGNED, bytes)?;
         let payload = wrapper.bytes("payload").to_vec();
         let leaf = merkle::leaf(context, &payload);
-        let Some(inclusion) = wrapper.message("inclusion") else {
-            return refuse("FIELD_MISSING", "inclusion");
-        };
+        // None is one of size 0.
+        let inclusion = wrapper
+            .message("inclusion")
+            .cloned()
+            .unwrap_or(Message::new(&INCLUSION));
         let path: Option<Vec<Hash>> = inclusion
             .all_bytes("path")
             .into_iter()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::crypto::contexts::{ENVELOPE, RECEIPT};
+use crate::crypto::contexts::{ENVELOPE, RECEIPT, SESSION};
 
 fn key() -> SecretKey {
     SecretKey::from_seed([1; 32])
@@ -85,7 +85,7 @@ fn a_lie_about_the_tree_is_found() {
             RECEIPT,
             &one().without("inclusion").encode()
         )),
-        "FIELD_MISSING"
+        "BAD_INCLUSION"
     );
 }
 
@@ -102,7 +102,7 @@ fn signatures_are_counted_ordered_and_measured() {
             .with_all("signatures", signatures)
             .encode()
     };
-    let decode = |bytes: Vec<u8>| code(Signed::decode(RECEIPT, &bytes));
+    let decode = |bytes: Vec<u8>| code(Signed::decode(SESSION, &bytes));
     assert_eq!(decode(with(vec![])), "SIGNATURE_COUNT");
     assert_eq!(
         decode(with(vec![signature(1, 64), signature(2, 64)])),
@@ -132,12 +132,15 @@ fn signatures_are_counted_ordered_and_measured() {
 
 #[test]
 fn r15_signed_over_its_limit_is_refused_before_decoding() {
-    assert_eq!(
-        code(Signed::decode(RECEIPT, &vec![0xff; SIGNED_MAX + 1])),
-        "TOO_LARGE"
-    );
-    assert_eq!(
-        code(Signed::decode(RECEIPT, &vec![0xff; SIGNED_MAX])),
-        "DECODE"
-    );
+    for (context, limit, beyond) in [
+        (ENVELOPE, ENVELOPE_MAX, "ENVELOPE_TOO_LARGE"),
+        (RECEIPT, RECEIPT_MAX, "TOO_LONG"),
+        (SESSION, SIGNED_OBJECT_MAX, "TOO_LONG"),
+    ] {
+        assert_eq!(
+            code(Signed::decode(context, &vec![0xff; limit + 1])),
+            beyond
+        );
+        assert_eq!(code(Signed::decode(context, &vec![0xff; limit])), "DECODE");
+    }
 }

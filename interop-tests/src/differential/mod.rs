@@ -176,7 +176,7 @@ mod tests {
             "accepted",
             "DECODE",
             "NOT_CANONICAL",
-            "TOO_LARGE",
+            "ENVELOPE_TOO_LARGE",
             "BAD_INCLUSION",
             "SIGNATURE_COUNT",
             "TOO_MANY",

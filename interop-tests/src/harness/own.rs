@@ -8,7 +8,7 @@ use crate::codec::frame::{self, FRAME_MAX, Reading};
 use crate::codec::schema;
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::crypto::signed::{Signed, sign_batch, strong};
-use crate::crypto::{Hash, contexts, hpke, merkle, padding};
+use crate::crypto::{Hash, account, contexts, hpke, merkle, padding};
 use crate::validator::header::Header;
 use crate::validator::receipt::Receipt;
 use crate::validator::{
@@ -95,18 +95,24 @@ fn decide(op: &str, input: &Input<'_>) -> Outcome {
                 &signed,
                 input.text("home")?,
                 &invitation,
+                &input.key("session")?,
                 input.number("now_ms")?,
             )?;
             Ok(json!({ "device_key": hex::encode(key.0) }))
         }
         "trust.file" => {
-            trust::file(input.text("kind")?, input.text("id")?, input.text("text")?)?;
-            Ok(json!({}))
+            let path = input.text("path")?;
+            trust::file(path, input.text("text")?)?;
+            Ok(json!({ "path": path }))
         }
         "trust.sender" => trust_sender(input),
         "session.hello" => Ok(json!({ "version": session::hello(&input.bytes("hello")?)? })),
         "session.proof" => session_proof(input),
+        "session.answer" => session_answer(input),
         "ack.check" => ack_check(input),
+        "handover.check" => handover_check(input),
+        "account.keys" => account_keys(input),
+        "seal.seal" => seal_seal(input),
         _ => Err(No::Unsupported),
     }
 }
@@ -268,13 +274,10 @@ fn envelope_check(input: &Input<'_>) -> Outcome {
 }
 
 fn receipt_check(input: &Input<'_>) -> Outcome {
-    let receipt = Receipt::check(
-        &input.bytes("signed")?,
-        &input.key("key")?,
-        input.text("node")?,
-    )?;
+    let receipt = Receipt::check(&input.bytes("signed")?, &input.key("key")?)?;
     Ok(json!({
         "step": receipt.step,
+        "node": receipt.node,
         "envelope_id": hex::encode(receipt.envelope_id),
         "at_ms": receipt.at_ms,
         "code": receipt.code,
@@ -291,31 +294,34 @@ fn grant_check(input: &Input<'_>) -> Outcome {
         "identity_key": hex::encode(grant.identity_key.0),
         "mailbox": grant.mailbox,
         "epoch": grant.epoch,
+        "issued_ms": grant.issued_ms,
         "accepts": grant.accepts,
     }))
 }
 
 fn trust_sender(input: &Input<'_>) -> Outcome {
-    let files = input
-        .get("files")?
-        .as_object()
-        .ok_or_else(|| No::Input("files is not an object".to_owned()))?;
-    let files = files
+    let files = input.get("files")?.as_array();
+    let files = files.ok_or_else(|| No::Input("files is not a list".to_owned()))?;
+    let files: Vec<trust::Listed> = files
         .iter()
-        .map(|(path, text)| Some((path.clone(), text.as_str()?.to_owned())))
-        .collect::<Option<_>>()
-        .ok_or_else(|| No::Input("a file is not a text".to_owned()))?;
+        .map(|file| serde_json::from_value(file.clone()))
+        .collect::<Result<_, _>>()
+        .map_err(|why| No::Input(format!("files: {why}")))?;
+    let production = match input.text("environment")? {
+        "production" => true,
+        "development" => false,
+        other => return Err(No::Input(format!("no such environment: {other}"))),
+    };
+    let directory = trust::Directory::load(&files, production, input.number("expires_ms")?)?;
     let key_id = input.bytes("key_id")?;
-    trust::sender(
-        &files,
-        &trust::Question {
-            service: input.text("service")?,
-            key_id: &key_id,
-            class: input.text("class")?,
-            home: input.text("home")?,
-            at_ms: input.number("at_ms")?,
-        },
-    )?;
+    directory.sender(&trust::Question {
+        service: input.text("service")?,
+        key_id: &key_id,
+        class: input.text("class")?,
+        importance: input.text("importance")?,
+        home: input.text("home")?,
+        now_ms: input.number("now_ms")?,
+    })?;
     Ok(json!({}))
 }
 
@@ -336,22 +342,53 @@ fn ack_check(input: &Input<'_>) -> Outcome {
         key: &key,
         step: input.text("step")?,
     };
-    let batches = input
-        .get("batches")?
-        .as_array()
-        .ok_or_else(|| No::Input("batches is not a list".to_owned()))?;
-    let batches: Vec<Vec<Hash>> = batches
-        .iter()
-        .map(|batch| Input(&json!({ "batch": batch })).hashes("batch"))
-        .collect::<Result<_, _>>()?;
-    let (_, all) = validator::ack::check(
-        &by,
-        input.number("first_seq")?,
-        &batches,
-        &input.bytes("ack")?,
-    )?;
+    let ack = canonical(&schema::ACK_BATCH, &input.bytes("ack")?)?;
+    let all = validator::ack::check(&by, &input.hashes("envelope_ids")?, &ack)?;
     let receipts: Vec<String> = all.iter().map(|one| hex::encode(&one.receipt)).collect();
     Ok(json!({ "receipts": receipts }))
+}
+
+fn session_answer(input: &Input<'_>) -> Outcome {
+    let key = SecretKey::from_seed(input.array("seed")?);
+    let server_key = input.bytes("server_key")?;
+    let wanted = (input.text("authority")?, &server_key[..]);
+    let hello = input.bytes("server_hello")?;
+    let proof = session::answer(
+        input.text("role")?,
+        input.text("name")?,
+        &key,
+        wanted,
+        &hello,
+    )?;
+    Ok(json!({ "proof": hex::encode(proof) }))
+}
+
+fn account_keys(input: &Input<'_>) -> Outcome {
+    let (root, epoch) = (input.array("root")?, input.array("epoch_secret")?);
+    let authority = input.text("authority")?;
+    let identity = account::identity_key(&root, authority);
+    let sealing = account::sealing_seed(&epoch, authority, 1);
+    Ok(json!({
+        "identity_key": hex::encode(identity.public().0),
+        "sealing_key": hex::encode(hpke::public_key(&sealing)),
+    }))
+}
+
+fn seal_seal(input: &Input<'_>) -> Outcome {
+    let sealed = envelope::seal_with(
+        &input.bytes("public_key")?,
+        &input.array("randomness")?,
+        input.u32("epoch")?,
+        &input.bytes("header")?,
+        &input.bytes("content")?,
+    )?;
+    Ok(json!({ "sealed": hex::encode(sealed.encode()) }))
+}
+
+fn handover_check(input: &Input<'_>) -> Outcome {
+    let ids = validator::handover::check(&input.bytes("handover")?, &input.key("key")?)?;
+    let ids: Vec<String> = ids.iter().map(hex::encode).collect();
+    Ok(json!({ "envelope_ids": ids }))
 }
 
 /// The input of a request; a field that is missing or of another kind is an error, never a verdict.
@@ -374,6 +411,10 @@ impl<'a> Input<'a> {
         self.get(name)?
             .as_u64()
             .ok_or_else(|| No::Input(format!("{name} is not a number")))
+    }
+
+    fn u32(&self, name: &str) -> Result<u32, No> {
+        u32::try_from(self.number(name)?).map_err(|_| No::Input(format!("{name} is over 32 bits")))
     }
 
     fn bytes(&self, name: &str) -> Result<Vec<u8>, No> {

@@ -11,12 +11,16 @@ use crate::report::{Answer as Verdict, Level, Recorder};
 /// One file of vectors.
 #[derive(Debug, Deserialize)]
 pub struct File {
+    pub level: Level,
     pub cases: Vec<Vector>,
 }
 
 /// One operation, its input and the one right answer.
 #[derive(Debug, Deserialize)]
 pub struct Vector {
+    /// The level of its file.
+    #[serde(skip, default = "codec")]
+    pub level: Level,
     pub id: String,
     pub op: String,
     #[serde(default)]
@@ -74,7 +78,8 @@ pub fn load(folder: &Path) -> Result<Vec<Vector>, VectorError> {
             path: shown(&path),
             why,
         })?;
-        for vector in file.cases {
+        for mut vector in file.cases {
+            vector.level = file.level;
             Answer::read(&vector.expect).map_err(|why| VectorError::Expect {
                 path: shown(&path),
                 id: vector.id.clone(),
@@ -90,13 +95,8 @@ pub fn load(folder: &Path) -> Result<Vec<Vector>, VectorError> {
     }
 }
 
-/// The level that an operation belongs to, as `spec/vectors/README.md` sorts them.
-pub fn level(op: &str) -> Level {
-    match op.split('.').next() {
-        Some("frame" | "canonical" | "id" | "header" | "content") => Level::Codec,
-        Some("session" | "ack") => Level::Session,
-        _ => Level::Crypto,
-    }
+fn codec() -> Level {
+    Level::Codec
 }
 
 /// Asks the implementation every vector of these levels. Without a harness every case is unsupported.
@@ -109,7 +109,7 @@ pub fn run(
 ) {
     let mut process = None;
     for vector in vectors {
-        let level = level(&vector.op);
+        let level = vector.level;
         if !levels.contains(&level) || only.is_some_and(|only| !vector.id.contains(only)) {
             continue;
         }
@@ -169,7 +169,7 @@ pub fn self_check(recorder: &mut Recorder, vectors: &[Vector], only: Option<&str
         .iter()
         .filter(|vector| only.is_none_or(|only| vector.id.contains(only)))
     {
-        let level = level(&vector.op);
+        let level = vector.level;
         let begun = recorder.begin(level, &vector.id);
         let verdict = check(vector).map_or_else(Verdict::harness_error, |_| Verdict::pass());
         let requirements: Vec<&str> = vector.requirements.iter().map(String::as_str).collect();

@@ -1,9 +1,9 @@
 //! Acknowledgements: the receipts that a service builds for itself. Spec: CUS-3, CUS-4.4.
 
 use super::receipt::build;
-use super::{INTEGER_MAX, Refused, canonical, refuse};
+use super::{INTEGER_MAX, Refused, refuse};
 use crate::codec::Message;
-use crate::codec::schema::{ACK_BATCH, INCLUSION, SIGNATURE, SIGNED};
+use crate::codec::schema::{INCLUSION, SIGNATURE, SIGNED};
 use crate::crypto::contexts::RECEIPT;
 use crate::crypto::keys::PublicKey;
 use crate::crypto::signed::{message, strong};
@@ -36,60 +36,33 @@ pub struct Acknowledged {
     pub receipt: Vec<u8>,
 }
 
-/// Checks an `AckBatch` against the batches in flight, the oldest first; `first_seq` is the oldest one's number.
-/// Gives the number of batches acknowledged and every envelope in order.
+/// Checks an `AckBatch` against the envelopes of the batches that it acknowledges, in order.
+/// That these are the oldest batches in flight (CUS-4.4) is for whoever sent them to see.
 pub fn check(
     by: &Acknowledger<'_>,
-    first_seq: u64,
-    batches: &[Vec<Hash>],
-    bytes: &[u8],
-) -> Result<(usize, Vec<Acknowledged>), Refused> {
-    let ack = canonical(&ACK_BATCH, bytes)?;
-    check_read(by, first_seq, batches, &ack)
-}
-
-/// The same for a message that is already read.
-pub fn check_read(
-    by: &Acknowledger<'_>,
-    first_seq: u64,
-    batches: &[Vec<Hash>],
+    envelope_ids: &[Hash],
     ack: &Message,
-) -> Result<(usize, Vec<Acknowledged>), Refused> {
+) -> Result<Vec<Acknowledged>, Refused> {
     strong(by.key)?;
     let dispositions = ack.messages("dispositions");
     // CUS-3.5
-    if dispositions.is_empty() {
-        return refuse("FIELD_MISSING", "dispositions");
-    }
     if dispositions.len() > ACK_DISPOSITIONS_MAX {
         return refuse("TOO_MANY", "dispositions");
     }
-    let (first, last) = (ack.number("first_seq"), ack.number("last_seq"));
-    let at_ms = ack.number("at_ms");
-    if [first, last, at_ms]
-        .iter()
-        .any(|number| *number == 0 || *number > INTEGER_MAX)
-    {
-        return refuse("FIELD_INVALID", "first_seq, last_seq or at_ms");
-    }
-    let count = last
-        .checked_sub(first)
-        .map(|more| more + 1)
-        .filter(|count| *count <= batches.len() as u64);
-    let Some(count) = count.filter(|_| first == first_seq) else {
-        return refuse("ACK_MISMATCH", "range is not of the batches in flight");
-    };
-    let count = count as usize;
-    let ids: Vec<Hash> = batches[..count].concat();
-    if ids.len() != dispositions.len() {
+    // CUS-3.2
+    if dispositions.is_empty() || dispositions.len() != envelope_ids.len() {
         return refuse("ACK_MISMATCH", "one disposition per envelope");
     }
-    let mut all = Vec::with_capacity(ids.len());
-    for (id, disposition) in ids.iter().zip(dispositions) {
+    let at_ms = ack.number("at_ms");
+    if at_ms == 0 || at_ms > INTEGER_MAX {
+        return refuse("FIELD_INVALID", "at_ms");
+    }
+    let mut all = Vec::with_capacity(envelope_ids.len());
+    for (id, disposition) in envelope_ids.iter().zip(dispositions) {
         all.push(acknowledged(by, at_ms, *id, disposition)?);
     }
     seal_receipts(by, ack, &mut all)?;
-    Ok((count, all))
+    Ok(all)
 }
 
 /// CUS-3.3
@@ -133,18 +106,13 @@ fn seal_receipts(
         .iter()
         .map(|one| merkle::leaf(RECEIPT, &one.payload))
         .collect();
-    let Some(signature) = ack.message("signature") else {
-        return refuse("FIELD_MISSING", "signature");
-    };
-    let (key_id, bytes) = (signature.bytes("key_id"), signature.bytes("signature"));
-    if key_id.len() != 32 || bytes.len() != 64 {
-        return refuse("FIELD_INVALID", "signature");
-    }
-    if key_id != by.key.key_id() {
-        return refuse("UNKNOWN_KEY", "signature by another key");
-    }
+    // CUS-3.4: whatever is not a signature by this key over this tree is not believed.
+    let signature = ack.message("signature");
+    let (key_id, bytes) = signature.map_or((&[][..], &[][..]), |s| {
+        (s.bytes("key_id"), s.bytes("signature"))
+    });
     let signed = message(RECEIPT, leaves.len() as u64, &merkle::root(&leaves));
-    if !by.key.verifies(&signed, bytes) {
+    if key_id != by.key.key_id() || !by.key.verifies(&signed, bytes) {
         return refuse("BAD_SIGNATURE", "over the tree of receipts");
     }
     let signature = Message::new(&SIGNATURE)

@@ -16,7 +16,6 @@ const MEDIA_TYPE_MAX: usize = 127;
 const CHUNKS_MAX: usize = 512;
 const CHUNK_LEN: u64 = 262_144;
 const CHOICES_MAX: usize = 16;
-const HOST_MAX: usize = 253;
 
 const KINDS: &[&str] = &[
     "notice",
@@ -107,7 +106,7 @@ fn appointment(appointment: &Message) -> Result<(), Refused> {
     known(appointment, "status", 4)?;
     required_time(appointment, "starts_ms")?;
     span(appointment, "starts_ms", "ends_ms")?;
-    text(appointment, "place", TITLE_MAX, Lines::One, Need::Optional)?;
+    text(appointment, "place", TITLE_MAX, Lines::Many, Need::Optional)?;
     inner_notice(appointment)
 }
 
@@ -169,8 +168,12 @@ fn access_notice(notice: &Message) -> Result<(), Refused> {
     inner_notice(notice)
 }
 
+/// An authority id.
 fn requester(message: &Message, field: &'static str) -> Result<(), Refused> {
-    line(message, field, HOST_MAX, Need::Required)
+    match message.text(field) {
+        "" => refuse("FIELD_MISSING", field),
+        text => super::names::authority(text).map(drop),
+    }
 }
 
 fn question(question: &Message) -> Result<(), Refused> {
@@ -249,6 +252,7 @@ fn characters(text: &str, lines: Lines) -> Result<(), Refused> {
     let bidi = |c: char| matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let allowed = |c: char| match c {
         '\n' => lines == Lines::Many,
+        '\u{2028}' | '\u{2029}' => false,
         c => !c.is_control() && !bidi(c),
     };
     if text.chars().all(allowed) {

@@ -7,7 +7,7 @@ use crate::codec::schema::{ENVELOPE as ENVELOPE_SCHEMA, SEALED};
 use crate::crypto::contexts::{ENVELOPE, SEAL};
 use crate::crypto::keys::PublicKey;
 use crate::crypto::signed::Signed;
-use crate::crypto::{Hash, hpke, padding};
+use crate::crypto::{Hash, hpke, padding, random};
 
 /// An envelope that a node may accept.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Envelope {
 impl Envelope {
     /// Everything but the time and the signature.
     fn form(bytes: &[u8]) -> Result<(Signed, Self), Refused> {
-        // ENV-3.2 is SIG-1.3: ENVELOPE_MAX is SIGNED_MAX.
+        // ENV-3.2 is SIG-1.3: Signed::decode knows ENVELOPE_MAX.
         let signed = Signed::decode(ENVELOPE, bytes)?;
         signed.only_one()?;
         let envelope = canonical(&ENVELOPE_SCHEMA, &signed.payload)?;
@@ -53,12 +53,7 @@ impl Envelope {
 
 /// ENV-5.2, ENV-5.3
 fn check_sealed(sealed: &Message) -> Result<(), Refused> {
-    if sealed.number("suite") != u64::from(hpke::SUITE) {
-        return refuse("UNKNOWN_SUITE", "suite");
-    }
-    if sealed.bytes("encapsulated_key").len() != hpke::ENCAPSULATED_KEY_LEN {
-        return refuse("FIELD_INVALID", "encapsulated_key");
-    }
+    check_suite(sealed)?;
     let plaintext = sealed.bytes("ciphertext").len().checked_sub(hpke::TAG_LEN);
     let allowed = plaintext.is_some_and(|length| {
         length.is_power_of_two()
@@ -71,9 +66,20 @@ fn check_sealed(sealed: &Message) -> Result<(), Refused> {
     }
 }
 
+/// What both a node and whoever opens look at first.
+fn check_suite(sealed: &Message) -> Result<(), Refused> {
+    if sealed.number("suite") != u64::from(hpke::SUITE) {
+        return refuse("UNKNOWN_SUITE", "suite");
+    }
+    if sealed.bytes("encapsulated_key").len() != hpke::ENCAPSULATED_KEY_LEN {
+        return refuse("FIELD_INVALID", "encapsulated_key");
+    }
+    Ok(())
+}
+
 /// ENV-6: what a device does with a body. Gives the content without padding.
 pub fn open(seed: &[u8; 32], header: &[u8], sealed: &Message) -> Result<Vec<u8>, Refused> {
-    check_sealed(sealed)?;
+    check_suite(sealed)?;
     let (encapsulated, ciphertext) = (sealed.bytes("encapsulated_key"), sealed.bytes("ciphertext"));
     let Some(plaintext) = hpke::open(seed, encapsulated, SEAL.as_bytes(), header, ciphertext)
     else {
@@ -85,19 +91,33 @@ pub fn open(seed: &[u8; 32], header: &[u8], sealed: &Message) -> Result<Vec<u8>,
     }
 }
 
-/// Seals content under header bytes; the canonical `Envelope` payload. `None` when it cannot be sealed.
-pub fn seal(public: &[u8], epoch: u32, header: &[u8], content: &[u8]) -> Option<Vec<u8>> {
-    let plaintext = padding::pad(content)?;
-    let (encapsulated, ciphertext) = hpke::seal(public, SEAL.as_bytes(), header, &plaintext)?;
-    let sealed = Message::new(&SEALED)
+/// A `Sealed` with the randomness given. Spec: ENV-6.
+pub fn seal_with(
+    public: &[u8],
+    randomness: &[u8; 64],
+    epoch: u32,
+    header: &[u8],
+    content: &[u8],
+) -> Result<Message, Refused> {
+    let Some(plaintext) = padding::pad(content) else {
+        return refuse("TOO_LONG", "content");
+    };
+    let sealed = hpke::seal_with(public, randomness, SEAL.as_bytes(), header, &plaintext);
+    let Some((encapsulated, ciphertext)) = sealed else {
+        return refuse("FIELD_INVALID", "public_key");
+    };
+    Ok(Message::new(&SEALED)
         .with("suite", hpke::SUITE)
         .with("epoch", epoch)
         .with("encapsulated_key", encapsulated)
-        .with("ciphertext", ciphertext);
-    Some(
-        Message::new(&ENVELOPE_SCHEMA)
-            .with("header", header)
-            .with("body", sealed)
-            .encode(),
-    )
+        .with("ciphertext", ciphertext))
+}
+
+/// Seals content under header bytes: the canonical `Envelope` payload.
+pub fn seal(public: &[u8], epoch: u32, header: &[u8], content: &[u8]) -> Result<Vec<u8>, Refused> {
+    let sealed = seal_with(public, &random(), epoch, header, content)?;
+    Ok(Message::new(&ENVELOPE_SCHEMA)
+        .with("header", header)
+        .with("body", sealed)
+        .encode())
 }

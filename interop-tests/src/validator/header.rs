@@ -31,7 +31,7 @@ pub struct Header {
 impl Header {
     pub fn check(bytes: &[u8]) -> Result<Self, Refused> {
         if bytes.len() > HEADER_MAX {
-            return refuse("TOO_LARGE", "header over HEADER_MAX");
+            return refuse("TOO_LONG", "header over HEADER_MAX");
         }
         let header = canonical(&HEADER, bytes)?;
         version_1(&header)?;
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn r15_header_over_its_limit() {
-        assert_eq!(code_of(Header::check(&[0xff; HEADER_MAX + 1])), "TOO_LARGE");
+        assert_eq!(code_of(Header::check(&[0xff; HEADER_MAX + 1])), "TOO_LONG");
         assert_eq!(code_of(Header::check(&[0xff; HEADER_MAX])), "DECODE");
     }
 }

@@ -44,11 +44,12 @@ pub fn invitation(
     Ok((id, expires_ms))
 }
 
-/// MBX-2.2: the device key.
+/// MBX-2.2: the device key, which is the key of the session.
 pub fn enrolment(
     bytes: &[u8],
     home: &str,
     invitation_id: &[u8],
+    session: &PublicKey,
     now_ms: u64,
 ) -> Result<PublicKey, Refused> {
     let signed = Signed::decode(ENROLMENT, bytes)?;
@@ -60,6 +61,12 @@ pub fn enrolment(
     let key = public_key(exact(&enrolment, "device_key", 32)?)?;
     let at_ms = time(&enrolment, "at_ms")?;
     signed.verify(&key)?;
+    if key != *session {
+        return refuse(
+            "SENDER_MISMATCH",
+            "the enrolment of another device than holds the session",
+        );
+    }
     if named_invitation != invitation_id {
         return refuse("FIELD_INVALID", "invitation_id");
     }
@@ -90,6 +97,7 @@ pub struct Grant {
     pub identity_key: PublicKey,
     pub mailbox: String,
     pub epoch: u64,
+    pub issued_ms: u64,
     pub accepts: Vec<&'static str>,
 }
 
@@ -116,7 +124,7 @@ pub fn grant(bytes: &[u8], authority: &str, now_ms: u64) -> Result<Grant, Refuse
     }
     let epoch = sealing.number("epoch");
     if epoch == 0 {
-        return refuse("FIELD_INVALID", "sealing_key.epoch");
+        return refuse("FIELD_MISSING", "sealing_key.epoch");
     }
     if !hpke::is_public_key(sealing.bytes("public_key")) {
         return refuse("FIELD_INVALID", "sealing_key.public_key");
@@ -135,6 +143,7 @@ pub fn grant(bytes: &[u8], authority: &str, now_ms: u64) -> Result<Grant, Refuse
         identity_key,
         mailbox,
         epoch,
+        issued_ms,
         accepts,
     })
 }

@@ -8,6 +8,7 @@ pub mod ack;
 pub mod content;
 pub mod envelope;
 pub mod extensions;
+pub mod handover;
 pub mod header;
 pub mod mailbox;
 pub mod names;

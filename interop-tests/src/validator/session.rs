@@ -2,12 +2,13 @@
 
 use super::{Refused, canonical, enumeration, names, refuse};
 use crate::codec::Message;
-use crate::codec::schema::{DIALLER_HELLO, SESSION_PROOF};
+use crate::codec::schema::{DIALLER_HELLO, SERVER_HELLO, SESSION_PROOF};
 use crate::crypto::contexts::SESSION;
-use crate::crypto::keys::PublicKey;
-use crate::crypto::signed::{SIGNED_MAX, Signed, strong};
+use crate::crypto::keys::{PublicKey, SecretKey};
+use crate::crypto::signed::{SIGNED_OBJECT_MAX, Signed, sign_one, strong};
 
 const VERSIONS_MAX: usize = 16;
+const NONCE_LEN: usize = 32;
 /// The versions that this suite speaks.
 const VERSION: u64 = 1;
 
@@ -19,14 +20,17 @@ pub fn hello(bytes: &[u8]) -> Result<u64, Refused> {
 }
 
 fn offer(bytes: &[u8]) -> Result<(u64, Vec<u64>), Refused> {
-    if bytes.len() > SIGNED_MAX {
-        return refuse("TOO_LARGE", "hello");
+    if bytes.len() > SIGNED_OBJECT_MAX {
+        return refuse("TOO_LONG", "hello");
     }
     let versions = canonical(&DIALLER_HELLO, bytes)?.numbers("versions");
     if versions.len() > VERSIONS_MAX {
         return refuse("TOO_MANY", "versions");
     }
-    if versions.first() == Some(&0) || versions.windows(2).any(|pair| pair[0] >= pair[1]) {
+    if versions.contains(&0) {
+        return refuse("UNSUPPORTED_VERSION", "version 0 does not exist");
+    }
+    if versions.windows(2).any(|pair| pair[0] >= pair[1]) {
         return refuse("FIELD_INVALID", "versions not ascending");
     }
     if versions.contains(&VERSION) {
@@ -92,6 +96,47 @@ pub fn proof(
     })
 }
 
+/// The dialler's side of SES-3.3: the proof for a server that it wants.
+pub fn answer(
+    role: &str,
+    name: &str,
+    key: &SecretKey,
+    wanted: (&str, &[u8]),
+    server_hello: &[u8],
+) -> Result<Vec<u8>, Refused> {
+    let (authority, server_key) = wanted;
+    let hello = canonical(&SERVER_HELLO, server_hello)?;
+    if hello.number("version") != VERSION {
+        return refuse("UNSUPPORTED_VERSION", "not a version that was offered");
+    }
+    if hello.bytes("nonce").len() != NONCE_LEN {
+        return refuse("FIELD_INVALID", "nonce");
+    }
+    let Ok(named) = <[u8; 32]>::try_from(hello.bytes("server_key")) else {
+        return refuse("FIELD_INVALID", "server_key");
+    };
+    strong(&PublicKey(named))?;
+    let named_authority = names::authority(hello.text("authority"))?;
+    if named[..] != *server_key {
+        return refuse("SERVER_KEY_MISMATCH", "server_key");
+    }
+    if named_authority != authority {
+        return refuse("AUTH_FAILED", "authority");
+    }
+    let Some(role) = ROLES.iter().position(|known| *known == role) else {
+        return refuse("FIELD_INVALID", "role");
+    };
+    let payload = Message::new(&SESSION_PROOF)
+        .with("version", VERSION)
+        .with("offered_versions", VERSION)
+        .with("nonce", hello.bytes("nonce"))
+        .with("server_key", server_key)
+        .with("role", role as u64 + 1)
+        .with("own_key", key.public().0)
+        .with("name", name);
+    Ok(sign_one(SESSION, &payload.encode(), key))
+}
+
 fn own_key(payload: &Message) -> Result<PublicKey, Refused> {
     let Ok(bytes) = <[u8; 32]>::try_from(payload.bytes("own_key")) else {
         return refuse("FIELD_INVALID", "own_key");
@@ -105,8 +150,6 @@ fn own_key(payload: &Message) -> Result<PublicKey, Refused> {
 mod tests {
     use super::super::code_of;
     use super::*;
-    use crate::crypto::keys::SecretKey;
-    use crate::crypto::signed::sign_one;
 
     fn offering(versions: &[u32]) -> Vec<u8> {
         Message::new(&DIALLER_HELLO)
@@ -120,7 +163,7 @@ mod tests {
         assert_eq!(hello(&offering(&[1, 2, u32::MAX])), Ok(1));
         assert_eq!(code_of(hello(&offering(&[]))), "UNSUPPORTED_VERSION");
         assert_eq!(code_of(hello(&offering(&[2]))), "UNSUPPORTED_VERSION");
-        assert_eq!(code_of(hello(&offering(&[0, 1]))), "FIELD_INVALID");
+        assert_eq!(code_of(hello(&offering(&[0, 1]))), "UNSUPPORTED_VERSION");
         assert_eq!(code_of(hello(&offering(&[2, 1]))), "FIELD_INVALID");
         assert_eq!(code_of(hello(&offering(&[1, 1]))), "FIELD_INVALID");
         assert_eq!(

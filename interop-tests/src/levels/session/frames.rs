@@ -103,7 +103,7 @@ pub(super) async fn run(run: &mut Run<'_>, ground: &Ground) {
             refused(
                 ground.via,
                 in_handshake(ground, &bytes).await,
-                &["DECODE", "TOO_LARGE", "TOO_LONG"],
+                &["DECODE", "TOO_LONG"],
             )
         },
     )

@@ -67,8 +67,8 @@ section! {
     "" => Top {
         /// Whose node this is: the authority's name in the federation's directory.
         authority: Option<Text<AuthorityId>> = required "\"interieur.gouv.fr\"";
-        /// The file of the node's secret key, made by `pli authority set-node`. Its mode is 0600,
-        /// or the node does not start.
+        /// The file of the node's secret key, whose public half the directory lists. Its mode is
+        /// 0600, or the node does not start.
         key: Option<PathBuf> = required "\"/etc/pli/node.key\"";
         /// For development alone: accepts the published test keys and SSLKEYLOGFILE. Anyone who has
         /// read the documentation can be this node.
@@ -91,8 +91,6 @@ section! {
         /// The engine and its place. `fjall:` is the embedded engine; it wants a local disk that
         /// keeps what it was told to keep (fsync).
         url: Text<StoreUrl> = default "\"fjall:/var/lib/pli/store\"";
-        /// Memory for what is read often.
-        cache: Size = default "\"16MiB\"";
         /// With less than this free on the disk the node takes nothing in (OVERLOADED) and goes on
         /// delivering; it recovers by itself.
         min_free: Size = default "\"256MiB\"";

@@ -103,7 +103,10 @@ fn a_value_of_the_wrong_kind_says_what_was_expected() {
             "[store]\nurl = \"sled:/var\"",
             "the sled engine is not built in",
         ),
-        ("[store]\ncache = \"1 gigabyte\"", "expected a size such as"),
+        (
+            "[store]\nmin_free = \"1 gigabyte\"",
+            "expected a size such as",
+        ),
         (
             "[listen]\nquic = \"localhost:7400\"",
             "invalid socket address",

@@ -16,12 +16,14 @@ use crate::shutdown::{Shutdown, ShutdownTrigger};
 const YEAR: u64 = 365 * DAY_MS;
 const FAR: [u64; 5] = [YEAR, YEAR, 7 * DAY_MS, 2 * DAY_MS, YEAR];
 
+type Answer = Result<Arc<Directory>, RefreshError>;
+
 /// Gives the answers of a script, then the last one again and again.
 #[derive(Clone, Debug)]
-struct Script(Arc<Mutex<Vec<Result<Arc<Directory>, RefreshError>>>>);
+struct Script(Arc<Mutex<Vec<Answer>>>);
 
 impl Source for Script {
-    async fn refresh(&mut self, _now: Timestamp) -> Result<Arc<Directory>, RefreshError> {
+    async fn refresh(&mut self, _now: Timestamp) -> Answer {
         let mut answers = self.0.lock().unwrap();
         if answers.len() > 1 {
             answers.remove(0)
@@ -41,7 +43,7 @@ struct Running {
 }
 
 /// A refresher over `first`, once a minute of (paused) time.
-fn start(first: Arc<Directory>, answers: Vec<Result<Arc<Directory>, RefreshError>>) -> Running {
+fn start(first: Arc<Directory>, answers: Vec<Answer>) -> Running {
     let (clock, metrics) = (TestClock::at(NOON), Arc::new(Metrics::new()));
     let alarms = Alarms::new(Arc::clone(&metrics));
     let (publisher, watch) = Publisher::new(first, Refreshed::default());
@@ -105,10 +107,7 @@ async fn a_failed_refresh_leaves_the_directory_in_force_and_is_tried_again_soon(
     let answers = vec![failed(), failed(), Ok(directory(2, &key, FAR))];
     let running = start(directory(1, &key, FAR), answers);
     minutes(0).await;
-    assert_eq!(
-        kinds(&running.alarms),
-        [AlarmKind::DirectoryRefreshFailed]
-    );
+    assert_eq!(kinds(&running.alarms), [AlarmKind::DirectoryRefreshFailed]);
     assert_eq!(
         running.watch.refreshed().error.as_deref(),
         Some("connection refused")

@@ -1,0 +1,5 @@
+//! The binary from outside, on a real federation made for each test, on real files and free ports.
+
+mod refusals;
+mod running;
+mod site;

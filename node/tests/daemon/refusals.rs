@@ -1,0 +1,252 @@
+//! What ends by itself: arguments, refusals with their exit codes, the check, invitations.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use pli_protocol::account::{Invitation, InvitationLink};
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::id::AuthorityId;
+use pli_trust::keyfile;
+use sha2::{Digest, Sha256};
+
+use crate::site::{AUTHORITY, Site, ended, now, text};
+
+#[test]
+fn the_example_is_printed_as_it_is_kept() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pli-node"));
+    let output = command.arg("--print-example-config").output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(
+        text(&output.stdout),
+        include_str!("../../node.example.toml")
+    );
+}
+
+#[test]
+fn wrong_arguments_end_with_2_and_help_explains_every_exit_code() {
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_pli-node"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run(&[]).status.code(), Some(2));
+    assert_eq!(run(&["--config"]).status.code(), Some(2));
+    assert_eq!(run(&["--config", "x", "--json"]).status.code(), Some(2));
+    assert_eq!(run(&["fly"]).status.code(), Some(2));
+    let help = text(&run(&["--help"]).stdout);
+    for code in [0, 2, 65, 69, 70, 73, 74, 77, 78, 130] {
+        assert!(
+            help.lines()
+                .any(|line| line.trim().starts_with(&code.to_string())),
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_key_ends_with_78_and_says_what_was_expected() {
+    let site = Site::new();
+    site.configure("quick = true");
+    for flag in ["--check", ""] {
+        let (code, said) = site.refused(|command| {
+            command.args((!flag.is_empty()).then_some(flag));
+        });
+        assert_eq!(code, 78, "{said}");
+        assert!(
+            said.contains("unknown field `quick`, expected one of `authority`"),
+            "{said}"
+        );
+        assert!(said.contains("node.toml"), "{said}");
+    }
+}
+
+#[test]
+fn case_75_a_key_that_others_can_read_ends_with_77() {
+    let site = Site::new();
+    fs::set_permissions(site.at("node.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, said) = site.refused(|_| {});
+    assert_eq!(code, 77, "{said}");
+    assert!(said.contains("chmod 600"), "{said}");
+}
+
+#[test]
+fn case_74_a_key_of_another_ends_with_77_and_names_both_fingerprints() {
+    let site = Site::new();
+    fs::remove_file(site.at("node.key")).unwrap();
+    fs::remove_file(site.at("node.key.pub")).unwrap();
+    let other = keyfile::create(&site.at("node.key")).unwrap();
+    for flag in ["--check", ""] {
+        let (code, said) = site.refused(|command| {
+            command.args((!flag.is_empty()).then_some(flag));
+        });
+        assert_eq!(code, 77, "{said}");
+        assert!(said.contains(&other.public().id().to_string()), "{said}");
+        assert!(said.contains(&site.key.public().id().to_string()), "{said}");
+    }
+}
+
+#[test]
+fn r9_a_published_key_ends_with_77() {
+    let site = Site::new();
+    fs::write(
+        site.at("node.key"),
+        SigningKey::from_seed(&[7; 32]).to_secret_text().as_bytes(),
+    )
+    .unwrap();
+    let (code, said) = site.refused(|_| {});
+    assert_eq!(code, 77, "{said}");
+    assert!(said.contains("published example or test key"), "{said}");
+}
+
+#[test]
+fn a_key_log_is_refused_outside_development() {
+    let site = Site::new();
+    let log = site.at("tls.log");
+    let (code, said) = site.refused(|command| {
+        command.env("SSLKEYLOGFILE", &log);
+    });
+    assert_eq!(code, 78, "{said}");
+    assert!(said.contains("SSLKEYLOGFILE is set"), "{said}");
+    assert!(!log.exists());
+    site.configure("dev = true");
+    let (_, said) = site.refused(|command| {
+        command.env("SSLKEYLOGFILE", &log).arg("--check");
+    });
+    assert!(said.contains("development"), "{said}");
+    assert!(!said.contains("SSLKEYLOGFILE is set"), "{said}");
+}
+
+#[test]
+fn a_trust_repository_that_is_not_ours_ends_with_65() {
+    let site = Site::new();
+    let other = Site::new();
+    fs::copy(other.at("root.json"), site.at("root.json")).unwrap();
+    let (code, said) = site.refused(|_| {});
+    assert_eq!(code, 65, "{said}");
+}
+
+#[test]
+fn an_address_in_use_ends_with_69_and_is_named() {
+    let site = Site::new();
+    let _taken = TcpListener::bind(site.address("http")).unwrap();
+    for flag in ["--check", ""] {
+        let (code, said) = site.refused(|command| {
+            command.args((!flag.is_empty()).then_some(flag));
+        });
+        assert_eq!(code, 69, "{said}");
+        assert!(said.contains("listen.http"), "{said}");
+    }
+}
+
+#[test]
+fn check_finds_nothing_wrong_and_says_what_it_looked_at() {
+    let site = Site::new();
+    let (code, said) = site.refused(|command| {
+        command.arg("--check");
+    });
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&site.key.public().id().to_string()), "{said}");
+    let (code, said) = site.refused(|command| {
+        command.args(["--check", "--json"]);
+    });
+    assert_eq!(code, 0, "{said}");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["ok"], true);
+    let looked: Vec<&str> = report["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["what"].as_str().unwrap())
+        .collect();
+    for what in [
+        "key",
+        "trust",
+        "key in the directory",
+        "store",
+        "listen.quic",
+        "listen.ops",
+    ] {
+        assert!(looked.contains(&what), "{what}: {said}");
+    }
+}
+
+#[test]
+fn invitations_are_made_offline_and_verify() {
+    let site = Site::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pli-node"));
+    command.args(["invite", "--count", "3", "--valid-for", "2d", "--config"]);
+    let output = command.arg(site.at("node.toml")).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let home = AuthorityId::new(AUTHORITY).unwrap();
+    let root = fs::read(site.at("root.json")).unwrap();
+    let mut ids = Vec::new();
+    for line in text(&output.stdout).lines() {
+        let link: InvitationLink = line.parse().unwrap();
+        assert_eq!(link.home, home);
+        assert_eq!(link.root_sha256, <[u8; 32]>::from(Sha256::digest(&root)));
+        let keys = [*site.key.public()];
+        let invitation = Invitation::verify(link.invitation, &home, &keys, now()).unwrap();
+        let left_ms = invitation.expires.since_ms(now());
+        assert!((172_000_000..=172_800_000).contains(&left_ms), "{left_ms}");
+        ids.push(invitation.id);
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+    assert!(
+        !site.at("store").exists(),
+        "only the key and the root are read"
+    );
+
+    for (name, value) in [
+        ("--count", "0"),
+        ("--count", "10001"),
+        ("--valid-for", "31d"),
+        ("--valid-for", "0s"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pli-node"));
+        let output = command
+            .arg("invite")
+            .args([name, value, "--config"])
+            .arg(site.at("node.toml"))
+            .output();
+        assert_eq!(output.unwrap().status.code(), Some(2), "{name} {value}");
+    }
+}
+
+/// The half of a request keeps the node draining; nothing acknowledged can be lost by not waiting.
+#[test]
+fn the_harness_answers_on_standard_output() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pli-node"))
+        .arg("harness")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{{\"id\":\"1\",\"op\":\"no.such\",\"input\":{{}}}}").unwrap();
+    drop(input);
+    let output = ended(child);
+    assert!(output.status.success());
+    assert_eq!(
+        text(&output.stdout),
+        "{\"id\":\"1\",\"unsupported\":true}\n"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pli-node"));
+    let output = command
+        .arg("--config")
+        .arg(Path::new("/nonexistent/node.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("/nonexistent/node.toml"));
+}

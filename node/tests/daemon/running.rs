@@ -1,0 +1,192 @@
+//! A node that runs: its addresses, its stop, its directory, and who else is this node.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pli_protocol::id::AuthorityId;
+use pli_protocol::session::{Principal, ServerIdentity};
+use pli_transport::{Credential, Dialler, Endpoints};
+
+use crate::site::{AUTHORITY, SOON, Site, block_on, get};
+
+#[test]
+fn a_node_starts_serves_its_addresses_and_stops_with_0_at_sigterm() {
+    let site = Site::new();
+    let mut node = site.start();
+    let (status, body) = get(node.ops, "/status").unwrap();
+    assert_eq!(status, 200);
+    let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(report["authority"], AUTHORITY);
+    assert_eq!(report["key_id"], site.key.public().id().to_string());
+    assert_eq!(report["ready"]["ready"], true);
+    assert_eq!(report["directory"]["in_force"], true);
+    assert!(
+        get(node.ops, "/metrics")
+            .unwrap()
+            .1
+            .contains("pli_trust_authorities 1")
+    );
+
+    let (status, served) = get(node.http, "/trust/metadata/timestamp.json").unwrap();
+    assert_eq!(status, 200);
+    let published = site.at("federation/repository/metadata/timestamp.json");
+    assert_eq!(served, fs::read_to_string(published).unwrap());
+    assert_eq!(
+        get(node.http, "/status").unwrap().0,
+        404,
+        "operations are not public"
+    );
+
+    node.signal("-TERM");
+    let begin = Instant::now();
+    let status = node.child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(
+        begin.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let site = Site::new();
+    let mut node = site.start();
+    let mut slow = TcpStream::connect(node.http).unwrap();
+    slow.write_all(b"GET /trust/metadata/timestamp.json HTTP/1.1\r\nhost: x\r\n")
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    node.signal("-TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(
+        node.child.try_wait().unwrap(),
+        None,
+        "it waits for the request's end"
+    );
+    node.signal("-TERM");
+    assert_eq!(node.child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn sigint_stops_too_and_what_was_made_opens_again() {
+    let site = Site::new();
+    for signal in ["-INT", "-TERM"] {
+        let mut node = site.start();
+        node.signal(signal);
+        assert_eq!(node.child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn case_42_a_second_process_on_one_store_ends_with_73() {
+    let site = Site::new();
+    let node = site.start();
+    let second = fs::read_to_string(site.at("node.toml")).unwrap();
+    let own = [node.ops, node.http, site.address("websocket")];
+    let moved = own.iter().fold(second, |text, address| {
+        text.replace(&address.to_string(), "127.0.0.1:0")
+    });
+    fs::write(site.at("node.toml"), moved).unwrap();
+    let (code, said) = site.refused(|_| {});
+    assert_eq!(code, 73, "{said}");
+    assert!(said.contains("in use by another process"), "{said}");
+    assert_eq!(
+        get(node.ops, "/readyz").unwrap().0,
+        200,
+        "the first goes on"
+    );
+}
+
+#[test]
+fn case_80_a_second_node_with_our_key_is_refused_and_is_an_alarm() {
+    let site = Site::new();
+    let node = site.start();
+    let authority = AuthorityId::new(AUTHORITY).unwrap();
+    let dialler = Dialler::new(Credential {
+        principal: Principal::Node(authority.clone()),
+        key: Arc::new(site.key.clone()),
+    });
+    let server = ServerIdentity {
+        authority,
+        key: *site.key.public(),
+    };
+    let endpoints = Endpoints {
+        websocket: vec![site.address("websocket")],
+        ..Endpoints::default()
+    };
+    let refused = block_on(dialler.connect(&server, &endpoints));
+    assert!(refused.is_err(), "{refused:?}");
+    let (_, body) = get(node.ops, "/status").unwrap();
+    let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let alarms = report["alarms"].as_array().unwrap();
+    assert!(
+        alarms
+            .iter()
+            .any(|alarm| alarm["alarm"] == "identity_in_use"),
+        "{body}"
+    );
+}
+
+#[test]
+fn the_log_is_json_when_asked_and_never_holds_the_key() {
+    let site = Site::new();
+    let mut config = fs::read_to_string(site.at("node.toml")).unwrap();
+    config.push_str("[log]\nformat = \"json\"\nfilter = \"debug\"\n");
+    fs::write(site.at("node.toml"), config).unwrap();
+    let mut node = site.start();
+    let errors = node.child.stderr.take().unwrap();
+    node.signal("-TERM");
+    let lines: Vec<String> = BufReader::new(errors).lines().map(Result::unwrap).collect();
+    assert_eq!(node.child.wait().unwrap().code(), Some(0));
+    assert!(!lines.is_empty());
+    let secret = site.key.to_secret_text();
+    let seed = &secret[secret.len() - 43..];
+    for line in &lines {
+        let event: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(event["level"].is_string(), "{line}");
+        assert!(!line.contains(seed));
+    }
+}
+
+#[test]
+fn case_18_a_running_node_takes_a_newer_directory_and_never_an_older_one() {
+    let site = Site::new();
+    let repository = site.at("federation/repository/metadata");
+    let old = fs::read(repository.join("timestamp.json")).unwrap();
+    let node = site.start();
+    let wait_for = |want: &dyn Fn(&serde_json::Value) -> bool| {
+        let begin = Instant::now();
+        loop {
+            let status = serde_json::from_str(&get(node.ops, "/status").unwrap().1).unwrap();
+            if want(&status) {
+                return;
+            }
+            assert!(begin.elapsed() < SOON, "{status:#}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    site.publish(&[]);
+    wait_for(&|status| status["directory"]["versions"]["timestamp"] == 2);
+
+    fs::write(repository.join("timestamp.json"), old).unwrap();
+    let raised = |status: &serde_json::Value| {
+        let alarms = status["alarms"].as_array().unwrap();
+        alarms
+            .iter()
+            .any(|alarm| alarm["alarm"] == "directory_rollback")
+    };
+    wait_for(&raised);
+    wait_for(&|status| status["directory"]["versions"]["timestamp"] == 2);
+    assert_eq!(
+        get(node.ops, "/readyz").unwrap().0,
+        200,
+        "the newer one stays in force"
+    );
+
+    site.publish(&[]);
+    wait_for(&|status| status["directory"]["versions"]["timestamp"] == 3 && !raised(status));
+}

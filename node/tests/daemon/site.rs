@@ -1,0 +1,232 @@
+//! A federation of one authority with a node, on disk; and the node's process.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::trust::{DisplayName, Environment};
+use pli_trust::keyfile;
+use pli_trust::write::{
+    Authority, Federation, GrantChange, KeyRing, Lifetimes, NewAuthority, NewFederation, RoleKeys,
+};
+use tempfile::TempDir;
+
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const AUTHORITY: &str = "interieur.gouv.fr";
+
+pub(crate) struct Site {
+    folder: TempDir,
+    /// The node's own.
+    pub(crate) key: SigningKey,
+    online: KeyRing,
+}
+
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_ms(u64::try_from(since.as_millis()).unwrap())
+}
+
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap().block_on(future)
+}
+
+fn one(key: &SigningKey) -> RoleKeys {
+    RoleKeys::new(vec![*key.public()], 1).unwrap()
+}
+
+impl Site {
+    /// A federation of one authority, its node's key and its configuration.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let key = keyfile::create(&at("node.key")).unwrap();
+        let [root, targets, snapshot, timestamp, own] =
+            [(); 5].map(|()| keyfile::generate().unwrap());
+        let new = NewFederation {
+            root: one(&root),
+            targets: one(&targets),
+            snapshot: one(&snapshot),
+            timestamp: one(&timestamp),
+            lifetimes: Lifetimes::default(),
+        };
+        let offline = KeyRing::new([root, targets.clone()]);
+        let federation = Federation::init(&at("federation"), new, &offline, now()).unwrap();
+        let new = NewAuthority {
+            authority: AuthorityId::new(AUTHORITY).unwrap(),
+            name: DisplayName::new("Intérieur", "Interior").unwrap(),
+            keys: one(&own),
+            role_days: 365,
+            node_key: *key.public(),
+            quic: vec!["127.0.0.1:7400".parse().unwrap()],
+            websocket: Vec::new(),
+        };
+        let mut authority = Authority::init(&at("authority"), new, now()).unwrap();
+        authority.publish(&KeyRing::new([own]), now()).unwrap();
+        let handover = authority.handover_dir();
+        let grant = GrantChange {
+            may_host: Some(true),
+            ..GrantChange::default()
+        };
+        federation
+            .add_authority(&handover, grant, &KeyRing::new([targets]), now())
+            .unwrap();
+        let online = KeyRing::new([snapshot, timestamp]);
+        let site = Self {
+            folder,
+            key,
+            online,
+        };
+        site.publish(&[handover]);
+        let root = site.at("federation/repository/metadata/1.root.json");
+        fs::copy(root, site.at("root.json")).unwrap();
+        site.configure("");
+        site
+    }
+
+    /// Signs and publishes the federation's next state.
+    pub(crate) fn publish(&self, handovers: &[PathBuf]) {
+        let mut federation = Federation::open(&self.at("federation")).unwrap();
+        let publish = federation.publish(handovers, &self.online, Environment::Production, now());
+        block_on(publish).unwrap();
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn configure(&self, more: &str) {
+        let ports: Vec<TcpListener> = (0..3)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let [websocket, http, ops] = [0, 1, 2].map(|i: usize| ports[i].local_addr().unwrap());
+        let text = format!(
+            "authority = \"{AUTHORITY}\"\nkey = \"node.key\"\ndrain = \"5s\"\n{more}\n\
+             [store]\nurl = \"fjall:store\"\nmin_free = \"1MiB\"\n\
+             [listen]\nquic = \"127.0.0.1:0\"\nwebsocket = \"{websocket}\"\nhttp = \"{http}\"\nops = \"{ops}\"\n\
+             [trust]\nroot = \"root.json\"\nsources = [\"federation/repository\"]\ndatastore = \"trust\"\nrefresh = \"1s\"\n",
+        );
+        fs::write(self.at("node.toml"), text).unwrap();
+    }
+
+    pub(crate) fn address(&self, key: &str) -> SocketAddr {
+        let text = fs::read_to_string(self.at("node.toml")).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} = ")))
+            .unwrap();
+        line.split('"').nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn node(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pli-node"));
+        command.arg("--config").arg(self.at("node.toml"));
+        command.env_remove("SSLKEYLOGFILE").env_remove("PLI_LOG");
+        command
+    }
+
+    /// Runs until the process ends by itself, which a refusal does.
+    pub(crate) fn refused(&self, with: impl FnOnce(&mut Command)) -> (i32, String) {
+        let mut command = self.node();
+        with(&mut command);
+        let output = ended(
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
+        let text = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        (output.status.code().unwrap(), text)
+    }
+
+    pub(crate) fn start(&self) -> Running {
+        let child = self
+            .node()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut running = Running {
+            child,
+            ops: self.address("ops"),
+            http: self.address("http"),
+        };
+        let begin = Instant::now();
+        while get(running.ops, "/readyz").is_none_or(|(status, _)| status != 200) {
+            if let Some(status) = running.child.try_wait().unwrap() {
+                let mut said = String::new();
+                running
+                    .child
+                    .stderr
+                    .take()
+                    .unwrap()
+                    .read_to_string(&mut said)
+                    .unwrap();
+                panic!("ended with {status}: {said}");
+            }
+            assert!(
+                begin.elapsed() < SOON,
+                "not ready: {:?}",
+                get(running.ops, "/readyz")
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        running
+    }
+}
+
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) ops: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(name)
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(status.unwrap().success());
+    }
+}
+
+/// A test that fails must not leave a node behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn ended(mut child: Child) -> Output {
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() > SOON {
+            child.kill().unwrap();
+            panic!("still runs: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(crate) fn get(at: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(at).ok()?;
+    stream.set_read_timeout(Some(SOON)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: {at}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}

@@ -38,7 +38,7 @@ impl Engine {
         for (meta, at) in metas.into_iter().zip(group.positions(segment, offset)) {
             self.indexed(applier.envelope(meta, at, true))?;
         }
-        self.indexed(applier.finish(Some((segment, writer.tail.length))))?;
+        self.indexed(applier.finish(Some(writer.tail.applied())))?;
         self.note_queued(&writer.memory);
         Ok(outcomes)
     }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bytes::Bytes;
 use pli_protocol::id::{AccountId, Timestamp};
 use pli_protocol::limits::RECEIPTS_PER_ENVELOPE_MAX;
 
@@ -29,6 +28,30 @@ pub(super) struct Memory {
     /// The latest time that a whole round of expiry has seen.
     pub(super) expired_upto: Timestamp,
     pub(super) retention_ms: u64,
+}
+
+/// How far the log has been applied to the index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Applied {
+    pub(super) segment: u32,
+    pub(super) offset: u64,
+    /// Group numbers are never used again: settlements and queue positions are named after them.
+    pub(super) next_group: u64,
+}
+
+impl Applied {
+    fn encode(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(20);
+        out.put_u32(self.segment);
+        out.put_u64(self.offset);
+        out.put_u64(self.next_group);
+        out
+    }
+
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        let mut fields = Fields(value);
+        Some(Self { segment: fields.u32()?, offset: fields.u64()?, next_group: fields.u64()? })
+    }
 }
 
 /// Applies records to one change of the index.
@@ -254,7 +277,7 @@ impl<'a> Applier<'a> {
     }
 
     /// Makes everything visible, together with how far the log has been applied.
-    pub(super) fn finish(mut self, applied: Option<(u32, u64)>) -> Result<()> {
+    pub(super) fn finish(mut self, applied: Option<Applied>) -> Result<()> {
         for account in std::mem::take(&mut self.changed_rows) {
             let row = self.memory.rows.row(&account, &self.change)?.encode();
             self.change.put_blind(Space::Rows, account.as_bytes(), row);
@@ -266,11 +289,8 @@ impl<'a> Applier<'a> {
             let dead = self.memory.dead.get(&segment).copied().unwrap_or_default();
             self.change.put_blind(Space::Meta, &keys::dead(segment), dead.to_le_bytes());
         }
-        if let Some((segment, offset)) = applied {
-            let mut value = Vec::with_capacity(12);
-            value.put_u32(segment);
-            value.put_u64(offset);
-            self.change.put_blind(Space::Meta, keys::APPLIED, value);
+        if let Some(applied) = applied {
+            self.change.put_blind(Space::Meta, keys::APPLIED, applied.encode());
         }
         self.change.commit()
     }
@@ -287,10 +307,4 @@ fn may_become(known: &Known, outcome: Outcome) -> bool {
             (State::After(Outcome::Delivered), Outcome::Retrieved) => true,
             _ => false,
         }
-}
-
-/// How far the log has been applied, as [`Applier::finish`] wrote it.
-pub(super) fn applied(value: &Bytes) -> Option<(u32, u64)> {
-    let mut fields = Fields(value);
-    Some((fields.u32()?, fields.u64()?))
 }

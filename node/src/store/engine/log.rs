@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
+use super::apply::Applied;
 use super::disk::{Disk, DiskFile};
 use super::format::{self, Group, Position, SEGMENT_HEADER, Seed};
 
@@ -43,6 +44,13 @@ pub(super) struct Tail {
     pub(super) length: u64,
     pub(super) next_group: u64,
     file: Arc<dyn DiskFile>,
+}
+
+impl Tail {
+    /// When all of the log has been applied.
+    pub(super) fn applied(&self) -> Applied {
+        Applied { segment: self.segment, offset: self.length, next_group: self.next_group }
+    }
 }
 
 /// Why a group is not in the log.

@@ -141,7 +141,7 @@ impl Engine {
     // An index without this row counts as unfinished.
     fn mark_applied(&self) -> Result<(), StoreError> {
         let mut writer = self.writer();
-        let applied = (writer.tail.segment, writer.tail.length);
+        let applied = writer.tail.applied();
         let applier = Applier::new(self.index.change(1), &mut writer.memory, 0);
         self.indexed(applier.finish(Some(applied)))
     }

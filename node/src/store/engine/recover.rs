@@ -14,7 +14,7 @@ use std::path::Path;
 use bytes::Bytes;
 use pli_protocol::id::AccountId;
 
-use super::apply::{self, Applier, Memory};
+use super::apply::{Applied, Applier, Memory};
 use super::format::{Kind, SEGMENT_HEADER};
 use super::index::{Index, Space};
 use super::keys;
@@ -118,15 +118,13 @@ enum Unusable {
     LogIsShort,
 }
 
-type Start = (u32, u64);
-
 // An index that has not been built to its end has no `applied` row.
-fn usable(path: &Path, log: &Log) -> Result<Option<(Index, Start)>, Unusable> {
+fn usable(path: &Path, log: &Log) -> Result<Option<(Index, Applied)>, Unusable> {
     let index = Index::open(path).map_err(Unusable::Damaged)?;
     let value = index.get(Space::Meta, keys::APPLIED).map_err(Unusable::Damaged)?;
-    let Some((segment, offset)) = value.as_ref().and_then(apply::applied) else { return Ok(None) };
-    let within = log.segments().iter().any(|&(number, length)| number == segment && offset <= length);
-    if within { Ok(Some((index, (segment, offset)))) } else { Err(Unusable::LogIsShort) }
+    let Some(applied) = value.as_deref().and_then(Applied::decode) else { return Ok(None) };
+    let within = |&(number, length): &(u32, u64)| number == applied.segment && applied.offset <= length;
+    if log.segments().iter().any(within) { Ok(Some((index, applied))) } else { Err(Unusable::LogIsShort) }
 }
 
 fn remove_directory(path: &Path) -> io::Result<()> {
@@ -146,7 +144,9 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// What came after the index's last change.
-    fn tail(&mut self, (first, offset): Start) -> Result<(), RecoveryError> {
+    fn tail(&mut self, start: Applied) -> Result<(), RecoveryError> {
+        let Applied { segment: first, offset, next_group } = start;
+        self.next_group = next_group;
         self.load_dead()?;
         let segments = self.log.segments();
         let last = segments.last().map(|&(segment, _)| segment);
@@ -182,7 +182,7 @@ impl Replay<'_> {
         // Whole records of a torn last group are kept here: the index that knew what was acknowledged is gone.
         if let Some(&(segment, length)) = segments.last() {
             let applier = Applier::new(self.index.change(1), self.memory, 0);
-            applier.finish(Some((segment, length)))?;
+            applier.finish(Some(Applied { segment, offset: length, next_group: self.next_group }))?;
         }
         self.index.sync()?;
         Ok(())
@@ -211,7 +211,8 @@ impl Replay<'_> {
         if scanned.number.is_none() {
             tracing::error!(segment, end = scanned.end, "the header of a group is damaged; its whole records were kept");
         }
-        applier.finish(advance.then_some((segment, scanned.end)))?;
+        let applied = Applied { segment, offset: scanned.end, next_group: self.next_group };
+        applier.finish(advance.then_some(applied))?;
         Ok(())
     }
 

@@ -44,7 +44,7 @@ impl Engine {
                 }
             }
         }
-        self.indexed(applier.finish(Some((segment, writer.tail.length))))?;
+        self.indexed(applier.finish(Some(writer.tail.applied())))?;
         self.note_queued(&writer.memory);
         Ok(total)
     }
@@ -82,7 +82,7 @@ impl Engine {
         for (at, record) in group.records(segment, offset) {
             self.indexed(applier.record(&record, at))?.expect("this program encoded it");
         }
-        self.indexed(applier.finish(Some((segment, writer.tail.length))))
+        self.indexed(applier.finish(Some(writer.tail.applied())))
     }
 }
 

@@ -1,0 +1,45 @@
+//! What every storage engine must do, whatever it is made of. Crash, fault and damage cases are in the
+//! other files; those that reach below the trait are the engine's own (`engine_*`).
+//!
+//! An engine is a function that opens a directory. `fjall` runs as a node runs it; `fjall_small` with
+//! segments of 32 KiB, so that rotation and compaction happen all the time.
+
+mod behaviour;
+mod bounds;
+mod engine_damage;
+mod engine_faults;
+mod faulty;
+mod fixture;
+mod identity;
+mod kill;
+mod model;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pli_node::store::engine::Engine;
+use pli_node::store::engine::disk::RealDisk;
+use pli_node::store::{self, OpenOptions, Store, StoreError};
+
+/// How a test opens an engine.
+pub(crate) type Opener = fn(&Path, &OpenOptions) -> Result<Arc<dyn Store>, StoreError>;
+
+pub(crate) fn fjall(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
+    store::open(&format!("fjall:{}", directory.display()), options)
+}
+
+pub(crate) const SMALL_SEGMENT: u64 = 32 * 1024;
+
+pub(crate) fn fjall_small(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
+    let disk = RealDisk::new(&directory.join("log")).expect("a temporary directory");
+    Ok(Arc::new(Engine::open(directory, options, Arc::new(disk), SMALL_SEGMENT)?))
+}
+
+/// One test per case and engine.
+#[macro_export]
+macro_rules! for_each_engine {
+    ($($case:ident),+ $(,)?) => {
+        mod fjall { $(#[test] fn $case() { super::$case($crate::fjall); })+ }
+        mod fjall_small { $(#[test] fn $case() { super::$case($crate::fjall_small); })+ }
+    };
+}

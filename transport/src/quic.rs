@@ -145,3 +145,6 @@ pub(crate) fn unspecified(peer: SocketAddr) -> SocketAddr {
 fn u32_of(limit: u64) -> u32 {
     u32::try_from(limit).expect("a limit of the registry that fits 32 bits")
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,10 +241,10 @@ impl Drop for Permit {
 }
 
 fn take<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K, limit: usize) -> bool {
-    let count = counts.entry(key).or_insert(0);
-    let room = *count < limit;
+    let count = counts.get(&key).copied().unwrap_or(0);
+    let room = count < limit;
     if room {
-        *count += 1;
+        counts.insert(key, count + 1);
     }
     room
 }
@@ -257,3 +257,6 @@ fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

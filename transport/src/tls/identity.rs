@@ -111,3 +111,18 @@ impl rustls::sign::Signer for NodeKey {
         SignatureScheme::ED25519
     }
 }
+
+/// A thief: shows the certificate of one key and signs with another.
+#[cfg(test)]
+pub(super) struct Forged;
+
+#[cfg(test)]
+impl Forged {
+    pub(super) fn resolver(shown: &Identity, held: SigningKey) -> Arc<dyn ResolvesServerCert> {
+        let key = Arc::new(NodeKey(Arc::new(held)));
+        Arc::new(Always(Arc::new(CertifiedKey::new(
+            shown.certified.cert.clone(),
+            key,
+        ))))
+    }
+}

@@ -56,3 +56,6 @@ pub(crate) fn client_config(pinned: Pinned, alpn: &[u8]) -> ClientConfig {
     config.resumption = Resumption::disabled();
     config
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ impl AsyncWrite for Rewound {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

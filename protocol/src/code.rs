@@ -1,6 +1,6 @@
 //! The codes that refusals, receipts and closed connections carry.
 //!
-//! In: nothing. Out: [`Code`], whose rows are those of `spec/registry/codes.toml`; `tests/registry.rs` compares them both ways.
+//! In: nothing. Out: [`Code`], whose rows are those of `spec/registry/codes.toml`; `tests/registry.rs` compares them both ways (SES-8.1).
 
 use std::fmt;
 

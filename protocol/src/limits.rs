@@ -1,7 +1,7 @@
 //! Every bound of the protocol and of the node, by name.
 //!
 //! In: nothing. Out: constants, and [`ALL`] for the comparison with `spec/registry/limits.toml` (`tests/registry.rs`).
-//! A peer-driven queue, map, string or loop takes its bound from here, and a test shows limit + 1.
+//! A peer-driven queue, map, string or loop takes its bound from here, and a test shows limit + 1 (SES-8.2).
 
 use crate::code::Code;
 

@@ -21,7 +21,7 @@ fn node(left: &Hash, right: &Hash) -> Hash {
     hasher.finalize().into()
 }
 
-/// A tree with all its inner nodes, so that each path costs only copies.
+/// A tree with all its inner nodes, so that each path costs only copies. SIG-3.1.
 #[derive(Clone, Debug)]
 pub struct Tree {
     /// `levels[0]` are the leaves; each level above has half as many, rounded up. An odd

@@ -40,7 +40,7 @@ impl Enrolment {
         sign_one(ENROLMENT, codec::encode(&payload), device)
     }
 
-    /// Checks it at `now` against the invitation it came with (itself checked already) and the
+    /// MBX-2.2. Checks it at `now` against the invitation it came with (itself checked already) and the
     /// device that holds the session.
     pub fn verify(
         encoded: Bytes,

@@ -1,4 +1,4 @@
-//! Invitation: a home's one-time permission to enrol a device, signed by its node key.
+//! Invitation: a home's one-time permission to enrol a device, signed by its node key (MBX-1).
 //!
 //! The operator hands it over as a link, which also names the federation's root, so that a new
 //! device trusts the right one from its first step.
@@ -76,7 +76,7 @@ impl Invitation {
         sign_one(INVITATION, codec::encode(&payload), node)
     }
 
-    /// Reads it without checking who signed it: what a device can do before it has a directory.
+    /// MBX-1.1. Reads it without checking who signed it: what a device can do before it has a directory.
     pub fn read(encoded: Bytes) -> Result<(Self, Signed), AccountError> {
         let signed = Signed::decode(encoded, INVITATION)?;
         let payload: wire::Invitation =
@@ -93,7 +93,7 @@ impl Invitation {
         Ok((invitation, signed))
     }
 
-    /// Checks it at `now`: made by one of `node_keys`, the keys of `home`'s node that are
+    /// MBX-1.2. Checks it at `now`: made by one of `node_keys`, the keys of `home`'s node that are
     /// valid now, for that home, and still in its time. That it was not used before is for
     /// the home's store to say.
     pub fn verify(
@@ -147,7 +147,7 @@ fn signer<'a>(
         })
 }
 
-/// `pli:invite?home=<authority>&root=<hex sha256 of root.json>&i=<base64url Signed>`
+/// `pli:invite?home=<authority>&root=<hex sha256 of root.json>&i=<base64url Signed>` (MBX-1.3).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InvitationLink {
     /// Where to enrol.

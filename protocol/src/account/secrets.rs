@@ -45,7 +45,7 @@ pub enum SecretsError {
     Incomplete,
 }
 
-/// What the devices of one account share and never send. Wiped from memory when dropped.
+/// MBX-3.2: what the devices of one account share and never send. Wiped from memory when dropped.
 ///
 /// Invariant: at least one epoch. The root never changes; a removed device is locked out by a
 /// new epoch, whose secret it does not get (case 59).
@@ -75,13 +75,13 @@ impl AccountSecrets {
         epoch
     }
 
-    /// The key that this account is known by at `authority`, and nowhere else.
+    /// The key that this account is known by at `authority`, and nowhere else. MBX-3.3.
     pub fn identity(&self, authority: &AuthorityId) -> SigningKey {
         let info = [PAIRWISE_IDENTITY, SEPARATOR, authority.as_str().as_bytes()];
         SigningKey::from_seed(&derive(&self.root, &info))
     }
 
-    /// The key that `authority` seals to in `epoch`; `None` for an epoch this device has no secret of.
+    /// MBX-3.4: the key that `authority` seals to in `epoch`; `None` for an epoch this device has no secret of.
     pub fn sealing(&self, authority: &AuthorityId, epoch: u32) -> Option<SealingSecretKey> {
         let secret = self.epochs.get(&epoch)?;
         let number = epoch.to_be_bytes();
@@ -90,7 +90,7 @@ impl AccountSecrets {
         Some(SealingSecretKey::from_seed(&derive(secret, &info)))
     }
 
-    /// The text of a secrets file, mode 0600: one secret a line.
+    /// The text of a secrets file, mode 0600: one secret a line. MBX-3.5.
     pub fn to_secret_text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
         let root = Zeroizing::new(to_hex(self.root.as_slice()));

@@ -100,7 +100,7 @@ impl FrameError {
     }
 }
 
-/// Bytes of the length prefix of a frame.
+/// Bytes of the length prefix of a frame. SES-2.1.
 pub const FRAME_PREFIX: usize = limits::FRAME_PREFIX_LEN;
 
 /// Checks the length prefix of a frame before anything is allocated for it (SES-2.2).

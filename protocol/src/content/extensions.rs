@@ -1,5 +1,6 @@
 //! Extensions: how a signed or sealed object grows. Spec: signed.md, section on extensions.
-//! None is defined yet, so every critical one is refused and every other one is kept.
+//! None is defined yet, so every critical one is refused (SIG-6.2) and every other one is kept
+//! (SIG-6.3).
 
 use crate::code::Code;
 use crate::limits;
@@ -8,10 +9,10 @@ use crate::wire;
 /// Why a list of extensions refuses its object.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ExtensionError {
-    /// Its sender says that it must not be ignored (case 5).
+    /// SIG-6.2: its sender says that it must not be ignored (case 5).
     #[error("critical extension {id} is not known")]
     UnknownCritical { id: u32 },
-    /// One order, so that there is one form.
+    /// SIG-6.1: one order, so that there is one form.
     #[error("extension {id} after {previous}; identifiers ascend, each once")]
     Order { previous: u32, id: u32 },
     /// R15

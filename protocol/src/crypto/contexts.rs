@@ -1,4 +1,4 @@
-//! Every separation string of the protocol, in one place (SIG-2, `spec/registry/contexts.toml`).
+//! Every separation string of the protocol, in one place (SIG-2.1, `spec/registry/contexts.toml`).
 //!
 //! A signature, a leaf or a key made under one of them means nothing under another.
 

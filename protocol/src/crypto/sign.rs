@@ -49,7 +49,8 @@ impl KeyError {
     }
 }
 
-/// A public key that is known to be of full order.
+/// A public key that is known to be of full order. The algorithm is the key's: no message names
+/// one. SIG-4.6.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct PublicKey {
     key: ed25519_dalek::VerifyingKey,

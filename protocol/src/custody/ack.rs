@@ -90,7 +90,7 @@ impl Issuer {
 
 /// Signs what became of the envelopes of batches `first_seq` to `last_seq`.
 ///
-/// `None` if there are none, or more than [`ACK_DISPOSITIONS_MAX`].
+/// `None` if there are none, or more than [`ACK_DISPOSITIONS_MAX`]. CUS-3.5.
 pub fn sign(
     issuer: &Issuer,
     seqs: std::ops::RangeInclusive<u64>,

@@ -27,7 +27,7 @@ pub enum HeaderError {
     /// ENV-4.3
     #[error("the header's {field} is {got}, which is not allowed")]
     Invalid { field: &'static str, got: u64 },
-    /// ENV-2
+    /// ENV-2, ENV-4.4
     #[error(transparent)]
     Name(#[from] IdError),
     /// ENV-4.5

@@ -25,7 +25,7 @@ pub enum LetterError {
     /// SIG, ENV-3.4
     #[error(transparent)]
     Signed(#[from] SignedError),
-    /// ENV-3.3
+    /// ENV-3.3, SIG-1.4
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// ENV-4

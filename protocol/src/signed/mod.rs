@@ -152,7 +152,7 @@ impl Signed {
         })
     }
 
-    /// The exact bytes that were decoded.
+    /// The exact bytes that were decoded: what is stored and passed on. SIG-1.5.
     pub fn encoded(&self) -> &Bytes {
         &self.encoded
     }
@@ -162,7 +162,7 @@ impl Signed {
         &self.payload
     }
 
-    /// The leaf hash of the payload.
+    /// The leaf hash of the payload: what it is known by, however often it is signed. SIG-2.4.
     pub fn leaf(&self) -> &Hash {
         &self.leaf
     }

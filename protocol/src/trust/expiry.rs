@@ -1,4 +1,4 @@
-//! When each signed role ends, and how loud to be about it (case 78).
+//! When each signed role ends, and how loud to be about it (case 78, TRU-5.1).
 
 use std::fmt;
 

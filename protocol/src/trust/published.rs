@@ -1,5 +1,5 @@
 //! Keys whose secret half is printed somewhere. Whoever reads the page can sign with them, so
-//! outside development no directory, node or service may use one (R9).
+//! outside development no directory, node or service may use one (R9, TRU-3.6).
 
 use std::collections::HashSet;
 use std::sync::LazyLock;

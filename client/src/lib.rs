@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`partner`] | what administrations send today, converted to content |
 //! | [`service`] | an authority's sender: contacts, sealing, submitting, receipts |
+//! | [`device`] | a citizen's device: enrolment, grants, inbox, verification |
+//! | [`content_json`] | contents as JSON |
 //! | [`directory`], [`reach`], [`call`] | whom to believe, how to get there, what to say |
 //! | [`federation`], [`authority`] | what operators sign and publish |
 //! | [`folder`], [`clock`] | the disk and the time |
@@ -13,6 +15,7 @@ mod backoff;
 pub mod call;
 pub mod clock;
 pub mod content_json;
+pub mod device;
 pub mod directory;
 pub mod federation;
 pub mod folder;

@@ -19,6 +19,5 @@ mod window;
 
 pub use line::{LINE_MAX, LineError, Options};
 pub use results::Outcome;
-pub(crate) use results::disposition_name;
 pub use run::{Campaign, CampaignError, Progress, Summary};
 pub use state::{Counts, State, StateError};

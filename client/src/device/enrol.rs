@@ -1,0 +1,218 @@
+//! Enrolment: from an invitation link to a device of an account. Spec: MBX-1, MBX-2.
+//!
+//! Everything can be tried again: the keys are made once, the home answers the same device with the
+//! same invitation the same way, and `device.toml` is written last.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pli_protocol::account::{AccountError, Enrolment, Invitation, InvitationLink};
+use pli_protocol::code::Code;
+use pli_protocol::crypto::sign::{PublicKey, SigningKey};
+use pli_protocol::id::{AccountId, AuthorityId, IdError};
+use pli_protocol::session::Principal;
+use pli_protocol::trust::TrustRefusal;
+use pli_protocol::wire;
+use pli_transport::{Credential, Dialler};
+use pli_trust::keyfile::{self, KeyFileError};
+use pli_trust::{Source, TrustError};
+
+use super::config::{self, DeviceConfig, Paths, SecretsFileError};
+use crate::call::{self, CallError};
+use crate::clock;
+use crate::directory::{DirectoryError, OpenDirectory};
+use crate::folder::{self, FileError, FolderLock, Secrecy};
+use crate::reach::{self, ReachError};
+use crate::service::config::ConfigError;
+
+/// What enrolling needs.
+#[derive(Clone, Debug)]
+pub struct EnrolRequest {
+    /// What the operator of the home gave.
+    pub link: InvitationLink,
+    /// Where the directory can be fetched for the first time; nobody there has to be trusted.
+    pub source: String,
+    /// Accepts published test keys.
+    pub dev: bool,
+}
+
+/// Why a device was not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// It is one already.
+    #[error(
+        "{folder} is a device of {home} already; use another folder (--home) for another account"
+    )]
+    Already { folder: String, home: String },
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The folder.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The device key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// The account's secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretsFileError),
+    /// The root that the invitation pins.
+    #[error(
+        "the root that the invitation names: {0}; check the place of the directory, or ask for a new invitation"
+    )]
+    Root(#[from] TrustError),
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The directory does not know the home, or does not let it host.
+    #[error("the home: {0}")]
+    Home(#[from] TrustRefusal),
+    /// The invitation.
+    #[error("the invitation: {0}; ask the operator of the home for a new one")]
+    Invitation(#[from] AccountError),
+    /// The link names one home and the invitation in it another.
+    #[error("the link names {link}, its invitation {invitation}: do not use it")]
+    OtherHome {
+        link: AuthorityId,
+        invitation: AuthorityId,
+    },
+    /// The home was not reached.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// The home said no.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The home broke the protocol.
+    #[error("the home's answer: {0}")]
+    Account(#[from] IdError),
+}
+
+impl EnrolError {
+    /// The code, where there is one.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Root(error) => Some(error.code()),
+            Self::Home(refusal) => Some(refusal.code()),
+            Self::Invitation(error) => Some(error.code()),
+            Self::OtherHome { .. } => Some(Code::WrongHome),
+            Self::Reach(error) => error.code(),
+            Self::Call(error) => error.code(),
+            Self::Account(error) => Some(error.code()),
+            _ => None,
+        }
+    }
+}
+
+/// A device that was just enrolled.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// Where.
+    pub home: AuthorityId,
+    /// The account there.
+    pub account: AccountId,
+    /// The device.
+    pub device: PublicKey,
+}
+
+/// Makes `folder` a device of the home that invites.
+pub async fn enrol(folder: &Path, request: &EnrolRequest) -> Result<Enrolled, EnrolError> {
+    folder::create_folder(folder)?;
+    let _lock = FolderLock::take(folder)?;
+    match DeviceConfig::read(folder) {
+        Ok(config) => {
+            let folder = folder.display().to_string();
+            return Err(EnrolError::Already {
+                folder,
+                home: config.home,
+            });
+        }
+        Err(ConfigError::File(error)) if error.is_missing() => {}
+        Err(error) => return Err(error.into()),
+    }
+    let paths = Paths::new(folder);
+    let home = request.link.home.clone();
+    let (unchecked, _) = Invitation::read(request.link.invitation.clone())?;
+    if unchecked.home != home {
+        return Err(EnrolError::OtherHome {
+            link: home,
+            invitation: unchecked.home,
+        });
+    }
+
+    let source: Source =
+        request
+            .source
+            .parse()
+            .map_err(|error: pli_trust::source::SourceError| {
+                let problem = format!("the place of the directory: {error}");
+                ConfigError::Form {
+                    path: folder.join(config::FILE),
+                    problem,
+                }
+            })?;
+    // The invitation pins the root, so whoever serves it cannot choose another federation.
+    let root = pli_trust::fetch_pinned_root(&source, &request.link.root_sha256).await?;
+    folder::write(&paths.root(), &root, Secrecy::Public)?;
+
+    let placeholder = AccountId::new([0; pli_protocol::limits::ACCOUNT_ID_LEN]);
+    let config = DeviceConfig::new(&home, placeholder, &absolute(&request.source), request.dev);
+    let now = clock::now();
+    let directory = OpenDirectory::open(&config.directory_place(folder)?, now).await?;
+    let directory = directory.current();
+    directory.home(&home, now)?;
+    let keys: Vec<PublicKey> = directory.node_keys(&home, now)?.copied().collect();
+    let invitation = Invitation::verify(request.link.invitation.clone(), &home, &keys, now)?;
+
+    let key = device_key(&paths)?;
+    config::read_or_make_secrets(&paths)?;
+    let credential = Credential {
+        principal: Principal::Device,
+        key: Arc::clone(&key),
+    };
+    let dialler = Dialler::new(credential);
+    let connection = reach::connect(&dialler, &directory, &home, now).await?;
+    let call = wire::call::Kind::Enrol(wire::Enrol {
+        invitation: request.link.invitation.clone(),
+        enrolment: Enrolment::sign(&invitation, &key, now),
+    });
+    let account = match call::ask(&connection, call, "an enrolment").await? {
+        wire::call_reply::Kind::Enrolled(enrolled) => AccountId::from_slice(&enrolled.account_id)?,
+        other => {
+            let (got, expected) = (call::name(&other), "an enrolment");
+            return Err(CallError::Unexpected { got, expected }.into());
+        }
+    };
+    connection.close(None, "");
+    dialler.wait_idle().await;
+
+    let config = DeviceConfig {
+        account: account.to_string(),
+        ..config
+    };
+    config.write_new(folder)?;
+    Ok(Enrolled {
+        home,
+        account,
+        device: *key.public(),
+    })
+}
+
+/// Made once: a second attempt goes on with the same key, which the home may know already.
+fn device_key(paths: &Paths) -> Result<Arc<SigningKey>, KeyFileError> {
+    let path = paths.key();
+    let key = if path.exists() {
+        keyfile::load(&path)?
+    } else {
+        keyfile::create(&path)?
+    };
+    Ok(Arc::new(key))
+}
+
+/// A folder that was named from here must be found from anywhere.
+fn absolute(source: &str) -> String {
+    if source.contains("://") {
+        return source.to_owned();
+    }
+    std::path::absolute(source)
+        .map_or_else(|_| source.to_owned(), |path| path.display().to_string())
+}

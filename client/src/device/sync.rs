@@ -1,0 +1,263 @@
+//! Fetching, watching, handing over: the calls of a device to its home. Spec: MBX-5, CUS-7.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use pli_protocol::custody::handover;
+use pli_protocol::id::EnvelopeId;
+use pli_protocol::limits;
+use pli_protocol::wire;
+use pli_transport::DialledConnection;
+use serde::{Deserialize, Serialize};
+
+use super::evidence;
+use super::inbox::{Arrival, Entry};
+use super::open::{Device, DeviceError};
+use crate::backoff::Backoff;
+use crate::call::{self, CallError};
+use crate::clock;
+use crate::folder::{self, FileError, Secrecy};
+
+const ACKNOWLEDGED_MAX: u64 = 64 * 1024 * 1024;
+
+impl Device {
+    /// Fetches what is new. Everything that is returned is on disk.
+    pub async fn sync(&mut self) -> Result<Vec<Entry>, DeviceError> {
+        let connection = self.connect().await?;
+        let mut new = Vec::new();
+        let result = self.pages(&connection, false, |entries| {
+            new.extend(entries);
+            ControlFlow::Continue(())
+        });
+        result.await?;
+        self.inbox().cursor().check_end()?;
+        hang_up(&connection);
+        Ok(new)
+    }
+
+    /// Stays connected and gives what is new as it comes, until `on_new` breaks or something cannot
+    /// be helped by waiting. A connection that is lost is made again.
+    pub async fn watch(
+        &mut self,
+        mut on_new: impl FnMut(&Self, Vec<Entry>) -> ControlFlow<()>,
+    ) -> Result<(), DeviceError> {
+        let mut backoff = Backoff::new();
+        loop {
+            let before = self.inbox().cursor();
+            let error = match self.follow(&mut on_new).await {
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Ok(ControlFlow::Continue(())) => None,
+                Err(error) if error.may_pass() => Some(error),
+                Err(error) => return Err(error),
+            };
+            if self.inbox().cursor() != before {
+                backoff.reset();
+            }
+            if let Some(error) = error {
+                tracing::info!(%error, "connecting to the home again");
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        on_new: &mut impl FnMut(&Self, Vec<Entry>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, DeviceError> {
+        let connection = self.connect().await?;
+        let mut stream = self.open_sync(&connection, true).await?;
+        while let Some(reply) = call::next(&mut stream.recv).await? {
+            let entries = self.take(reply)?;
+            if !entries.is_empty() && on_new(self, entries).is_break() {
+                hang_up(&connection);
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    async fn pages(
+        &mut self,
+        connection: &DialledConnection,
+        follow: bool,
+        mut on_page: impl FnMut(Vec<Entry>) -> ControlFlow<()>,
+    ) -> Result<(), DeviceError> {
+        let mut stream = self.open_sync(connection, follow).await?;
+        loop {
+            let reply = call::within(limits::REPLY_TIMEOUT_MS, call::next(&mut stream.recv));
+            let Some(reply) = reply.await? else {
+                return Ok(());
+            };
+            let entries = self.take(reply)?;
+            if on_page(entries).is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn open_sync(
+        &self,
+        connection: &DialledConnection,
+        follow: bool,
+    ) -> Result<pli_transport::CallStream, CallError> {
+        let after_seq = self.inbox().cursor().after;
+        let kind = wire::call::Kind::Sync(wire::Sync { after_seq, follow });
+        let mut stream = call::open(connection, kind).await?;
+        stream.send.finish().await?;
+        Ok(stream)
+    }
+
+    /// Keeps a page, and first the directory by which its letters can be checked later.
+    fn take(&mut self, reply: wire::call_reply::Kind) -> Result<Vec<Entry>, DeviceError> {
+        let wire::call_reply::Kind::Page(page) = reply else {
+            let (got, expected) = (call::name(&reply), "a page");
+            return Err(CallError::Unexpected { got, expected }.into());
+        };
+        let directory = self.directory().current().versions();
+        if !page.items.is_empty() {
+            evidence::keep(&self.paths().evidence(), self.directory().copy(), directory)?;
+        }
+        let arrival = Arrival {
+            received: clock::now(),
+            directory,
+        };
+        Ok(self.inbox_mut().take(&page, arrival)??)
+    }
+
+    /// Tells the home, signed, that this device has these letters. Telling it twice changes nothing
+    /// (case 60). What the home took is remembered.
+    pub async fn acknowledge(&mut self, letters: &[(u64, EnvelopeId)]) -> Result<(), DeviceError> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let connection = self.connect().await?;
+        let path = self.paths().acknowledged();
+        let mut acknowledged = Acknowledged::read(&path)?;
+        for part in letters.chunks(limits::HANDOVER_IDS_MAX) {
+            let ids: Vec<EnvelopeId> = part.iter().map(|(_, id)| *id).collect();
+            let signed = handover::sign(&ids, clock::now(), self.key())
+                .expect("1 to HANDOVER_IDS_MAX ids make a tree");
+            let reply = call::ask(&connection, wire::call::Kind::Handover(signed), "done").await?;
+            expect_done(&reply)?;
+            for (seq, _) in part {
+                acknowledged.insert(*seq);
+            }
+            acknowledged.write(&path)?;
+        }
+        hang_up(&connection);
+        Ok(())
+    }
+
+    /// What was handed over.
+    pub fn acknowledged(&self) -> Result<Acknowledged, FileError> {
+        Acknowledged::read(&self.paths().acknowledged())
+    }
+
+    /// Gives a grant to the home.
+    pub async fn publish_grant(&self, grant: bytes::Bytes) -> Result<(), DeviceError> {
+        let connection = self.connect().await?;
+        let kind = wire::call::Kind::PublishGrant(wire::PublishGrant { grant });
+        expect_done(&call::ask(&connection, kind, "done").await?)?;
+        hang_up(&connection);
+        Ok(())
+    }
+}
+
+fn expect_done(reply: &wire::call_reply::Kind) -> Result<(), CallError> {
+    match reply {
+        wire::call_reply::Kind::Done(_) => Ok(()),
+        other => Err(CallError::Unexpected {
+            got: call::name(other),
+            expected: "done",
+        }),
+    }
+}
+
+fn hang_up(connection: &DialledConnection) {
+    connection.close(None, "");
+}
+
+/// The numbers that were handed over, as ranges.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Acknowledged {
+    /// Invariant: ascending, apart by at least one number.
+    ranges: Vec<(u64, u64)>,
+}
+
+impl Acknowledged {
+    /// Whether this number was handed over.
+    pub fn contains(&self, seq: u64) -> bool {
+        let after = self.ranges.partition_point(|(first, _)| *first <= seq);
+        after
+            .checked_sub(1)
+            .is_some_and(|index| seq <= self.ranges[index].1)
+    }
+
+    fn insert(&mut self, seq: u64) {
+        if self.contains(seq) {
+            return;
+        }
+        let at = self.ranges.partition_point(|(first, _)| *first < seq);
+        self.ranges.insert(at, (seq, seq));
+        // Joins with its neighbours.
+        if self
+            .ranges
+            .get(at + 1)
+            .is_some_and(|next| next.0 == seq + 1)
+        {
+            self.ranges[at].1 = self.ranges.remove(at + 1).1;
+        }
+        if at > 0 && self.ranges[at - 1].1 + 1 == seq {
+            self.ranges[at - 1].1 = self.ranges.remove(at).1;
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, FileError> {
+        match folder::read(path, ACKNOWLEDGED_MAX) {
+            // A damaged file only means that letters are handed over again, which changes nothing.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+            Err(error) if error.is_missing() => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, path: &Path) -> Result<(), FileError> {
+        let json = serde_json::to_vec(self).expect("numbers are JSON");
+        folder::write(path, &json, Secrecy::Owner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_join_and_a_number_counts_once() {
+        let mut acknowledged = Acknowledged::default();
+        for seq in [5, 1, 3, 2, 5, 9, 4] {
+            acknowledged.insert(seq);
+        }
+        assert_eq!(acknowledged.ranges, [(1, 5), (9, 9)]);
+        for (seq, there) in [
+            (0, false),
+            (1, true),
+            (5, true),
+            (6, false),
+            (9, true),
+            (10, false),
+        ] {
+            assert_eq!(acknowledged.contains(seq), there, "{seq}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("acknowledged.json");
+        assert_eq!(
+            Acknowledged::read(&path).expect("missing is none"),
+            Acknowledged::default()
+        );
+        acknowledged.write(&path).expect("written");
+        assert_eq!(
+            Acknowledged::read(&path).expect("written above"),
+            acknowledged
+        );
+    }
+}

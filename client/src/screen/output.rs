@@ -1,0 +1,113 @@
+//! Standard output: JSON for programs, tables and words for people.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::lang::Lang;
+use super::plain::plain;
+
+/// Where and how a command says what it did.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Machine-readable.
+    pub json: bool,
+    /// For people.
+    pub lang: Lang,
+    colours: bool,
+}
+
+/// A colour that means something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Colour {
+    /// Verified, done.
+    Good,
+    /// Look at this.
+    Doubt,
+    /// Refused, failed.
+    Bad,
+    /// Less important.
+    Faint,
+    /// A title.
+    Strong,
+}
+
+impl Output {
+    /// Colours only on a terminal, and not where `NO_COLOR` is set.
+    pub fn new(json: bool, lang: Lang) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { json, lang, colours: wanted && !json && io::stdout().is_terminal() }
+    }
+
+    /// Whether a progress bar makes sense: standard error is a terminal.
+    pub fn is_watched(self) -> bool {
+        !self.json && io::stderr().is_terminal()
+    }
+
+    /// One of two texts.
+    pub fn pick(self, fr: &'static str, en: &'static str) -> &'static str {
+        self.lang.pick(fr, en)
+    }
+
+    /// Paints a text that is already plain.
+    pub fn paint(self, colour: Colour, text: &str) -> String {
+        if !self.colours {
+            return text.to_owned();
+        }
+        let code = match colour {
+            Colour::Good => "32",
+            Colour::Doubt => "33",
+            Colour::Bad => "31",
+            Colour::Faint => "2",
+            Colour::Strong => "1",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// One line of words. A reader that went away (`| head`) ends the program quietly.
+    pub fn line(self, text: impl AsRef<str>) {
+        write_line(text.as_ref());
+    }
+
+    /// One JSON value, on one line.
+    pub fn json(self, value: &impl Serialize) {
+        write_line(&serde_json::to_string(value).expect("values of this program are JSON"));
+    }
+}
+
+fn write_line(text: &str) {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
+    }
+}
+
+/// A table of plain cells under a header.
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.map(|cell| plain(&cell).into_owned()));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_61_a_cell_cannot_add_rows_or_colours() {
+        let rows = [["1".to_owned(), "a\nb\u{1b}[31m".to_owned()], ["22".to_owned(), "é".to_owned()]];
+        let shown = table(["N°", "Titre"], rows);
+        assert_eq!(shown, "N°  Titre\n1   a\\u{000a}b\\u{001b}[31m\n22  é");
+    }
+}

@@ -68,12 +68,26 @@ impl Server {
         Self::with(limits, None, |_| Ok(welcome()))
     }
 
+    /// Another server, which says that it is the same authority.
+    pub fn with_key(seed: u8) -> Self {
+        Self::serve(listener_of(seed, ListenerLimits::default(), None), |_| {
+            Ok(welcome())
+        })
+    }
+
     pub fn with(
         limits: ListenerLimits,
         http: Option<mpsc::Sender<PlainHttp>>,
         authorize: impl Fn(&Authenticated) -> Result<Welcome, Refusal> + Send + Sync + 'static,
     ) -> Self {
-        let listener = Arc::new(listener(limits, http));
+        Self::serve(listener_of(SERVER_SEED, limits, http), authorize)
+    }
+
+    fn serve(
+        listener: Listener,
+        authorize: impl Fn(&Authenticated) -> Result<Welcome, Refusal> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = Arc::new(listener);
         let (send, sessions) = mpsc::channel(1_024);
         let authorize = Arc::new(authorize);
         let accepting = listener.clone();
@@ -146,9 +160,13 @@ pub fn server_identity() -> ServerIdentity {
     }
 }
 
-pub fn listener(limits: ListenerLimits, http: Option<mpsc::Sender<PlainHttp>>) -> Listener {
+pub fn listener_of(
+    seed: u8,
+    limits: ListenerLimits,
+    http: Option<mpsc::Sender<PlainHttp>>,
+) -> Listener {
     Listener::bind(ListenerConfig {
-        identity: Identity::new(key(SERVER_SEED)).unwrap(),
+        identity: Identity::new(key(seed)).unwrap(),
         authority: server_identity().authority,
         quic: Some(ANY_PORT),
         websocket: Some(ANY_PORT),

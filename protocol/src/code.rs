@@ -171,7 +171,7 @@ codes! {
     TooManyInFlight = 82, "TOO_MANY_IN_FLIGHT", Misbehaved, Final;
     /// An acknowledgement does not fit what was sent: range, count, outcome or signature.
     AckMismatch = 83, "ACK_MISMATCH", Misbehaved, Final;
-    /// The quota of this peer, sender or mailbox is used up. retry_after_ms says when it is not.
+    /// The quota of this peer, sender or mailbox is used up.
     QuotaExceeded = 84, "QUOTA_EXCEEDED", Misuse, Retryable;
     /// No room at this time: queue, pool or disk. Nothing was accepted.
     Overloaded = 85, "OVERLOADED", Ours, Retryable;

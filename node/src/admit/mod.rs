@@ -1,4 +1,4 @@
-//! Admit: a [`Verified`] envelope becomes [`Admitted`], or is refused. Spec: CUS-5.3.
+//! Admit: a [`Verified`] envelope becomes [`Admitted`], or is refused. Spec: CUS-5.
 //!
 //! Permission of the directory, the mailbox's grant, quotas. What it needs to know of mailboxes
 //! it asks the [`Mailboxes`], so that it runs without a disk in tests.
@@ -86,7 +86,7 @@ impl<M: Mailboxes> Admission<'_, M> {
         let place = if home == self.own {
             self.own_mailbox(verified)?
         } else {
-            // CUS-5.4: a node that is neither origin nor home refuses, so nothing can loop.
+            // CUS-5.2: a node that is neither origin nor home refuses, so nothing can loop.
             if let Way::Forward(_) = way {
                 return Err(Code::WrongHome);
             }
@@ -114,7 +114,7 @@ impl<M: Mailboxes> Admission<'_, M> {
         Ok(place)
     }
 
-    // MBX-4: the mailbox is this authority's alone; another one's knowledge of it is worth nothing.
+    // CUS-5.4, MBX-4.4: the mailbox is this authority's alone; another one's knowledge of it is worth nothing.
     fn own_mailbox(&self, verified: &Verified) -> Result<Place, Code> {
         let header = verified.letter().header();
         let id = header.recipient.mailbox;

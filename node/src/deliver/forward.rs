@@ -249,13 +249,13 @@ impl<'a> Forwarding<'a> {
                 answered.of(metrics::Disposition::Duplicate).increment(1);
                 Outcome::Delivered
             }
-            // CUS-6.5: not for good. It stays where it is and is tried again.
+            // CUS-6.4: not for good. It stays where it is and is tried again.
             Disposition::Refused(code) if code.retryable() => {
                 tracing::info!(envelope = %id, %code, home = %self.home, "put off");
                 self.deferred = true;
                 Outcome::Unchanged
             }
-            // R2: set aside with the peer's signed refusal; the next one goes on.
+            // R2, CUS-6.4: set aside with the peer's signed refusal; the next one goes on.
             Disposition::Refused(code) => {
                 tracing::warn!(envelope = %id, %code, home = %self.home, "set aside");
                 answered.of(metrics::Disposition::Refused).increment(1);

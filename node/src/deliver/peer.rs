@@ -132,7 +132,7 @@ impl Peer {
         outcome
     }
 
-    /// R2: a connection that breaks with one envelope on its way, again and again, breaks by it.
+    /// R2, CUS-6.5: a connection that breaks with one envelope on its way, again and again, breaks by it.
     async fn suspect(
         &self,
         caution: &mut Caution,

@@ -16,9 +16,14 @@ use super::{Output, output};
 pub(super) fn keys(input: &Input) -> Result<Output, Fault> {
     let secrets = AccountSecrets::new(input.exact("root")?, input.exact("epoch_secret")?);
     let authority: AuthorityId = input.name("authority")?;
-    let sealing = secrets.sealing(&authority, FIRST_EPOCH).expect("a new account has its epoch");
+    let sealing = secrets
+        .sealing(&authority, FIRST_EPOCH)
+        .expect("a new account has its epoch");
     Ok(output([
-        ("identity_key", hexadecimal(secrets.identity(&authority).public().as_bytes())),
+        (
+            "identity_key",
+            hexadecimal(secrets.identity(&authority).public().as_bytes()),
+        ),
         ("sealing_key", hexadecimal(&sealing.public().to_bytes())),
     ]))
 }
@@ -27,8 +32,11 @@ pub(super) fn grant_check(input: &Input) -> Result<Output, Fault> {
     let signed = SignedGrant::verify(input.bytes("signed")?, input.time("now_ms")?)?;
     signed.for_authority(&input.name("authority")?)?;
     let grant = signed.grant();
-    let accepts: Vec<Value> =
-        grant.accepts.iter().map(|class| Value::from(class_name(*class))).collect();
+    let accepts: Vec<Value> = grant
+        .accepts
+        .iter()
+        .map(|class| Value::from(class_name(*class)))
+        .collect();
     Ok(output([
         ("identity_key", hexadecimal(grant.identity.as_bytes())),
         ("mailbox", Value::from(grant.mailbox.to_string())),
@@ -58,5 +66,8 @@ pub(super) fn enrolment_check(input: &Input) -> Result<Output, Fault> {
     let session = PublicKey::from_bytes(&input.bytes("session")?)?;
     let (signed, now) = (input.bytes("signed")?, input.time("now_ms")?);
     let enrolment = Enrolment::verify(signed, &invitation, &session, now)?;
-    Ok(output([("device_key", hexadecimal(enrolment.device.as_bytes()))]))
+    Ok(output([(
+        "device_key",
+        hexadecimal(enrolment.device.as_bytes()),
+    )]))
 }

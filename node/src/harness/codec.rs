@@ -16,7 +16,9 @@ pub(super) fn frame_decode(input: &Input) -> Result<Output, Fault> {
     let mut rest = input.bytes("bytes")?;
     let mut bodies = Vec::new();
     while !rest.is_empty() {
-        let prefix = rest.first_chunk::<FRAME_PREFIX>().ok_or(FrameError::Truncated)?;
+        let prefix = rest
+            .first_chunk::<FRAME_PREFIX>()
+            .ok_or(FrameError::Truncated)?;
         let length = codec::frame_len(*prefix)?;
         if rest.len() < FRAME_PREFIX + length {
             return Err(FrameError::Truncated.into());
@@ -30,7 +32,10 @@ pub(super) fn frame_decode(input: &Input) -> Result<Output, Fault> {
 pub(super) fn frame_encode(input: &Input) -> Result<Output, Fault> {
     let body = input.bytes("body")?;
     let prefix = codec::frame_prefix(&body)?;
-    Ok(output([("bytes", hexadecimal(&[&prefix[..], &body].concat()))]))
+    Ok(output([(
+        "bytes",
+        hexadecimal(&[&prefix[..], &body].concat()),
+    )]))
 }
 
 /// SIG-1: decoded, encoded again, compared.
@@ -56,10 +61,35 @@ macro_rules! canonical {
 }
 
 const CANONICAL: &[(&str, Check)] = canonical!(
-    AckBatch, Call, CallReply, Content, DiallerHello, Disposition, Enrolment, Envelope, EnvelopeBatch,
-    Extension, Grant, Handover, HandoverReceipt, Header, Inclusion, Invitation, MailboxAddress, Receipt,
-    Refusal, Sealed, ServerHello, SessionProof, SessionReply, Signature, Signed, SyncItem, SyncPage,
-    Track, Welcome,
+    AckBatch,
+    Call,
+    CallReply,
+    Content,
+    DiallerHello,
+    Disposition,
+    Enrolment,
+    Envelope,
+    EnvelopeBatch,
+    Extension,
+    Grant,
+    Handover,
+    HandoverReceipt,
+    Header,
+    Inclusion,
+    Invitation,
+    MailboxAddress,
+    Receipt,
+    Refusal,
+    Sealed,
+    ServerHello,
+    SessionProof,
+    SessionReply,
+    Signature,
+    Signed,
+    SyncItem,
+    SyncPage,
+    Track,
+    Welcome,
 );
 
 /// ENV-2, SIG-4.4
@@ -70,7 +100,11 @@ pub(super) fn id_parse(input: &Input) -> Result<Output, Fault> {
         "service" => text.parse::<ServiceId>()?.to_string(),
         "mailbox" => text.parse::<MailboxAddress>()?.to_string(),
         "key" => text.parse::<PublicKey>()?.to_string(),
-        other => return Err(Fault::Request(format!("kind: {other} is not a kind of name"))),
+        other => {
+            return Err(Fault::Request(format!(
+                "kind: {other} is not a kind of name"
+            )));
+        }
     };
     Ok(output([("text", Value::from(parsed))]))
 }

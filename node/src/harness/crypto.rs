@@ -41,19 +41,29 @@ pub(super) fn merkle_verify(input: &Input) -> Result<Output, Fault> {
     let path: Vec<Hash> = input.exact_list("path")?;
     let (index, size) = (input.index("index")?, input.index("tree_size")?);
     let root = merkle::root_from_path(input.exact("leaf")?, index, size, &path);
-    if root == Some(input.exact("root")?) { Ok(Output::new()) } else { Err(BAD_INCLUSION) }
+    if root == Some(input.exact("root")?) {
+        Ok(Output::new())
+    } else {
+        Err(BAD_INCLUSION)
+    }
 }
 
 pub(super) fn signed_sign(input: &Input) -> Result<Output, Fault> {
     let key = SigningKey::from_seed(&input.exact("seed")?);
     let signed = signed::sign_batch(input.context()?, input.list("payloads")?, &key);
-    let signed: Vec<Value> =
-        signed.ok_or(BAD_INCLUSION)?.iter().map(|signed| hexadecimal(signed)).collect();
+    let signed: Vec<Value> = signed
+        .ok_or(BAD_INCLUSION)?
+        .iter()
+        .map(|signed| hexadecimal(signed))
+        .collect();
     Ok(output([("signed", Value::from(signed))]))
 }
 
 pub(super) fn signed_decode(input: &Input) -> Result<Output, Fault> {
-    Ok(describe(&Signed::decode(input.bytes("signed")?, input.context()?)?))
+    Ok(describe(&Signed::decode(
+        input.bytes("signed")?,
+        input.context()?,
+    )?))
 }
 
 pub(super) fn signed_verify(input: &Input) -> Result<Output, Fault> {
@@ -63,7 +73,10 @@ pub(super) fn signed_verify(input: &Input) -> Result<Output, Fault> {
 }
 
 fn describe(signed: &Signed) -> Output {
-    let key_ids: Vec<Value> = signed.key_ids().map(|id| hexadecimal(id.as_bytes())).collect();
+    let key_ids: Vec<Value> = signed
+        .key_ids()
+        .map(|id| hexadecimal(id.as_bytes()))
+        .collect();
     output([
         ("payload", hexadecimal(signed.payload())),
         ("leaf", hexadecimal(signed.leaf())),
@@ -72,7 +85,10 @@ fn describe(signed: &Signed) -> Output {
 }
 
 pub(super) fn seal_pad(input: &Input) -> Result<Output, Fault> {
-    Ok(output([("plaintext", hexadecimal(&seal::pad(&input.bytes("content")?)?))]))
+    Ok(output([(
+        "plaintext",
+        hexadecimal(&seal::pad(&input.bytes("content")?)?),
+    )]))
 }
 
 pub(super) fn seal_unpad(input: &Input) -> Result<Output, Fault> {

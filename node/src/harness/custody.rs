@@ -27,7 +27,10 @@ pub(super) fn receipt_check(input: &Input) -> Result<Output, Fault> {
         ("node", Value::from(receipt.node.to_string())),
         ("envelope_id", hexadecimal(receipt.envelope.as_bytes())),
         ("at_ms", Value::from(receipt.at.as_ms())),
-        ("code", code.map_or(Value::Null, |code| Value::from(code.name()))),
+        (
+            "code",
+            code.map_or(Value::Null, |code| Value::from(code.name())),
+        ),
     ]))
 }
 
@@ -36,15 +39,26 @@ pub(super) fn ack_check(input: &Input) -> Result<Output, Fault> {
     let step = match input.text("step")? {
         "accepted" => Step::Accepted,
         "stored" => Step::Stored,
-        other => return Err(Fault::Request(format!("step: {other} is not an acknowledgement"))),
+        other => {
+            return Err(Fault::Request(format!(
+                "step: {other} is not an acknowledgement"
+            )));
+        }
     };
-    let issuer = Issuer { node: input.name("node")?, step };
-    let ids: Vec<EnvelopeId> =
-        input.exact_list("envelope_ids")?.into_iter().map(EnvelopeId::new).collect();
+    let issuer = Issuer {
+        node: input.name("node")?,
+        step,
+    };
+    let ids: Vec<EnvelopeId> = input
+        .exact_list("envelope_ids")?
+        .into_iter()
+        .map(EnvelopeId::new)
+        .collect();
     let key = PublicKey::from_bytes(&input.bytes("key")?)?;
     let acknowledged = Acknowledged::verify(&ack, &issuer, &ids, &key)?;
-    let receipts: Vec<Value> =
-        (0..ids.len()).map(|index| hexadecimal(&acknowledged.receipt(index))).collect();
+    let receipts: Vec<Value> = (0..ids.len())
+        .map(|index| hexadecimal(&acknowledged.receipt(index)))
+        .collect();
     Ok(output([("receipts", Value::from(receipts))]))
 }
 

@@ -17,7 +17,9 @@ pub(super) fn header_check(input: &Input) -> Result<Output, Fault> {
 pub(super) fn check(input: &Input) -> Result<Output, Fault> {
     let letter = Letter::decode(input.bytes("signed")?)?;
     letter.header().check_time(input.time("now_ms")?)?;
-    letter.signed().verify(&PublicKey::from_bytes(&input.bytes("key")?)?)?;
+    letter
+        .signed()
+        .verify(&PublicKey::from_bytes(&input.bytes("key")?)?)?;
     let mut output = describe(letter.header());
     output.insert("envelope_id".into(), hexadecimal(letter.id().as_bytes()));
     Ok(output)
@@ -45,8 +47,16 @@ fn describe(header: &Header) -> Output {
         ("expires_ms", Value::from(header.expires.as_ms())),
         ("class", Value::from(class_name(header.class))),
         ("urgency", Value::from(urgency_name(header.urgency))),
-        ("importance", Value::from(importance_name(header.importance))),
-        ("supersedes", header.supersedes.map_or(Value::Null, |key| hexadecimal(&key))),
+        (
+            "importance",
+            Value::from(importance_name(header.importance)),
+        ),
+        (
+            "supersedes",
+            header
+                .supersedes
+                .map_or(Value::Null, |key| hexadecimal(&key)),
+        ),
     ])
 }
 
@@ -84,8 +94,12 @@ pub(super) fn class_named(name: &str) -> Result<Class, Fault> {
 }
 
 pub(super) fn importance_named(name: &str) -> Result<Importance, Fault> {
-    [Importance::Information, Importance::Action, Importance::Legal]
-        .into_iter()
-        .find(|importance| importance_name(*importance) == name)
-        .ok_or_else(|| Fault::Request(format!("importance: {name} is not an importance")))
+    [
+        Importance::Information,
+        Importance::Action,
+        Importance::Legal,
+    ]
+    .into_iter()
+    .find(|importance| importance_name(*importance) == name)
+    .ok_or_else(|| Fault::Request(format!("importance: {name} is not an importance")))
 }

@@ -16,15 +16,20 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn text(&self, name: &str) -> Result<&'a str, Fault> {
-        self.0[name].as_str().ok_or_else(|| expected(name, "a text"))
+        self.0[name]
+            .as_str()
+            .ok_or_else(|| expected(name, "a text"))
     }
 
     pub(super) fn number(&self, name: &str) -> Result<u64, Fault> {
-        self.0[name].as_u64().ok_or_else(|| expected(name, "a whole number"))
+        self.0[name]
+            .as_u64()
+            .ok_or_else(|| expected(name, "a whole number"))
     }
 
     pub(super) fn index(&self, name: &str) -> Result<usize, Fault> {
-        self.number(name).and_then(|n| usize::try_from(n).map_err(|_| expected(name, "a small number")))
+        self.number(name)
+            .and_then(|n| usize::try_from(n).map_err(|_| expected(name, "a small number")))
     }
 
     pub(super) fn time(&self, name: &str) -> Result<Timestamp, Fault> {
@@ -42,16 +47,23 @@ impl<'a> Input<'a> {
     }
 
     pub(super) fn list(&self, name: &str) -> Result<Vec<Bytes>, Fault> {
-        let items = self.0[name].as_array().ok_or_else(|| expected(name, "a list"))?;
+        let items = self.0[name]
+            .as_array()
+            .ok_or_else(|| expected(name, "a list"))?;
         items.iter().map(|item| hex(name, item)).collect()
     }
 
     pub(super) fn exact_list<const N: usize>(&self, name: &str) -> Result<Vec<[u8; N]>, Fault> {
-        self.list(name)?.iter().map(|item| exact(name, item)).collect()
+        self.list(name)?
+            .iter()
+            .map(|item| exact(name, item))
+            .collect()
     }
 
     pub(super) fn objects(&self, name: &str) -> Result<Vec<Self>, Fault> {
-        let items = self.0[name].as_array().ok_or_else(|| expected(name, "a list"))?;
+        let items = self.0[name]
+            .as_array()
+            .ok_or_else(|| expected(name, "a list"))?;
         Ok(items.iter().map(Self).collect())
     }
 
@@ -62,7 +74,9 @@ impl<'a> Input<'a> {
 
     /// A name of this grammar. Names that are judged are read as text.
     pub(super) fn name<T: std::str::FromStr>(&self, name: &str) -> Result<T, Fault> {
-        self.text(name)?.parse().map_err(|_| expected(name, "a well-formed name"))
+        self.text(name)?
+            .parse()
+            .map_err(|_| expected(name, "a well-formed name"))
     }
 }
 
@@ -76,7 +90,9 @@ fn expected(name: &str, what: &str) -> Fault {
 }
 
 fn exact<const N: usize>(name: &str, bytes: &Bytes) -> Result<[u8; N], Fault> {
-    bytes[..].try_into().map_err(|_| expected(name, &format!("{N} bytes")))
+    bytes[..]
+        .try_into()
+        .map_err(|_| expected(name, &format!("{N} bytes")))
 }
 
 fn hex(name: &str, value: &Value) -> Result<Bytes, Fault> {
@@ -90,5 +106,7 @@ fn hex(name: &str, value: &Value) -> Result<Bytes, Fault> {
         b'a'..=b'f' => Ok(character - b'a' + 10),
         _ => Err(wrong()),
     };
-    text.chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    text.chunks_exact(2)
+        .map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
 }

@@ -99,7 +99,10 @@ pub fn answer(line: &str) -> Value {
 
 /// An output of these members.
 fn output<const N: usize>(members: [(&str, Value); N]) -> Output {
-    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    members
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 #[cfg(test)]
@@ -117,10 +120,15 @@ mod tests {
         );
         let mut answers = Vec::new();
         run(requests.as_bytes(), &mut answers).unwrap();
-        let answers: Vec<Value> =
-            answers.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect();
+        let answers: Vec<Value> = answers
+            .split(|b| *b == b'\n')
+            .filter_map(|l| serde_json::from_slice(l).ok())
+            .collect();
         assert_eq!(answers[0], json!({ "id": "1", "ok": { "bodies": ["01"] } }));
-        assert_eq!(answers[1], json!({ "id": "2", "refused": "FRAME_TOO_LARGE" }));
+        assert_eq!(
+            answers[1],
+            json!({ "id": "2", "refused": "FRAME_TOO_LARGE" })
+        );
         assert_eq!(answers[2], json!({ "id": "3", "unsupported": true }));
         assert!(answers[3]["error"].is_string());
         assert!(answers[4]["error"].is_string());

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::{PublicKey, SigningKey};
 use pli_protocol::session::{
-    DiallerHandshake, DiallerOutput, Nonce, Principal, ServerHandshake, ServerIdentity, ServerOutput,
+    DiallerHandshake, DiallerOutput, Nonce, Principal, ServerHandshake, ServerIdentity,
+    ServerOutput,
 };
 use pli_protocol::{codec, limits, wire};
 use serde_json::Value;

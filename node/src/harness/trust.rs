@@ -18,8 +18,9 @@ use super::{Output, output};
 pub(super) fn file(input: &Input) -> Result<Output, Fault> {
     let path = input.text("path")?;
     let text = input.text("text")?.as_bytes();
-    let parsed: TargetPath =
-        path.parse().map_err(|_| Fault::Refused(Code::DirectoryInvalid))?;
+    let parsed: TargetPath = path
+        .parse()
+        .map_err(|_| Fault::Refused(Code::DirectoryInvalid))?;
     match &parsed {
         TargetPath::Authority(authority) => {
             AuthorityFile::read(authority, path, text)?;
@@ -57,8 +58,18 @@ fn directory(input: &Input) -> Result<Directory, Fault> {
         other => return Err(Fault::Request(format!("environment: {other} is not one"))),
     };
     let expires: Timestamp = input.time("expires_ms")?;
-    let versions = Versions { root: 1, timestamp: 1, snapshot: 1, targets: 1 };
-    let roles = [TrustRole::Root, TrustRole::Targets, TrustRole::Snapshot, TrustRole::Timestamp];
+    let versions = Versions {
+        root: 1,
+        timestamp: 1,
+        snapshot: 1,
+        targets: 1,
+    };
+    let roles = [
+        TrustRole::Root,
+        TrustRole::Targets,
+        TrustRole::Snapshot,
+        TrustRole::Timestamp,
+    ];
     let mut builder =
         DirectoryBuilder::new(environment, versions, roles.map(|role| (role, expires)));
     for file in input.objects("files")? {
@@ -69,8 +80,9 @@ fn directory(input: &Input) -> Result<Directory, Fault> {
 
 fn take(builder: &mut DirectoryBuilder, file: &Input, expires: Timestamp) -> Result<(), Fault> {
     let (path, text) = (file.text("path")?, file.text("text")?.as_bytes());
-    let parsed: TargetPath =
-        path.parse().map_err(|_| Fault::Refused(Code::DirectoryInvalid))?;
+    let parsed: TargetPath = path
+        .parse()
+        .map_err(|_| Fault::Refused(Code::DirectoryInvalid))?;
     // Who signed the file; for an authority's own file the federation, whatever is said.
     let signer = || -> Result<AuthorityId, Fault> { file.name("signer") };
     let added: Result<(), RecordRefusal> = match &parsed {

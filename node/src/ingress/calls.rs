@@ -1,4 +1,4 @@
-//! Which call a stream is, and whether the peer may make it. Spec: SES-5, MBX.
+//! Which call a stream is, and whether the peer may make it. Spec: SES-7.1 to SES-7.4.
 //!
 //! A call is one task: a panic in it ends that stream only (case 56).
 
@@ -132,7 +132,7 @@ async fn answer(
     Ok(())
 }
 
-// SES-5.3: a stream that does not say soon what it is for is not kept.
+// SES-4.3: a stream that does not say soon what it is for is not kept.
 async fn first_frame(recv: &mut FrameReader) -> Result<call::Kind, CallEnd> {
     let frame = tokio::time::timeout(Duration::from_millis(CALL_TIMEOUT_MS), recv.next())
         .await

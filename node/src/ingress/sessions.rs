@@ -1,4 +1,4 @@
-//! Who may open a session, and when it ends. Spec: SES-3.7, SES-4, TRU-7.
+//! Who may open a session, and when it ends. Spec: SES-3.7, SES-4, TRU-4.6.
 //!
 //! The transport proves that a peer holds its key; here the directory says whether the key may
 //! have that name. When a newer directory takes that back, the session is cut.

@@ -83,7 +83,7 @@ impl Router {
         drop(self.new_destinations.send((authority.clone(), task)));
     }
 
-    /// A peer was heard from: if something waits for it, it is tried at once (CUS-6.4).
+    /// A peer was heard from: if something waits for it, it is tried at once (CUS-6.3).
     pub fn heard_from(&self, authority: &AuthorityId) {
         let destinations = self
             .destinations

@@ -1,4 +1,4 @@
-//! Verify: a [`Received`] envelope becomes [`Verified`], or is refused. Spec: CUS-5.2.
+//! Verify: a [`Received`] envelope becomes [`Verified`], or is refused. Spec: CUS-1.3, CUS-5.
 //!
 //! Signature, directory, time. Pure: the time and the directory are arguments. Every way in
 //! passes this one door, and each node checks for itself, whoever the envelope came from.
@@ -43,7 +43,7 @@ impl Verified {
     }
 }
 
-/// Checks one envelope as if nobody had before. ENV-4.6, ENV-4.7, TRU-6, SIG-5.
+/// Checks one envelope as if nobody had before. ENV-4.6, ENV-4.7, TRU-4, SIG-5.
 pub fn verify(
     received: Received,
     way: &Way,
@@ -75,7 +75,7 @@ fn check(
         .check_time(now)
         .map_err(|error| error.code())?;
     let Sender::Service(sender) = &letter.header().sender else {
-        // A citizen's reply is signed by the pairwise identity of a grant, which only its home
+        // CUS-5.8: a citizen's reply is signed by the pairwise identity of a grant, which only its home
         // can check; no call carries replies yet.
         return Err(Code::ClassNotAllowed);
     };
@@ -95,7 +95,7 @@ fn check(
     Ok(sender.clone())
 }
 
-// R8: inner sender = authenticated peer. A node speaks only for its own authority's services
+// R8, CUS-5.1, CUS-5.2: inner sender = authenticated peer. A node speaks only for its own authority's services
 // (case 25), and an envelope goes over one hop only (case 28).
 fn check_way(way: &Way, sender: &ServiceId, own: &AuthorityId) -> Result<(), Code> {
     match way {

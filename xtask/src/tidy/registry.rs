@@ -15,7 +15,10 @@ const UNUSED: &[(&str, &str)] = &[
         "NESTING_MAX",
         "prost's own recursion limit; the vectors show it",
     ),
-    ("FRAME_PREFIX_LEN", "the length of a [u8; 4]"),
+    ("MAILBOX_LEN", "the type MailboxId has that many bytes"),
+    ("DOMAIN_LABELS_MIN", "an authority id without a dot is refused"),
+    ("MAILBOX_CLOSED", "closing a mailbox comes with the account's preferences"),
+    ("TOO_MANY_CALLS", "QUIC and yamux make the dialler wait; for servers that cannot (SES-5.2)"),
 ];
 
 pub(super) fn check(root: &Path, sources: &[Source], findings: &mut Vec<Finding>) {

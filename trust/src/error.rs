@@ -1,4 +1,4 @@
-//! Why the directory could not be read. Whatever happens here, the directory in force stays in force.
+//! Why the directory could not be read (TRU-2.2). Whatever happens here, the directory in force stays in force.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! One file of a repository, whole and bounded, from a directory or a mirror.
 //!
 //! In: a name such as `metadata/3.snapshot.json`. Out: its bytes, or why not. Nothing here believes
-//! the bytes; what is bounded is what they may cost. R18 (endless data), R15.
+//! the bytes; what is bounded is what they may cost. TRU-1.4, R18 (endless data), R15.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -75,7 +75,7 @@ impl Fetcher {
     pub(crate) fn new(source: Source) -> Result<Self, FetchError> {
         let timeout = Duration::from_millis(limits::TRUST_FETCH_TIMEOUT_MS);
         let http = reqwest::Client::builder()
-            // R5: an answer must not send this machine to another address.
+            // TRU-2.6, R5: an answer must not send this machine to another address.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             // Slow retrieval: the whole file, not each piece of it, has this long.

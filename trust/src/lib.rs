@@ -5,10 +5,10 @@
 //!
 //! | Module | Does |
 //! |---|---|
-//! | [`source`], [`fetch`] | where files come from; every size bounded before the bytes are kept |
-//! | [`read`] | the TUF client workflow (`tough`), expiries, then records |
+//! | [`source`], `fetch` | where files come from; every size bounded before the bytes are kept |
+//! | `read`, `records` | the TUF client workflow (`tough`), expiries; then whose files, and what they say |
 //! | [`format`] | the JSON files that the repository names, strictly |
-//! | [`store`], [`mirror`] | what survives a restart: the memory against rollback, the copy to serve |
+//! | `store`, `mirror` | what survives a restart: the memory against rollback, the copy to serve |
 //! | [`write`] | the other side: federation and authorities sign and publish |
 //! | [`keyfile`] | secret keys in files of mode 0600 |
 
@@ -20,6 +20,7 @@ mod mirror;
 mod moment;
 mod pin;
 mod read;
+mod records;
 pub mod source;
 mod store;
 pub mod write;

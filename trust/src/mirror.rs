@@ -57,7 +57,11 @@ impl Mirror {
         root: &Bytes,
         old: Old,
     ) -> Result<(), TrustError> {
-        let before = if old == Old::Removed { self.listed()? } else { Vec::new() };
+        let before = if old == Old::Removed {
+            self.listed()?
+        } else {
+            Vec::new()
+        };
         for (file, bytes) in files {
             if file != NEWEST && self.read(file).as_ref() != Some(bytes) {
                 self.write(file, bytes)?;

@@ -1,33 +1,27 @@
-//! The TUF client workflow, then our own rules, then records.
+//! The TUF client workflow, then our own rules (TRU-2.1). What the files say is for `records`.
 //!
 //! In: files from a place that nobody trusts, the newest root that is trusted, what was seen before.
 //! Out: a [`Directory`] and the exact bytes it was made from. `tough` checks signatures, thresholds,
-//! versions, hashes and rollback; here are checked:
-//! - expiries, against the caller's clock: the four top-level roles stop the refresh, an authority's
-//!   own role stops only that authority. (`tough`'s own check would let one authority that forgets to
-//!   sign stop the whole federation.)
-//! - that each role names only its own paths (case 25), and delegates no further.
-//! - every file, strictly.
+//! versions, hashes and rollback; here are checked
+//! expiries, against the caller's clock: the four top-level roles stop the refresh, an authority's own
+//! role stops only that authority (TRU-4.1). `tough`'s own check would let one authority that forgets to
+//! sign stop the whole federation.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::id::Timestamp;
 use pli_protocol::limits;
-use pli_protocol::trust::{
-    Directory, DirectoryBuilder, Environment, RecordRefusal, TrustRole, Versions,
-};
-use sha2::{Digest, Sha256};
-use tough::schema::{DelegatedRole, PathSet, Role, Target, Targets};
+use pli_protocol::trust::{Directory, DirectoryBuilder, Environment, TrustRole, Versions};
+use tough::schema::Role;
 use tough::{ExpirationEnforcement, Limits, Repository, RepositoryLoader};
 
 use crate::error::TrustError;
 use crate::fetch::{Fetcher, metadata_base, targets_base};
-use crate::format::{AuthorityFile, NodeFile, ServiceFile, TargetPath, malformed};
 use crate::mirror::Mirror;
 use crate::moment::timestamp;
-use pli_protocol::id::to_hex;
+use crate::records::Records;
 
 /// One state of the repository, verified.
 pub(crate) struct Verified {
@@ -60,6 +54,7 @@ impl Reader<'_> {
     pub(crate) async fn read(&self) -> Result<Verified, TrustError> {
         let repository = self.load().await?;
         let root = &repository.root().signed;
+        // TRU-1.1
         if !root.consistent_snapshot {
             return Err(TrustError::invalid(
                 "the root does not set consistent_snapshot",
@@ -83,15 +78,10 @@ impl Reader<'_> {
             snapshot: repository.snapshot().signed.version.get(),
             targets: repository.targets().signed.version.get(),
         };
-        let mut records = Records {
-            reader: self,
-            builder: DirectoryBuilder::new(self.environment, versions, top),
-            files: BTreeMap::new(),
-        };
+        let builder = DirectoryBuilder::new(self.environment, versions, top);
+        let mut records = Records::new(self, builder);
         records.federation(&repository.targets().signed).await?;
-        let Records {
-            builder, mut files, ..
-        } = records;
+        let (directory, mut files) = records.finish();
 
         let metadata = self.fetcher.metadata();
         let newest = metadata
@@ -108,7 +98,7 @@ impl Reader<'_> {
             newest.clone(),
         );
         Ok(Verified {
-            directory: builder.build(),
+            directory,
             root: newest,
             files,
         })
@@ -156,203 +146,4 @@ fn top_level(repository: &Repository) -> [(TrustRole, Timestamp); 4] {
         (TrustRole::Snapshot, snapshot),
         (TrustRole::Timestamp, newest),
     ]
-}
-
-struct Records<'a> {
-    reader: &'a Reader<'a>,
-    builder: DirectoryBuilder,
-    files: BTreeMap<String, Bytes>,
-}
-
-impl Records<'_> {
-    /// What the federation's own offline keys signed. Its faults stop the refresh; an authority's do not.
-    async fn federation(&mut self, targets: &Targets) -> Result<(), TrustError> {
-        let mut named = BTreeMap::new();
-        for (name, target) in &targets.targets {
-            match name.raw().parse() {
-                Ok(TargetPath::Authority(authority)) => named.insert(authority, target),
-                _ => {
-                    let name = name.raw();
-                    return Err(TrustError::invalid(format!(
-                        "the federation's role names {name:?}"
-                    )));
-                }
-            };
-        }
-        for (authority, target) in named {
-            let path = TargetPath::Authority(authority.clone());
-            bounded(&path, target).map_err(|refusal| TrustError::invalid(refusal.to_string()))?;
-            let bytes = self.target(&path, target).await?;
-            let record = AuthorityFile::read(&authority, &path.to_string(), &bytes);
-            let taken = record.and_then(|record| self.builder.authority(record));
-            self.note(&authority, taken);
-        }
-        let roles = targets
-            .delegations
-            .as_ref()
-            .map_or(&[][..], |delegations| &delegations.roles);
-        if roles.len() > limits::AUTHORITIES_MAX {
-            let got = roles.len();
-            return Err(TrustError::invalid(format!("{got} delegations")));
-        }
-        for role in roles {
-            let Ok(authority) = AuthorityId::new(&role.name) else {
-                let name = &role.name;
-                return Err(TrustError::invalid(format!(
-                    "a delegation to {name:?}, no authority"
-                )));
-            };
-            self.authority(&authority, role).await?;
-        }
-        Ok(())
-    }
-
-    async fn authority(
-        &mut self,
-        authority: &AuthorityId,
-        role: &DelegatedRole,
-    ) -> Result<(), TrustError> {
-        if let Err(refusal) = only_its_own(authority, role) {
-            self.note(authority, Err(refusal));
-            return Ok(());
-        }
-        let Some(signed) = &role.targets else {
-            let path = format!("the role file of {authority}");
-            self.note(authority, Err(RecordRefusal::Missing { path }));
-            return Ok(());
-        };
-        self.builder
-            .role(authority, timestamp(signed.signed.expires));
-        let mut named: Vec<_> = signed.signed.targets.iter().collect();
-        // In one order everywhere: which of two records wins a bound must not vary between nodes.
-        named.sort_by(|a, b| a.0.cmp(b.0));
-        if named.len() > limits::SERVICES_PER_AUTHORITY_MAX + 1 {
-            let (got, max) = (named.len(), limits::SERVICES_PER_AUTHORITY_MAX + 1);
-            self.note(
-                authority,
-                Err(RecordRefusal::TooMany {
-                    what: "files of an authority",
-                    got,
-                    max,
-                }),
-            );
-            return Ok(());
-        }
-        for (name, target) in named {
-            let raw = name.raw();
-            let taken = match raw.parse::<TargetPath>() {
-                Ok(path) if path.signer() == Some(authority) => {
-                    // What the authority signed is its own affair. A file that is not what was signed
-                    // is the mirror's doing: if it only lost that file, a mirror could silence whom it likes.
-                    match bounded(&path, target) {
-                        Ok(()) => {
-                            let bytes = self.target(&path, target).await?;
-                            self.own_file(authority, &path, &bytes)
-                        }
-                        Err(refusal) => Err(refusal),
-                    }
-                }
-                Ok(path) => Err(not_authoritative(authority, &path.to_string())),
-                Err(problem) => Err(malformed(raw, problem.to_string())),
-            };
-            self.note(authority, taken);
-        }
-        Ok(())
-    }
-
-    fn own_file(
-        &mut self,
-        authority: &AuthorityId,
-        path: &TargetPath,
-        bytes: &[u8],
-    ) -> Result<(), RecordRefusal> {
-        let text = path.to_string();
-        match path {
-            TargetPath::Authority(_) => Err(not_authoritative(authority, &text)),
-            TargetPath::Node(of) => self
-                .builder
-                .node(authority, NodeFile::read(of, &text, bytes)?),
-            TargetPath::Service(of) => self
-                .builder
-                .service(authority, ServiceFile::read(of, &text, bytes)?),
-        }
-    }
-
-    /// One target file, by its signed length and hash. R18: wrong target, endless data.
-    async fn target(&mut self, path: &TargetPath, target: &Target) -> Result<Bytes, TrustError> {
-        let signed: &[u8] = &target.hashes.sha256;
-        let file = format!("targets/{}", path.hashed(&to_hex(signed)));
-        let fits = |bytes: &Bytes| {
-            bytes.len() as u64 == target.length && Sha256::digest(bytes).as_slice() == signed
-        };
-        let kept = self
-            .reader
-            .kept
-            .and_then(|mirror| mirror.read(&file))
-            .filter(fits);
-        let bytes = match kept {
-            Some(bytes) => bytes,
-            None => self.reader.fetcher.fetch(&file, target.length).await?,
-        };
-        if !fits(&bytes) {
-            return Err(TrustError::invalid(format!(
-                "{path} is not the file that was signed"
-            )));
-        }
-        self.files.insert(file, bytes.clone());
-        Ok(bytes)
-    }
-
-    fn note(&mut self, authority: &AuthorityId, taken: Result<(), RecordRefusal>) {
-        if let Err(refusal) = taken {
-            tracing::warn!(%authority, code = %refusal.code(), %refusal, "left out of the directory");
-            self.builder.finding(authority.clone(), refusal);
-        }
-    }
-}
-
-/// A delegation must be to the authority's own two patterns, and end there.
-fn only_its_own(authority: &AuthorityId, role: &DelegatedRole) -> Result<(), RecordRefusal> {
-    let expected = TargetPath::delegated(authority);
-    let PathSet::Paths(patterns) = &role.paths else {
-        return Err(malformed(
-            "targets.json",
-            format!("the delegation to {authority} is by hash"),
-        ));
-    };
-    if let Some(other) = patterns
-        .iter()
-        .find(|got| expected.iter().all(|own| own != got.value()))
-    {
-        return Err(not_authoritative(authority, other.value()));
-    }
-    let further = role
-        .targets
-        .as_ref()
-        .and_then(|signed| signed.signed.delegations.as_ref());
-    if further.is_some_and(|delegations| !delegations.roles.is_empty()) {
-        return Err(malformed(
-            &format!("{authority}.json"),
-            "an authority's role delegates no further",
-        ));
-    }
-    Ok(())
-}
-
-/// TRU-1.4
-fn bounded(path: &TargetPath, target: &Target) -> Result<(), RecordRefusal> {
-    if target.length <= limits::TRUST_FILE_MAX {
-        return Ok(());
-    }
-    let got = usize::try_from(target.length).unwrap_or(usize::MAX);
-    let max = usize::try_from(limits::TRUST_FILE_MAX).unwrap_or(usize::MAX);
-    tracing::warn!(%path, got, max, "a file over its bound is signed");
-    Err(RecordRefusal::TooMany { what: "bytes of a file", got, max })
-}
-
-fn not_authoritative(authority: &AuthorityId, path: &str) -> RecordRefusal {
-    RecordRefusal::NotAuthoritative {
-        authority: authority.clone(),
-        path: path.to_owned(),
-    }
 }

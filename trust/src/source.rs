@@ -1,4 +1,4 @@
-//! Where a repository is read: nobody there has to be trusted.
+//! Where a repository is read (TRU-2.6): nobody there has to be trusted.
 
 use std::fmt;
 use std::path::PathBuf;

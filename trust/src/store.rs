@@ -1,4 +1,4 @@
-//! The directory in force, its memory against rollback and its copy on disk.
+//! The directory in force (TRU-5.2: replaced as a whole), its memory against rollback and its copy on disk.
 //!
 //! ```text
 //! <dir>/mirror/metadata, targets   verified copy: read at start, served to others
@@ -140,7 +140,8 @@ impl TrustStore {
                 changed: Changed::No,
             });
         }
-        self.mirror.replace(&verified.files, &verified.root, Old::Removed)?;
+        self.mirror
+            .replace(&verified.files, &verified.root, Old::Removed)?;
         let current = Current::from(verified);
         let directory = Arc::clone(&current.directory);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
@@ -256,7 +257,7 @@ async fn from_source(
     Ok(verified)
 }
 
-/// A second belt over `tough`'s memory, which a torn write can empty: under one root no version may
+/// TRU-2.3. A second belt over `tough`'s memory, which a torn write can empty: under one root no version may
 /// fall, and one version of the timestamp is one file.
 fn no_step_back(
     config: &TrustConfig,
@@ -265,7 +266,7 @@ fn no_step_back(
 ) -> Result<(), TrustError> {
     let (old, new) = (before.directory.versions(), after.directory.versions());
     if new.root != old.root {
-        // Only k holders of the root can do this; it is how a fast-forward is recovered from (case 22).
+        // TRU-2.5: only k holders of the root can do this; it is how a fast-forward is recovered from (case 22).
         return Ok(());
     }
     if new.timestamp < old.timestamp || new.snapshot < old.snapshot || new.targets < old.targets {

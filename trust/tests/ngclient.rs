@@ -17,14 +17,18 @@ use sha2::{Digest, Sha256};
 
 /// python-tuf asks the real clock.
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
     Timestamp::from_ms(u64::try_from(since.as_millis()).unwrap())
 }
 
 fn python() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/python");
     let python = std::env::var_os("PLI_PYTHON").map_or(own, PathBuf::from);
-    let ready = Command::new(&python).args(["-c", "import tuf.ngclient"]).output();
+    let ready = Command::new(&python)
+        .args(["-c", "import tuf.ngclient"])
+        .output();
     assert!(
         ready.is_ok_and(|output| output.status.success()),
         "{} with the package tuf is missing; run: make setup",
@@ -34,12 +38,22 @@ fn python() -> PathBuf {
 }
 
 /// Path → hash of what python-tuf downloaded, or what it said.
-async fn load(mirror: &Mirror, root: &Path, paths: &[&str]) -> Result<BTreeMap<String, String>, String> {
+async fn load(
+    mirror: &Mirror,
+    root: &Path,
+    paths: &[&str],
+) -> Result<BTreeMap<String, String>, String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ngclient.py");
     let mut command = Command::new(python());
-    command.arg(script).arg(format!("{}metadata/", mirror.url())).arg(format!("{}targets/", mirror.url()));
+    command
+        .arg(script)
+        .arg(format!("{}metadata/", mirror.url()))
+        .arg(format!("{}targets/", mirror.url()));
     command.arg(root).args(paths).env("NO_PROXY", "*");
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap();
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
@@ -69,7 +83,11 @@ async fn tru_1_1_python_tuf_loads_every_target_that_ours_loads() {
     for path in PATHS {
         // Our copy holds exactly these bytes under exactly this hash.
         let (folder, name) = path.rsplit_once('/').unwrap();
-        let kept = node.mirror_dir().join("targets").join(folder).join(format!("{}.{name}", found[path]));
+        let kept = node
+            .mirror_dir()
+            .join("targets")
+            .join(folder)
+            .join(format!("{}.{name}", found[path]));
         let hash = to_hex(&Sha256::digest(std::fs::read(kept).unwrap()));
         assert_eq!(hash, found[path], "{path}");
     }
@@ -81,13 +99,29 @@ async fn tru_1_1_python_tuf_loads_every_target_that_ours_loads() {
         timestamp: Some(role_keys(std::slice::from_ref(&new_timestamp), 1)),
         ..RootChange::default()
     };
-    let holders = [&world.root_keys[0], &world.root_keys[1], &new_root[0], &new_root[1]];
-    world.federation.rotate_root(change, &ring(holders), world.now).unwrap();
+    let holders = [
+        &world.root_keys[0],
+        &world.root_keys[1],
+        &new_root[0],
+        &new_root[1],
+    ];
+    world
+        .federation
+        .rotate_root(change, &ring(holders), world.now)
+        .unwrap();
     world.timestamp_key = new_timestamp;
     world.publish_a_change().await;
     let again = load(&mirror, &root, &PATHS).await.unwrap();
     assert_eq!(again[PATHS[0]], found[PATHS[0]]);
-    assert_eq!(node.refresh(world.now).await.unwrap().directory.versions().root, 2);
+    assert_eq!(
+        node.refresh(world.now)
+            .await
+            .unwrap()
+            .directory
+            .versions()
+            .root,
+        2
+    );
 
     // What a node keeps can be served on: python-tuf loads the copy too.
     let copy = Mirror::serve(node.mirror_dir().to_owned(), Trick::None).await;
@@ -98,7 +132,15 @@ async fn tru_1_1_python_tuf_loads_every_target_that_ours_loads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn case_25_python_tuf_does_not_find_what_an_authority_signed_for_another() {
     let mut world = World::at(now()).await;
-    world.social.authority.add_service(&fixture::service_record("caf@social.gouv.fr", key().public(), world.now)).unwrap();
+    world
+        .social
+        .authority
+        .add_service(&fixture::service_record(
+            "caf@social.gouv.fr",
+            key().public(),
+            world.now,
+        ))
+        .unwrap();
     let handover = world.social.hand_over(world.now);
     world.publish(&[handover]).await;
     // The attacker holds Interior's key and the online keys, and lists Social's new service itself.

@@ -14,7 +14,7 @@ use pli_trust::{Changed, Source, TrustError, TrustStore, fetch_pinned_root, keyf
 use sha2::{Digest, Sha256};
 
 #[tokio::test]
-async fn tru_1_what_is_signed_is_what_a_node_reads() {
+async fn tru_1_3_what_is_signed_is_what_a_node_reads() {
     let world = World::new().await;
     let node = world.node(&world.repository(), "node").await;
     let directory = node.directory();
@@ -51,7 +51,7 @@ async fn tru_2_6_a_mirror_over_http_gives_the_same_and_unchanged_files_are_not_f
 }
 
 #[tokio::test]
-async fn r5_a_redirect_is_not_followed() {
+async fn tru_2_6_r5_a_redirect_is_not_followed() {
     let world = World::new().await;
     let honest = Mirror::serve(world.repository(), Trick::None).await;
     let mirror = Mirror::serve(world.repository(), Trick::Redirect { to: honest.url() }).await;
@@ -65,7 +65,11 @@ async fn r5_a_redirect_is_not_followed() {
 #[tokio::test]
 async fn tru_2_3_a_node_starts_from_its_own_copy_when_the_mirror_is_away() {
     let world = World::new().await;
-    let versions = world.node(&world.repository(), "node").await.directory().versions();
+    let versions = world
+        .node(&world.repository(), "node")
+        .await
+        .directory()
+        .versions();
     let node = world.node(Path::new("/nowhere"), "node").await;
     assert_eq!(node.directory().versions(), versions);
     assert!(node.directory().in_force(world.now).is_ok());
@@ -111,24 +115,44 @@ async fn a_nodes_copy_serves_another_node_and_a_device_that_knows_only_a_hash() 
     let second = world.node(first.mirror_dir(), "second").await;
     assert_eq!(second.directory().versions(), first.directory().versions());
     let source = Source::Directory(first.mirror_dir().to_owned());
-    assert_eq!(fetch_pinned_root(&source, &hash).await.unwrap(), world.first_root());
+    assert_eq!(
+        fetch_pinned_root(&source, &hash).await.unwrap(),
+        world.first_root()
+    );
     // Also after the root was rotated.
     let ring = ring([&world.root_keys[0], &world.root_keys[1]]);
-    world.federation.rotate_root(RootChange::default(), &ring, world.now).unwrap();
+    world
+        .federation
+        .rotate_root(RootChange::default(), &ring, world.now)
+        .unwrap();
     world.publish(&[]).await;
     first.refresh(world.now).await.unwrap();
     assert_eq!(first.directory().versions().root, 2);
-    assert_eq!(fetch_pinned_root(&source, &hash).await.unwrap(), world.first_root());
+    assert_eq!(
+        fetch_pinned_root(&source, &hash).await.unwrap(),
+        world.first_root()
+    );
     let newest: [u8; 32] = Sha256::digest(first.root()).into();
     assert_ne!(newest, hash);
-    assert_eq!(fetch_pinned_root(&source, &newest).await.unwrap(), first.root());
+    assert_eq!(
+        fetch_pinned_root(&source, &newest).await.unwrap(),
+        first.root()
+    );
     assert!(fetch_pinned_root(&source, &[7; 32]).await.is_err());
     // And a newcomer that trusts the first root follows the rotation from this copy alone.
-    assert_eq!(world.node(first.mirror_dir(), "third").await.directory().versions().root, 2);
+    assert_eq!(
+        world
+            .node(first.mirror_dir(), "third")
+            .await
+            .directory()
+            .versions()
+            .root,
+        2
+    );
 }
 
 #[tokio::test]
-async fn case_21_a_revocation_takes_effect_with_one_refresh() {
+async fn tru_5_2_case_21_a_revocation_takes_effect_with_one_refresh() {
     let mut world = World::new().await;
     let node = world.node(&world.repository(), "node").await;
     let rdv = service("rdv@interieur.gouv.fr");
@@ -159,8 +183,14 @@ async fn tru_6_2_a_suspension_and_its_end_reach_the_nodes() {
     let node = world.node(&world.repository(), "node").await;
     let rdv = service("rdv@interieur.gouv.fr");
     let key = world.interior.service_key.public().id();
-    for (suspension, code) in [(Suspension::Impose, Err(Code::Suspended)), (Suspension::Lift, Ok(()))] {
-        world.federation.suspend(&id(INTERIOR), suspension, &world.targets_ring(), world.now).unwrap();
+    for (suspension, code) in [
+        (Suspension::Impose, Err(Code::Suspended)),
+        (Suspension::Lift, Ok(())),
+    ] {
+        world
+            .federation
+            .suspend(&id(INTERIOR), suspension, &world.targets_ring(), world.now)
+            .unwrap();
         world.publish(&[]).await;
         let directory = node.refresh(world.now).await.unwrap().directory;
         let asked = directory.sender_key(&rdv, &key, world.now);
@@ -170,22 +200,55 @@ async fn tru_6_2_a_suspension_and_its_end_reach_the_nodes() {
 }
 
 #[tokio::test]
-async fn case_78_the_report_names_each_role_and_its_alarm() {
+async fn tru_5_1_case_78_the_report_names_each_role_and_its_alarm() {
     let world = World::new().await;
     let directory = world.node(&world.repository(), "node").await.directory();
-    let roles: Vec<_> = directory.expiries().iter().map(|line| line.role.clone()).collect();
-    let (interior, social) = (TrustRole::Authority(id(INTERIOR)), TrustRole::Authority(id(SOCIAL)));
-    let expected =
-        [TrustRole::Root, TrustRole::Targets, TrustRole::Snapshot, TrustRole::Timestamp, interior, social];
+    let roles: Vec<_> = directory
+        .expiries()
+        .iter()
+        .map(|line| line.role.clone())
+        .collect();
+    let (interior, social) = (
+        TrustRole::Authority(id(INTERIOR)),
+        TrustRole::Authority(id(SOCIAL)),
+    );
+    let expected = [
+        TrustRole::Root,
+        TrustRole::Targets,
+        TrustRole::Snapshot,
+        TrustRole::Timestamp,
+        interior,
+        social,
+    ];
     assert_eq!(roles, expected);
     // The authority's own role of 90 days is the first offline role to end; online roles apart.
-    let own = directory.expiries().iter().find(|line| line.role == expected[4]).unwrap();
-    for (days_left, alarm) in [(31, Alarm::Quiet), (30, Alarm::First), (7, Alarm::Second), (1, Alarm::Last), (0, Alarm::Expired)] {
-        assert_eq!(own.alarm(NOW.plus_ms((90 - days_left) * DAY_MS)), alarm, "{days_left}");
+    let own = directory
+        .expiries()
+        .iter()
+        .find(|line| line.role == expected[4])
+        .unwrap();
+    for (days_left, alarm) in [
+        (31, Alarm::Quiet),
+        (30, Alarm::First),
+        (7, Alarm::Second),
+        (1, Alarm::Last),
+        (0, Alarm::Expired),
+    ] {
+        assert_eq!(
+            own.alarm(NOW.plus_ms((90 - days_left) * DAY_MS)),
+            alarm,
+            "{days_left}"
+        );
     }
     assert_eq!(directory.alarm(&id(INTERIOR), NOW), Alarm::Quiet);
-    assert_eq!(directory.alarm(&id(INTERIOR), NOW.plus_ms(2 * DAY_MS)), Alarm::Last);
-    assert_eq!(directory.alarm(&id(INTERIOR), NOW.plus_ms(3 * DAY_MS)), Alarm::Expired);
+    assert_eq!(
+        directory.alarm(&id(INTERIOR), NOW.plus_ms(2 * DAY_MS)),
+        Alarm::Last
+    );
+    assert_eq!(
+        directory.alarm(&id(INTERIOR), NOW.plus_ms(3 * DAY_MS)),
+        Alarm::Expired
+    );
 }
 
 #[tokio::test]
@@ -204,12 +267,23 @@ async fn an_authority_gets_new_role_keys_from_the_federation() {
     // The federation must agree: a hand-over by a key of the authority's own choice is not enough.
     let refused = world
         .federation
-        .publish(&[moved.handover_dir()], &world.online_ring(), pli_protocol::trust::Environment::Production, world.now)
+        .publish(
+            &[moved.handover_dir()],
+            &world.online_ring(),
+            pli_protocol::trust::Environment::Production,
+            world.now,
+        )
         .await;
     assert!(refused.is_err());
-    world.federation.replace_authority_keys(&moved.handover_dir(), &world.targets_ring(), world.now).unwrap();
+    world
+        .federation
+        .replace_authority_keys(&moved.handover_dir(), &world.targets_ring(), world.now)
+        .unwrap();
     world.publish(&[]).await;
     let directory = node.refresh(world.now).await.unwrap().directory;
     assert!(directory.findings().is_empty());
-    assert_eq!(moved.role_keys(), &role_keys(std::slice::from_ref(&new_key), 1));
+    assert_eq!(
+        moved.role_keys(),
+        &role_keys(std::slice::from_ref(&new_key), 1)
+    );
 }

@@ -114,6 +114,14 @@ pub enum FederationCommand {
         #[command(flatten)]
         sign: Sign,
     },
+    /// Add a holder's signature to what is staged.
+    Sign {
+        #[command(flatten)]
+        dir: Dir,
+        /// The holder's secret key file, or a directory of them; repeat.
+        #[arg(long = "key", required = true)]
+        key: Vec<PathBuf>,
+    },
     /// Publish what is staged, with the online keys; also to be run daily.
     Publish {
         #[command(flatten)]
@@ -124,8 +132,9 @@ pub enum FederationCommand {
         /// Tolerate published example keys.
         #[arg(long)]
         dev: bool,
-        #[command(flatten)]
-        sign: Sign,
+        /// An online secret key file, or a directory of them; repeat.
+        #[arg(long = "key", required = true)]
+        key: Vec<PathBuf>,
     },
     /// Show the authorities, the versions and the expiries.
     Show {
@@ -148,6 +157,9 @@ pub struct Sign {
     /// A secret key file to sign with, or a directory of them; repeat until the threshold is met.
     #[arg(long = "key")]
     pub key: Vec<PathBuf>,
+    /// Other holders sign later, where they are, with: pli federation sign
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// For how many days each signature holds.

@@ -3,6 +3,7 @@
 //! In: arguments and key files. Out: a [`Report`]; the work itself is `pli_trust::write`.
 
 mod args;
+mod ceremony;
 mod keys;
 mod report;
 mod run;
@@ -12,3 +13,6 @@ pub(crate) use keys::make as make_keys;
 pub use keys::{KeyOption, open_keys};
 pub use report::{Failure, Form, Report};
 pub use run::run;
+
+#[cfg(test)]
+mod tests;

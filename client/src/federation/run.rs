@@ -5,19 +5,17 @@ use std::path::Path;
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{AuthorityRecord, DisplayName, Environment, Quotas, Standing};
 use pli_trust::utc;
-use pli_trust::write::{
-    Federation, GrantChange, KeyRing, Lifetimes, NewFederation, RoleKeys, RootChange, Suspension,
-    WriteError,
-};
+use pli_trust::write::{Federation, GrantChange, KeyRing, Lifetimes, Suspension, WriteError};
 
-use super::args::{FederationCommand, GrantArgs, LifetimeArgs};
-use super::keys::{KeyOption, make, open_keys};
+use super::args::{FederationCommand, GrantArgs, LifetimeArgs, Sign};
+use super::ceremony;
+use super::keys::open_keys;
 use super::report::{Failure, Report};
 
 /// Does what the command says at `now`.
 pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, Failure> {
     match command {
-        init @ FederationCommand::Init { .. } => self::init(init, now),
+        init @ FederationCommand::Init { .. } => ceremony::init(init, now),
         FederationCommand::AddAuthority {
             handover,
             dir,
@@ -26,7 +24,7 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
             sign,
         } => {
             let federation = Federation::open(&dir.dir)?;
-            let ring = open_keys(&sign.key)?;
+            let ring = sign.ring()?;
             let report = Report::new();
             let report = if replace_keys {
                 let authority = federation.replace_authority_keys(&handover, &ring, now)?;
@@ -40,7 +38,7 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
                     &federation.add_authority(&handover, change, &ring, now)?,
                 )
             };
-            Ok(report.next(publish_line(&dir.dir)))
+            next_step(report, &federation, &dir.dir)
         }
         FederationCommand::Grant {
             authority,
@@ -49,9 +47,8 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
             sign,
         } => {
             let federation = Federation::open(&dir.dir)?;
-            let record =
-                federation.grant(&authority, grants.change()?, &open_keys(&sign.key)?, now)?;
-            Ok(granted(Report::new(), &record).next(publish_line(&dir.dir)))
+            let record = federation.grant(&authority, grants.change()?, &sign.ring()?, now)?;
+            next_step(granted(Report::new(), &record), &federation, &dir.dir)
         }
         FederationCommand::Suspend {
             authority,
@@ -65,15 +62,15 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
             } else {
                 Suspension::Impose
             };
-            let record = federation.suspend(&authority, suspension, &open_keys(&sign.key)?, now)?;
-            Ok(granted(Report::new(), &record).next(publish_line(&dir.dir)))
+            let record = federation.suspend(&authority, suspension, &sign.ring()?, now)?;
+            next_step(granted(Report::new(), &record), &federation, &dir.dir)
         }
-        rotate @ FederationCommand::RotateRoot { .. } => rotate_root(rotate, now),
+        rotate @ FederationCommand::RotateRoot { .. } => ceremony::rotate_root(rotate, now),
         FederationCommand::Publish {
             dir,
             from,
             dev,
-            sign,
+            key,
         } => {
             let environment = if dev {
                 Environment::Development
@@ -81,7 +78,7 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
                 Environment::Production
             };
             let mut federation = Federation::open(&dir.dir)?;
-            let ring = open_keys(&sign.key)?;
+            let ring = open_keys(&key)?;
             let published = federation.publish(&from, &ring, environment, now).await?;
             let directory = &published.directory;
             Ok(Report::new()
@@ -104,128 +101,21 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
                     federation.root_file().display()
                 )))
         }
+        FederationCommand::Sign { dir, key } => {
+            let federation = Federation::open(&dir.dir)?;
+            let mut report = Report::new().columns(&["role", "signatures", "threshold"]);
+            for line in federation.cosign(&open_keys(&key)?)? {
+                report = report.row(vec![line.role, line.got.to_string(), line.need.to_string()]);
+            }
+            next_step(report, &federation, &dir.dir)
+        }
         FederationCommand::Show { dir } => show(&dir.dir),
     }
 }
 
-fn init(command: FederationCommand, now: Timestamp) -> Result<Report, Failure> {
-    let FederationCommand::Init {
-        dir,
-        keys,
-        root,
-        root_keys,
-        root_threshold,
-        targets,
-        targets_keys,
-        targets_threshold,
-        snapshot,
-        timestamp,
-        sign,
-        lifetimes,
-    } = command
-    else {
-        unreachable!("called for init alone");
-    };
-    // Before any key is made: a second init must not leave new keys lying about.
-    if Federation::open(&dir.dir).is_ok() {
-        return Err(WriteError::Occupied {
-            dir: dir.dir,
-            what: "federation",
-        }
-        .into());
-    }
-    let (offline, online) = (keys.join("offline"), keys.join("online"));
-    let mut ring = Vec::new();
-    let mut role = |given: &[KeyOption], folder: &Path, name: &str, count: usize| {
-        if given.is_empty() {
-            let made = make(folder, name, count)?;
-            let public = made.iter().map(|key| *key.public()).collect();
-            ring.extend(made);
-            return Ok(public);
-        }
-        KeyOption::all(given)
-    };
-    let root = role(&root, &offline, "root", root_keys)?;
-    let targets = role(&targets, &offline, "targets", targets_keys)?;
-    let snapshot = role(snapshot.as_slice(), &online, "snapshot", 1)?;
-    let timestamp = role(timestamp.as_slice(), &online, "timestamp", 1)?;
-    let counted = |keys: &[_], threshold| format!("{threshold} of {}", keys.len());
-    let report = Report::new()
-        .fact("federation", dir.dir.display())
-        .fact("root_keys", counted(&root, root_threshold))
-        .fact("targets_keys", counted(&targets, targets_threshold));
-    let new = NewFederation {
-        root: RoleKeys::new(root, root_threshold)?,
-        targets: RoleKeys::new(targets, targets_threshold)?,
-        snapshot: RoleKeys::new(snapshot, 1)?,
-        timestamp: RoleKeys::new(timestamp, 1)?,
-        lifetimes: lifetimes.into(),
-    };
-    // The online keys sign nothing here; the first publication does.
-    let made = ring.into_iter().filter(|key| {
-        let offline = new.root.keys().iter().chain(new.targets.keys());
-        offline.into_iter().any(|listed| listed == key.public())
-    });
-    let ring = KeyRing::new(made).with(open_keys(&sign.key)?);
-    Federation::init(&dir.dir, new, &ring, now)?;
-    Ok(report
-        .fact("offline_keys", offline.display())
-        .fact("online_keys", online.display())
-        .next(format!(
-            "keep copies of {} apart, one holder each, and off this machine",
-            offline.display()
-        ))
-        .next("each authority: pli authority init, then pli authority publish")
-        .next(format!(
-            "pli federation add-authority <handover> --dir {} --key <targets keys>",
-            dir.dir.display()
-        )))
-}
-
-fn rotate_root(command: FederationCommand, now: Timestamp) -> Result<Report, Failure> {
-    let FederationCommand::RotateRoot {
-        dir,
-        root,
-        root_threshold,
-        targets,
-        targets_threshold,
-        snapshot,
-        timestamp,
-        sign,
-    } = command
-    else {
-        unreachable!("called for rotate-root alone");
-    };
-    let keys = |given: &[KeyOption], threshold: Option<usize>, option| -> Result<_, Failure> {
-        if given.is_empty() {
-            return Ok(None);
-        }
-        let keys = KeyOption::all(given)?;
-        let threshold = match (threshold, keys.len()) {
-            (Some(threshold), _) => threshold,
-            (None, 1) => 1,
-            (None, _) => {
-                let problem = "several keys: say how many must sign".to_owned();
-                return Err(Failure::Argument { option, problem });
-            }
-        };
-        Ok(Some(RoleKeys::new(keys, threshold)?))
-    };
-    let change = RootChange {
-        root: keys(&root, root_threshold, "--root-threshold")?,
-        targets: keys(&targets, targets_threshold, "--targets-threshold")?,
-        snapshot: keys(snapshot.as_slice(), None, "--snapshot")?,
-        timestamp: keys(timestamp.as_slice(), None, "--timestamp")?,
-    };
-    let federation = Federation::open(&dir.dir)?;
-    let version = federation.rotate_root(change, &open_keys(&sign.key)?, now)?;
-    Ok(Report::new()
-        .fact("root_version", version)
-        .next(publish_line(&dir.dir)))
-}
-
 fn show(dir: &Path) -> Result<Report, Failure> {
-    let overview = Federation::open(dir)?.overview()?;
+    let federation = Federation::open(dir)?;
+    let overview = federation.overview()?;
     let [root, targets, snapshot, timestamp] = overview.published;
     let mut report = Report::new()
         .fact("root_version", root)
@@ -257,11 +147,11 @@ fn show(dir: &Path) -> Result<Report, Failure> {
                 .join(" "),
         ]);
     }
-    Ok(if overview.staged {
-        report.next(publish_line(dir))
+    if overview.staged {
+        next_step(report, &federation, dir)
     } else {
-        report
-    })
+        Ok(report)
+    }
 }
 
 fn granted(report: Report, record: &AuthorityRecord) -> Report {
@@ -282,6 +172,29 @@ fn status(record: &AuthorityRecord) -> String {
 
 fn yes(is: bool) -> String {
     if is { "yes" } else { "no" }.into()
+}
+
+/// Publish, or first the signatures that are still missing.
+pub(super) fn next_step(
+    mut report: Report,
+    federation: &Federation,
+    dir: &Path,
+) -> Result<Report, Failure> {
+    let lines = federation.signing_progress()?;
+    let mut missing = lines.iter().filter(|line| line.got < line.need).peekable();
+    if missing.peek().is_none() {
+        return Ok(report.next(publish_line(dir)));
+    }
+    for line in missing {
+        let more = line.need - line.got;
+        report = report.next(format!(
+            "{} needs {more} more: take {} to each holder, who runs: pli federation sign --dir {} --key <own key>",
+            line.role,
+            dir.display(),
+            dir.display()
+        ));
+    }
+    Ok(report)
 }
 
 fn publish_line(dir: &Path) -> String {
@@ -310,6 +223,13 @@ impl GrantArgs {
             legal_bases: (!self.legal_basis.is_empty()).then_some(self.legal_basis),
             quotas: (quotas != Quotas::default()).then_some(quotas),
         })
+    }
+}
+
+impl Sign {
+    pub(super) fn ring(&self) -> Result<KeyRing, Failure> {
+        let ring = open_keys(&self.key)?;
+        Ok(if self.partial { ring.partial() } else { ring })
     }
 }
 

@@ -1,4 +1,4 @@
-//! From records to a [`Directory`]: every bound, and every check that needs more than one record.
+//! From records to a [`Directory`] (TRU-3.5): every bound, and every check that needs more than one record.
 
 use std::collections::{HashMap, HashSet};
 
@@ -109,6 +109,8 @@ impl DirectoryBuilder {
                 owner: owner(KeyOwner::node),
             });
         }
+        // Before any key is entered: a refused record leaves no trace.
+        self.member(&record.authority, path)?;
         self.take_keys(&[
             (owner(KeyOwner::node), &record.keys),
             (owner(KeyOwner::gateway), &record.gateway_keys),
@@ -203,7 +205,7 @@ impl DirectoryBuilder {
                 {
                     return Err(RecordRefusal::KeyReused {
                         owner: owner.clone(),
-                        other: other.clone(),
+                        other: Box::new(other.clone()),
                         key: key.id(),
                     });
                 }

@@ -74,7 +74,7 @@ pub(super) struct Member {
 
 /// May this be accepted now?
 impl Directory {
-    /// Refuses once a top-level role has expired: freeze, or a federation asleep.
+    /// TRU-4.1: refuses once a top-level role has expired: freeze, or a federation asleep.
     pub fn in_force(&self, now: Timestamp) -> Result<(), TrustRefusal> {
         if now < self.expires {
             Ok(())
@@ -96,7 +96,7 @@ impl Directory {
             .map(|member| &member.record)
     }
 
-    /// The key with which `service` signs a new envelope. The hot path.
+    /// The key with which `service` signs a new envelope (TRU-4.2, TRU-4.3). The hot path.
     pub fn sender_key(
         &self,
         service: &ServiceId,
@@ -116,7 +116,7 @@ impl Directory {
         })
     }
 
-    /// Whether `service` may send a new envelope of this class and importance.
+    /// TRU-4.4: whether `service` may send a new envelope of this class and importance.
     pub fn may_send(
         &self,
         service: &ServiceId,
@@ -134,7 +134,7 @@ impl Directory {
         }
     }
 
-    /// The key with which `owner` opens a session or signs a receipt now.
+    /// TRU-4.6: the key with which `owner` opens a session or signs a receipt now.
     pub fn current_key(
         &self,
         owner: &KeyOwner,
@@ -148,7 +148,7 @@ impl Directory {
         self.key_at(owner, key, now)
     }
 
-    /// The keys that a dialler pins when it calls the node of `authority`.
+    /// TRU-4.6, TRU-4.7: the keys that a dialler pins when it calls the node of `authority`.
     pub fn node_keys(
         &self,
         authority: &AuthorityId,
@@ -161,7 +161,7 @@ impl Directory {
             .map(|key| &key.key))
     }
 
-    /// The node of an authority that may keep citizens' mailboxes.
+    /// TRU-4.5: the node of an authority that may keep citizens' mailboxes.
     pub fn home(
         &self,
         authority: &AuthorityId,
@@ -294,7 +294,7 @@ impl Directory {
         &self.expiries
     }
 
-    /// The loudest alarm at `now` over the roles that this node depends on: the federation's, and
+    /// TRU-5.1: the loudest alarm at `now` over the roles that this node depends on: the federation's, and
     /// those of `own`. Another authority's lapse is its own affair.
     #[must_use]
     pub fn alarm(&self, own: &AuthorityId, now: Timestamp) -> Alarm {

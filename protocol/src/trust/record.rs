@@ -8,7 +8,7 @@ use crate::id::{AuthorityId, ServiceId, Timestamp};
 
 use super::term::{DisplayName, HostPort, LinkHost, Token, WebSocketUrl};
 
-/// From when until when a key may sign: `not_before <= t < not_after`.
+/// TRU-3.3: from when until when a key may sign, `not_before <= t < not_after`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Validity {
     /// The first instant.
@@ -136,7 +136,7 @@ pub struct ServiceRecord {
 }
 
 impl ServiceRecord {
-    /// Whether it may send such an envelope.
+    /// TRU-3.4: whether it may send such an envelope.
     #[must_use]
     pub fn may_send(&self, class: Class, importance: Importance) -> bool {
         self.classes.contains(&class) && self.importances.contains(&importance)

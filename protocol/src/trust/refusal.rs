@@ -102,7 +102,7 @@ pub enum RecordRefusal {
     #[error("key {key} of {owner} is also listed for {other}")]
     KeyReused {
         owner: KeyOwner,
-        other: KeyOwner,
+        other: Box<KeyOwner>,
         key: KeyId,
     },
     /// A key may be listed once per holder.
@@ -128,9 +128,6 @@ pub enum RecordRefusal {
         got: u64,
         expected: u64,
     },
-    /// The authority's role names no such file, or the federation no such authority.
-    #[error("{path} is missing")]
-    Missing { path: String },
 }
 
 impl RecordRefusal {
@@ -145,8 +142,7 @@ impl RecordRefusal {
             | Self::KeyRepeated { .. }
             | Self::NoKey { .. }
             | Self::TooMany { .. }
-            | Self::Malformed { .. }
-            | Self::Missing { .. } => Code::DirectoryInvalid,
+            | Self::Malformed { .. } => Code::DirectoryInvalid,
         }
     }
 }

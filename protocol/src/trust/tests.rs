@@ -116,7 +116,7 @@ fn two_ministries() -> DirectoryBuilder {
 }
 
 #[test]
-fn a_listed_key_is_found_and_others_are_refused_with_their_code() {
+fn tru_4_2_and_4_4_a_listed_key_is_found_and_others_are_refused_with_their_code() {
     let directory = two_ministries().build();
     let rdv = service("rdv@interieur.gouv.fr");
     let id = key(30).public().id();
@@ -162,7 +162,7 @@ fn a_listed_key_is_found_and_others_are_refused_with_their_code() {
 }
 
 #[test]
-fn r8_a_key_is_only_good_for_its_own_role_and_authority() {
+fn tru_4_3_and_4_6_r8_a_key_is_only_good_for_its_own_role_and_authority() {
     let directory = two_ministries().build();
     let interior = authority("interieur.gouv.fr");
     let social = authority("social.gouv.fr");
@@ -180,7 +180,7 @@ fn r8_a_key_is_only_good_for_its_own_role_and_authority() {
 }
 
 #[test]
-fn case_21_a_revoked_key_signs_nothing_new_and_its_old_signatures_stay_verifiable() {
+fn tru_3_3_case_21_a_revoked_key_signs_nothing_new_and_its_old_signatures_stay_verifiable() {
     let revoked_at = NOW;
     let mut builder = two_ministries();
     let keys = vec![
@@ -207,7 +207,7 @@ fn case_21_a_revoked_key_signs_nothing_new_and_its_old_signatures_stay_verifiabl
 }
 
 #[test]
-fn case_19_past_the_expiry_new_envelopes_are_refused_and_old_ones_stay_verifiable() {
+fn tru_4_1_case_19_past_the_expiry_new_envelopes_are_refused_and_old_ones_stay_verifiable() {
     let directory = two_ministries().build();
     let rdv = service("rdv@interieur.gouv.fr");
     let id = key(30).public().id();
@@ -225,7 +225,7 @@ fn case_19_past_the_expiry_new_envelopes_are_refused_and_old_ones_stay_verifiabl
 }
 
 #[test]
-fn an_authority_that_lapses_takes_no_other_with_it() {
+fn tru_4_1_an_authority_that_lapses_takes_no_other_with_it() {
     let mut builder = two_ministries();
     builder.authority(authority_record("lent.gouv.fr")).unwrap();
     builder.role(&authority("lent.gouv.fr"), NOW);
@@ -252,7 +252,7 @@ fn an_authority_that_lapses_takes_no_other_with_it() {
 }
 
 #[test]
-fn a_suspended_authority_or_service_sends_nothing_new() {
+fn tru_4_2_a_suspended_authority_or_service_sends_nothing_new() {
     let mut builder = builder(Environment::Production);
     let mut record = authority_record("interieur.gouv.fr");
     record.standing = Standing::Suspended { since: NOW };
@@ -285,7 +285,7 @@ fn a_suspended_authority_or_service_sends_nothing_new() {
 }
 
 #[test]
-fn only_a_host_is_a_home() {
+fn tru_4_5_only_a_host_is_a_home() {
     let mut builder = two_ministries();
     let mut record = authority_record("numerique.gouv.fr");
     record.may_host = false;
@@ -320,7 +320,7 @@ fn only_a_host_is_a_home() {
 }
 
 #[test]
-fn case_25_one_authority_cannot_list_for_another() {
+fn tru_3_2_case_25_one_authority_cannot_list_for_another() {
     let mut builder = two_ministries();
     let social = authority("social.gouv.fr");
     let forged = service_record("rdv@interieur.gouv.fr", vec![always(99)]);
@@ -342,7 +342,7 @@ fn case_25_one_authority_cannot_list_for_another() {
 }
 
 #[test]
-fn r9_published_keys_are_refused_outside_development() {
+fn tru_3_6_r9_published_keys_are_refused_outside_development() {
     let published = SigningKey::from_seed(&[0; 32]);
     let validity = Validity {
         not_before: Timestamp::default(),
@@ -370,7 +370,7 @@ fn r9_published_keys_are_refused_outside_development() {
 }
 
 #[test]
-fn a_key_has_one_role_within_an_authority_and_no_authority_can_spoil_anothers() {
+fn tru_3_5_a_key_has_one_role_within_an_authority_and_no_authority_can_spoil_anothers() {
     let mut builder = two_ministries();
     let interior = authority("interieur.gouv.fr");
     let reused = service_record("titres@interieur.gouv.fr", vec![always(10)]);
@@ -404,7 +404,7 @@ fn a_key_has_one_role_within_an_authority_and_no_authority_can_spoil_anothers() 
 }
 
 #[test]
-fn r15_every_bound_of_the_directory_is_checked_at_one_more() {
+fn tru_3_5_r15_every_bound_of_the_directory_is_checked_at_one_more() {
     let mut crowd = builder(Environment::Production);
     for number in 0..=limits::AUTHORITIES_MAX {
         let taken = crowd.authority(authority_record(&format!("a{number}.fr")));
@@ -450,6 +450,30 @@ fn r15_every_bound_of_the_directory_is_checked_at_one_more() {
 }
 
 #[test]
+fn r15_what_the_federation_grants_is_bounded() {
+    let token = |n: usize| format!("t{n}").parse::<Token>().unwrap();
+    let alert = |n: usize| AlertGrant {
+        event: token(n),
+        cosigners: BTreeSet::new(),
+    };
+    let taken =
+        |record: AuthorityRecord| builder(Environment::Production).authority(record).is_ok();
+    let mut record = authority_record("interieur.gouv.fr");
+    record.alerts = (0..=limits::ALERTS_MAX).map(alert).collect();
+    assert!(!taken(record.clone()));
+    record.alerts.pop();
+    record.legal_bases = (0..=limits::LEGAL_BASES_MAX).map(token).collect();
+    assert!(!taken(record.clone()));
+    record.legal_bases.pop_last();
+    record.alerts[0].cosigners = (0..=limits::COSIGNERS_MAX)
+        .map(|n| authority(&format!("a{n}.fr")))
+        .collect();
+    assert!(!taken(record.clone()));
+    record.alerts[0].cosigners.pop_last();
+    assert!(taken(record));
+}
+
+#[test]
 fn r15_services_of_an_authority_are_bounded() {
     let mut builder = two_ministries();
     let social = authority("social.gouv.fr");
@@ -477,7 +501,7 @@ fn r15_services_of_an_authority_are_bounded() {
 }
 
 #[test]
-fn case_78_alarms_sound_30_7_and_1_days_before_an_expiry() {
+fn tru_5_1_case_78_alarms_sound_30_7_and_1_days_before_an_expiry() {
     let root = RoleExpiry {
         role: TrustRole::Root,
         expires: ONE_YEAR_ON,

@@ -27,7 +27,7 @@ pub use service::ServiceFile;
 /// The version of all three forms.
 pub const VERSION: u64 = 1;
 
-/// Reads one file. The version is looked at first, so that a newer file is named as such rather
+/// Reads one file (TRU-3.1). The version is looked at first, so that a newer file is named as such rather
 /// than by its first unknown member.
 pub(crate) fn read<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, RecordRefusal> {
     #[derive(serde::Deserialize)]
@@ -56,7 +56,10 @@ pub(crate) fn write<T: Serialize>(file: &T) -> Vec<u8> {
 
 /// TRU-3.2
 fn of_another(authority: &AuthorityId, path: &str) -> RecordRefusal {
-    RecordRefusal::NotAuthoritative { authority: authority.clone(), path: path.to_owned() }
+    RecordRefusal::NotAuthoritative {
+        authority: authority.clone(),
+        path: path.to_owned(),
+    }
 }
 
 pub(crate) fn malformed(path: &str, problem: impl Into<String>) -> RecordRefusal {

@@ -94,7 +94,9 @@ impl StatusEntry {
     pub(crate) fn parse(&self) -> Result<Standing, String> {
         match (self.state, &self.since) {
             (State::Active, None) => Ok(Standing::Active),
-            (State::Suspended, Some(since)) => Ok(Standing::Suspended { since: time(since)? }),
+            (State::Suspended, Some(since)) => Ok(Standing::Suspended {
+                since: time(since)?,
+            }),
             (State::Active, Some(_)) => Err("active, yet with a since".into()),
             (State::Suspended, None) => Err("suspended without a since".into()),
         }
@@ -102,10 +104,14 @@ impl StatusEntry {
 
     pub(crate) fn from_standing(standing: Standing) -> Self {
         match standing {
-            Standing::Active => Self { state: State::Active, since: None },
-            Standing::Suspended { since } => {
-                Self { state: State::Suspended, since: Some(utc(since)) }
-            }
+            Standing::Active => Self {
+                state: State::Active,
+                since: None,
+            },
+            Standing::Suspended { since } => Self {
+                state: State::Suspended,
+                since: Some(utc(since)),
+            },
         }
     }
 }

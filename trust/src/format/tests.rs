@@ -46,14 +46,18 @@ fn service_file() -> Value {
 }
 
 fn key() -> String {
-    pli_protocol::crypto::sign::SigningKey::from_seed(&[0; 32]).public().to_string()
+    pli_protocol::crypto::sign::SigningKey::from_seed(&[0; 32])
+        .public()
+        .to_string()
 }
 
 /// Reads by the form's name, writes again; `Ok` is what was written.
 fn reread(form: &str, bytes: &[u8]) -> Result<Vec<u8>, RecordRefusal> {
     let authority: AuthorityId = "interieur.gouv.fr".parse().unwrap();
     match form {
-        "authority" => AuthorityFile::read(&authority, PATH, bytes).map(|record| AuthorityFile::write(&record)),
+        "authority" => {
+            AuthorityFile::read(&authority, PATH, bytes).map(|record| AuthorityFile::write(&record))
+        }
         "node" => NodeFile::read(&authority, PATH, bytes).map(|record| NodeFile::write(&record)),
         _ => {
             let service = "rdv@interieur.gouv.fr".parse().unwrap();
@@ -63,18 +67,28 @@ fn reread(form: &str, bytes: &[u8]) -> Result<Vec<u8>, RecordRefusal> {
 }
 
 fn forms() -> [(&'static str, Value); 3] {
-    [("authority", authority_file()), ("node", node_file()), ("service", service_file())]
+    [
+        ("authority", authority_file()),
+        ("node", node_file()),
+        ("service", service_file()),
+    ]
 }
 
 fn refusal(form: &str, file: &Value) -> Code {
-    reread(form, &serde_json::to_vec(file).unwrap()).expect_err("this file must be refused").code()
+    reread(form, &serde_json::to_vec(file).unwrap())
+        .expect_err("this file must be refused")
+        .code()
 }
 
 #[test]
 fn tru_3_each_form_of_the_specification_reads_back_the_same() {
     for (form, file) in forms() {
         let written = reread(form, &serde_json::to_vec(&file).unwrap()).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), file, "{form}");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&written).unwrap(),
+            file,
+            "{form}"
+        );
         assert_eq!(reread(form, &written).unwrap(), written, "{form}");
     }
 }
@@ -85,21 +99,43 @@ fn tru_3_1_unknown_missing_repeated_and_mistyped_members_are_refused() {
         for member in file.as_object().unwrap().keys() {
             let mut missing = file.clone();
             missing.as_object_mut().unwrap().remove(member);
-            assert_eq!(refusal(form, &missing), Code::DirectoryInvalid, "{form} without {member}");
+            assert_eq!(
+                refusal(form, &missing),
+                Code::DirectoryInvalid,
+                "{form} without {member}"
+            );
             let mut mistyped = file.clone();
             mistyped[member] = json!([[1.5]]);
-            assert_eq!(refusal(form, &mistyped), Code::DirectoryInvalid, "{form} with {member} of another type");
+            assert_eq!(
+                refusal(form, &mistyped),
+                Code::DirectoryInvalid,
+                "{form} with {member} of another type"
+            );
         }
         let mut unknown = file.clone();
         unknown["colour"] = json!("blue");
         assert_eq!(refusal(form, &unknown), Code::DirectoryInvalid, "{form}");
         let text = file.to_string();
         let repeated = format!("{{\"version\":1,{}", &text[1..]);
-        assert_eq!(reread(form, repeated.as_bytes()).unwrap_err().code(), Code::DirectoryInvalid, "{form}");
+        assert_eq!(
+            reread(form, repeated.as_bytes()).unwrap_err().code(),
+            Code::DirectoryInvalid,
+            "{form}"
+        );
         let trailing = format!("{text} {{}}");
-        assert_eq!(reread(form, trailing.as_bytes()).unwrap_err().code(), Code::DirectoryInvalid, "{form}");
-        assert_eq!(reread(form, b"").unwrap_err().code(), Code::DirectoryInvalid);
-        assert_eq!(reread(form, &[0xff, 0xfe]).unwrap_err().code(), Code::DirectoryInvalid);
+        assert_eq!(
+            reread(form, trailing.as_bytes()).unwrap_err().code(),
+            Code::DirectoryInvalid,
+            "{form}"
+        );
+        assert_eq!(
+            reread(form, b"").unwrap_err().code(),
+            Code::DirectoryInvalid
+        );
+        assert_eq!(
+            reread(form, &[0xff, 0xfe]).unwrap_err().code(),
+            Code::DirectoryInvalid
+        );
     }
 }
 
@@ -122,9 +158,17 @@ fn tru_3_2_a_file_that_speaks_of_another_is_refused() {
         ("service", "service", "rdv@social.gouv.fr"),
         ("service", "service", "titres@interieur.gouv.fr"),
     ] {
-        let mut file = forms().into_iter().find(|(name, _)| *name == form).unwrap().1;
+        let mut file = forms()
+            .into_iter()
+            .find(|(name, _)| *name == form)
+            .unwrap()
+            .1;
         file[member] = other.into();
-        assert_eq!(refusal(form, &file), Code::NotAuthoritative, "{form} of {other}");
+        assert_eq!(
+            refusal(form, &file),
+            Code::NotAuthoritative,
+            "{form} of {other}"
+        );
     }
 }
 
@@ -133,22 +177,46 @@ fn tru_3_1_words_inside_are_checked_too() {
     let changes: [(&str, &str, Value); 14] = [
         ("authority", "/name/fr", json!("Minist\u{202e}ère")),
         ("authority", "/status", json!({ "state": "suspended" })),
-        ("authority", "/status", json!({ "state": "active", "since": "2026-06-01T00:00:00Z" })),
+        (
+            "authority",
+            "/status",
+            json!({ "state": "active", "since": "2026-06-01T00:00:00Z" }),
+        ),
         ("authority", "/status", json!({ "state": "retired" })),
-        ("authority", "/legal_bases", json!(["crpa:l112-8", "crpa:l112-8"])),
+        (
+            "authority",
+            "/legal_bases",
+            json!(["crpa:l112-8", "crpa:l112-8"]),
+        ),
         ("authority", "/alerts/0/cosigners/0", json!("Justice")),
         ("authority", "/quotas/envelopes_per_minute", json!(-1)),
-        ("node", "/keys/0/key", json!("ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+        (
+            "node",
+            "/keys/0/key",
+            json!("ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        ),
         ("node", "/keys/0/not_before", json!("2026-01-01")),
         ("node", "/quic/0", json!("pli.interieur.gouv.fr")),
         ("node", "/websocket/0", json!("ws://pli.interieur.gouv.fr/")),
         ("service", "/classes", json!(["message", "message"])),
         ("service", "/importances/0", json!("urgent")),
-        ("service", "/link_hosts/0", json!("https://www.interieur.gouv.fr")),
+        (
+            "service",
+            "/link_hosts/0",
+            json!("https://www.interieur.gouv.fr"),
+        ),
     ];
     for (form, pointer, value) in changes {
-        let mut file = forms().into_iter().find(|(name, _)| *name == form).unwrap().1;
+        let mut file = forms()
+            .into_iter()
+            .find(|(name, _)| *name == form)
+            .unwrap()
+            .1;
         *file.pointer_mut(pointer).unwrap() = value;
-        assert_eq!(refusal(form, &file), Code::DirectoryInvalid, "{form} {pointer}");
+        assert_eq!(
+            refusal(form, &file),
+            Code::DirectoryInvalid,
+            "{form} {pointer}"
+        );
     }
 }

@@ -13,69 +13,20 @@ use std::path::{Path, PathBuf};
 
 use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::id::{AuthorityId, KeyId, ServiceId, Timestamp};
-use pli_protocol::trust::{
-    DisplayName, HostPort, KeyOwner, KeyRole, NodeRecord, ServiceRecord, ValidKey, Validity, WebSocketUrl,
-};
+use pli_protocol::trust::{KeyOwner, KeyRole, NodeRecord, ServiceRecord, ValidKey};
 use serde::{Deserialize, Serialize};
 use tough::TargetName;
 use tough::schema::Targets;
 
+use super::draft::{NewAuthority, NodeChange, Revoked, end, from_now};
 use super::error::WriteError;
-use super::handover::{Handover, target};
+use super::handover::{Handover, hashed, target};
 use super::keys::{KeyRing, RoleKeys, SigningRole, sign};
+use super::metadata::SPEC_VERSION;
 use super::state::{in_days, next_version, read_json, write, write_json};
 use crate::error::TrustError;
 use crate::format::{NameEntry, NodeFile, ServiceFile, TargetPath};
 use crate::moment::instant;
-
-const SPEC_VERSION: &str = "1.0.0";
-
-/// A new authority.
-#[derive(Clone, Debug)]
-pub struct NewAuthority {
-    /// Who.
-    pub authority: AuthorityId,
-    /// Its name for people; the federation may correct it.
-    pub name: DisplayName,
-    /// The keys of its delegated role.
-    pub keys: RoleKeys,
-    /// For how many days its role holds.
-    pub role_days: u64,
-    /// Its node's first key.
-    pub node_key: PublicKey,
-    /// Where its node is.
-    pub quic: Vec<HostPort>,
-    /// The fallback.
-    pub websocket: Vec<WebSocketUrl>,
-}
-
-/// What to change of the node; empty lists and `None` leave things as they are.
-#[derive(Clone, Debug, Default)]
-pub struct NodeChange {
-    /// Replaces the QUIC endpoints.
-    pub quic: Vec<HostPort>,
-    /// Replaces the WebSocket endpoints.
-    pub websocket: Vec<WebSocketUrl>,
-    /// Listed beside the present keys.
-    pub add_keys: Vec<PublicKey>,
-    /// Gateways to list.
-    pub add_gateway_keys: Vec<PublicKey>,
-    /// Log keys to list.
-    pub add_log_keys: Vec<PublicKey>,
-}
-
-/// What a revocation did.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Revoked {
-    /// Whose key.
-    pub owner: KeyOwner,
-    /// The key that signs nothing new.
-    pub key: PublicKey,
-    /// From when on.
-    pub not_after: Timestamp,
-    /// What replaces it, from the same instant.
-    pub replacement: Option<PublicKey>,
-}
 
 /// An authority's workspace.
 #[derive(Clone, Debug)]
@@ -104,7 +55,10 @@ impl Authority {
     pub fn init(dir: &Path, new: NewAuthority, now: Timestamp) -> Result<Self, WriteError> {
         let path = dir.join(STATE);
         if path.exists() {
-            return Err(WriteError::Occupied { dir: dir.to_owned(), what: "authority's workspace" });
+            return Err(WriteError::Occupied {
+                dir: dir.to_owned(),
+                what: "authority's workspace",
+            });
         }
         let state = State {
             version: 1,
@@ -123,7 +77,12 @@ impl Authority {
             gateway_keys: Vec::new(),
             log_keys: Vec::new(),
         };
-        let made = Self { dir: dir.to_owned(), state, id: new.authority, keys: new.keys };
+        let made = Self {
+            dir: dir.to_owned(),
+            state,
+            id: new.authority,
+            keys: new.keys,
+        };
         made.write_node(&node)?;
         write_json(&path, &made.state)?;
         Ok(made)
@@ -140,11 +99,23 @@ impl Authority {
             });
         }
         let state: State = read_json(&path)?;
-        let wrong = |problem: String| WriteError::File { path: path.clone(), problem };
-        let id = AuthorityId::new(&state.authority).map_err(|problem| wrong(problem.to_string()))?;
+        let wrong = |problem: String| WriteError::File {
+            path: path.clone(),
+            problem,
+        };
+        let id =
+            AuthorityId::new(&state.authority).map_err(|problem| wrong(problem.to_string()))?;
         let keys: Result<Vec<PublicKey>, _> = state.keys.iter().map(|key| key.parse()).collect();
-        let keys = RoleKeys::new(keys.map_err(|problem| wrong(problem.to_string()))?, state.threshold)?;
-        Ok(Self { dir: dir.to_owned(), state, id, keys })
+        let keys = RoleKeys::new(
+            keys.map_err(|problem| wrong(problem.to_string()))?,
+            state.threshold,
+        )?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            state,
+            id,
+            keys,
+        })
     }
 
     /// Who.
@@ -169,7 +140,11 @@ impl Authority {
     pub fn node(&self) -> Result<NodeRecord, WriteError> {
         let path = self.dir.join("draft/node.json");
         let bytes = std::fs::read(&path).map_err(WriteError::file(&path))?;
-        Ok(NodeFile::read(&self.id, &path.display().to_string(), &bytes)?)
+        Ok(NodeFile::read(
+            &self.id,
+            &path.display().to_string(),
+            &bytes,
+        )?)
     }
 
     /// A drafted service.
@@ -179,7 +154,9 @@ impl Authority {
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => {
-                return Err(WriteError::NotInDraft { what: id.to_string() });
+                return Err(WriteError::NotInDraft {
+                    what: id.to_string(),
+                });
             }
             Err(problem) => return Err(WriteError::file(path)(problem)),
         };
@@ -218,7 +195,9 @@ impl Authority {
     pub fn add_service(&self, record: &ServiceRecord) -> Result<(), WriteError> {
         let path = self.service_path(&record.service);
         if path.exists() {
-            return Err(WriteError::InDraft { what: record.service.to_string() });
+            return Err(WriteError::InDraft {
+                what: record.service.to_string(),
+            });
         }
         write(&path, &ServiceFile::write(record))
     }
@@ -255,7 +234,8 @@ impl Authority {
         replacement: Option<PublicKey>,
         now: Timestamp,
     ) -> Result<Revoked, WriteError> {
-        let ended = |keys: &mut Vec<ValidKey>, owner: KeyOwner| end(keys, owner, which, replacement, now);
+        let ended =
+            |keys: &mut Vec<ValidKey>, owner: KeyOwner| end(keys, owner, which, replacement, now);
         if let KeyRole::Service(service) = owner {
             let mut record = self.service(service.name())?;
             let revoked = ended(&mut record.keys, KeyOwner::service(service.clone()))?;
@@ -268,7 +248,13 @@ impl Authority {
             KeyRole::Log => &mut node.log_keys,
             KeyRole::Node | KeyRole::Service(_) => &mut node.keys,
         };
-        let revoked = ended(keys, KeyOwner { authority: self.id.clone(), role: owner.clone() })?;
+        let revoked = ended(
+            keys,
+            KeyOwner {
+                authority: self.id.clone(),
+                role: owner.clone(),
+            },
+        )?;
         self.write_node(&node)?;
         Ok(revoked)
     }
@@ -276,9 +262,15 @@ impl Authority {
     /// Signs the draft as the next version of the role and writes the hand-over. Returns the version.
     pub fn publish(&mut self, ring: &KeyRing, now: Timestamp) -> Result<u64, WriteError> {
         let version = next_version(self.id.as_str(), self.state.role_version)?;
-        let mut files = vec![(TargetPath::Node(self.id.clone()), NodeFile::write(&self.node()?))];
+        let mut files = vec![(
+            TargetPath::Node(self.id.clone()),
+            NodeFile::write(&self.node()?),
+        )];
         for record in self.services()? {
-            files.push((TargetPath::Service(record.service.clone()), ServiceFile::write(&record)));
+            files.push((
+                TargetPath::Service(record.service.clone()),
+                ServiceFile::write(&record),
+            ));
         }
         let mut targets = HashMap::new();
         for (path, bytes) in &files {
@@ -297,13 +289,21 @@ impl Authority {
         ring.only_for(&[&signer])?;
         let handover = Handover {
             authority: self.id.clone(),
-            name: self.state.name.clone().parse().map_err(|problem| WriteError::File {
-                path: self.dir.join(STATE),
-                problem,
-            })?,
+            name: self
+                .state
+                .name
+                .clone()
+                .parse()
+                .map_err(|problem| WriteError::File {
+                    path: self.dir.join(STATE),
+                    problem,
+                })?,
             keys: self.keys.clone(),
             role: sign(role, &[&signer], ring)?,
-            files: files.iter().map(|(path, bytes)| (super::handover::hashed(path, bytes), bytes.clone())).collect(),
+            files: files
+                .iter()
+                .map(|(path, bytes)| (hashed(path, bytes), bytes.clone()))
+                .collect(),
         };
         handover.write(&self.handover_dir())?;
         self.state.role_version = version;
@@ -316,50 +316,10 @@ impl Authority {
     }
 
     fn service_path(&self, service: &ServiceId) -> PathBuf {
-        self.dir.join("draft/services").join(format!("{}.json", service.name()))
+        self.dir
+            .join("draft/services")
+            .join(format!("{}.json", service.name()))
     }
 }
 
 const STATE: &str = "authority.json";
-
-fn from_now(key: PublicKey, now: Timestamp) -> ValidKey {
-    ValidKey { key, validity: Validity { not_before: whole_second(now), not_after: None } }
-}
-
-/// Files hold whole seconds; downwards, so that a new key holds and an old one ends at once.
-fn whole_second(at: Timestamp) -> Timestamp {
-    Timestamp::from_ms(at.as_ms() / 1_000 * 1_000)
-}
-
-fn end(
-    keys: &mut Vec<ValidKey>,
-    owner: KeyOwner,
-    which: Option<&KeyId>,
-    replacement: Option<PublicKey>,
-    now: Timestamp,
-) -> Result<Revoked, WriteError> {
-    let now = whole_second(now);
-    let in_force = |listed: &&mut ValidKey| listed.validity.not_after.is_none_or(|end| now < end);
-    let mut candidates: Vec<_> = keys
-        .iter_mut()
-        .filter(in_force)
-        .filter(|listed| which.is_none_or(|id| listed.key.id() == *id))
-        .collect();
-    let key = match candidates.as_mut_slice() {
-        [one] => {
-            one.validity.not_after = Some(now);
-            one.key
-        }
-        [] => {
-            let what = which.map_or_else(|| format!("a key in force of {owner}"), |id| format!("key {id} of {owner}"));
-            return Err(WriteError::NotInDraft { what });
-        }
-        several => {
-            return Err(WriteError::WhichKey { what: owner.to_string(), keys: several.len() });
-        }
-    };
-    if let Some(new) = replacement {
-        keys.push(from_now(new, now));
-    }
-    Ok(Revoked { owner, key, not_after: now, replacement })
-}

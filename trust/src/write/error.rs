@@ -17,7 +17,22 @@ pub enum WriteError {
         "{role} needs {need} of its {of} keys and got {got}: give {} more with --key",
         .need.saturating_sub(*.got)
     )]
-    TooFewKeys { role: String, got: usize, need: usize, of: usize },
+    TooFewKeys {
+        role: String,
+        got: usize,
+        need: usize,
+        of: usize,
+    },
+    /// TRU-6.1: holders who are elsewhere have not all signed.
+    #[error(
+        "{role} has {got} of {need} signatures; each further holder runs: \
+         pli federation sign --key <own key>"
+    )]
+    Unfinished {
+        role: String,
+        got: usize,
+        need: usize,
+    },
     /// A key file that none of the roles at hand lists: better said than silently not used.
     #[error("{key} is a key of none of: {roles}")]
     ForeignKey { key: String, roles: String },
@@ -26,7 +41,11 @@ pub enum WriteError {
     Threshold { threshold: usize, keys: usize },
     /// The directory holds no workspace.
     #[error("{} is no {what}; run: {make}", .dir.display())]
-    NoWorkspace { dir: PathBuf, what: &'static str, make: &'static str },
+    NoWorkspace {
+        dir: PathBuf,
+        what: &'static str,
+        make: &'static str,
+    },
     /// Never overwritten.
     #[error("{} holds a {what} already", .dir.display())]
     Occupied { dir: PathBuf, what: &'static str },
@@ -41,9 +60,15 @@ pub enum WriteError {
     NothingHandedOver { authority: AuthorityId },
     /// A hand-over that is not newer than what is published.
     #[error("{authority} hands over version {got}, version {published} is published already")]
-    OldHandover { authority: AuthorityId, got: u64, published: u64 },
+    OldHandover {
+        authority: AuthorityId,
+        got: u64,
+        published: u64,
+    },
     /// Versions never go down, and there is none after the last.
-    #[error("{role} is at the last version; rotate the root with a new key for it: pli federation rotate-root")]
+    #[error(
+        "{role} is at the last version; rotate the root with a new key for it: pli federation rotate-root"
+    )]
     LastVersion { role: String },
     /// Before the first publication there is nothing to rotate.
     #[error("this federation was never published; run: pli federation publish")]
@@ -83,6 +108,9 @@ pub enum WriteError {
 impl WriteError {
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |problem| Self::File { path, problem: problem.to_string() }
+        move |problem| Self::File {
+            path,
+            problem: problem.to_string(),
+        }
     }
 }

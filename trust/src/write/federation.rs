@@ -11,91 +11,19 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use pli_protocol::id::{AuthorityId, Timestamp, to_hex};
-use pli_protocol::trust::{AlertGrant, AuthorityRecord, DisplayName, Quotas, Standing, Token};
-use tough::TargetName;
-use tough::schema::{
-    DelegatedRole, Delegations, PathPattern, PathSet, RoleKeys as TufRoleKeys, RoleType, Root, Signed, Targets,
-};
+use pli_protocol::trust::{AuthorityRecord, Quotas, Standing};
+use tough::schema::{RoleType, Root, Signed, Targets};
 
+use super::change::{GrantChange, NewFederation, Overview, RootChange, Suspension};
 use super::error::WriteError;
 use super::handover::{Handover, hashed, target};
-use super::keys::{KeyRing, RoleKeys, SigningRole, sign};
-use super::state::{Lifetimes, State, in_days, json, next_version, read_json, write, write_json};
+use super::keys::{KeyRing, SigningRole, sign};
+use super::metadata::{SPEC_VERSION, delegate, target_name, with_roles};
+use super::state::{State, in_days, json, next_version, read_json, write, write_json};
+use super::workspace::STATE;
 use crate::error::TrustError;
 use crate::format::{AuthorityFile, TargetPath};
 use crate::moment::{instant, timestamp};
-
-const STATE: &str = "federation.json";
-pub(crate) const SPEC_VERSION: &str = "1.0.0";
-
-/// A new federation: the keys of the four roles.
-#[derive(Clone, Debug)]
-pub struct NewFederation {
-    /// k of n, offline, of several authorities.
-    pub root: RoleKeys,
-    /// k of n, offline.
-    pub targets: RoleKeys,
-    /// Online.
-    pub snapshot: RoleKeys,
-    /// Online.
-    pub timestamp: RoleKeys,
-    /// For how long each signature holds.
-    pub lifetimes: Lifetimes,
-}
-
-/// New keys for some roles; `None` keeps those of now.
-#[derive(Clone, Debug, Default)]
-pub struct RootChange {
-    /// Who holds the root.
-    pub root: Option<RoleKeys>,
-    /// The federation's offline role.
-    pub targets: Option<RoleKeys>,
-    /// Online.
-    pub snapshot: Option<RoleKeys>,
-    /// Online.
-    pub timestamp: Option<RoleKeys>,
-}
-
-/// What to change of an authority's grants; `None` leaves things as they are.
-#[derive(Clone, Debug, Default)]
-pub struct GrantChange {
-    /// Its name for people.
-    pub name: Option<DisplayName>,
-    /// May keep citizens' mailboxes.
-    pub may_host: Option<bool>,
-    /// May ask homes for a citizen.
-    pub may_lookup: Option<bool>,
-    /// Replaces the alerts it may raise.
-    pub alerts: Option<Vec<AlertGrant>>,
-    /// Replaces the legal bases it may cite.
-    pub legal_bases: Option<Vec<Token>>,
-    /// Replaces the quotas.
-    pub quotas: Option<Quotas>,
-}
-
-/// Whether to suspend or to take back.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Suspension {
-    /// From now on.
-    Impose,
-    /// Takes part again.
-    Lift,
-}
-
-/// What a federation consists of, staged changes included.
-#[derive(Clone, Debug)]
-pub struct Overview {
-    /// Every authority, by name.
-    pub authorities: Vec<AuthorityRecord>,
-    /// Versions published last; 0 before the first time: root, targets, snapshot, timestamp.
-    pub published: [u64; 4],
-    /// Whether something signed awaits publication.
-    pub staged: bool,
-    /// Ends of root and targets.
-    pub root_expires: Timestamp,
-    /// See above.
-    pub targets_expires: Timestamp,
-}
 
 /// A federation's workspace.
 #[derive(Clone, Debug)]
@@ -106,9 +34,17 @@ pub struct Federation {
 
 impl Federation {
     /// Makes the workspace, signs the first root and an empty list of authorities.
-    pub fn init(dir: &Path, new: NewFederation, ring: &KeyRing, now: Timestamp) -> Result<Self, WriteError> {
+    pub fn init(
+        dir: &Path,
+        new: NewFederation,
+        ring: &KeyRing,
+        now: Timestamp,
+    ) -> Result<Self, WriteError> {
         if dir.join(STATE).exists() {
-            return Err(WriteError::Occupied { dir: dir.to_owned(), what: "federation" });
+            return Err(WriteError::Occupied {
+                dir: dir.to_owned(),
+                what: "federation",
+            });
         }
         let root = Root {
             spec_version: SPEC_VERSION.into(),
@@ -119,21 +55,32 @@ impl Federation {
             roles: HashMap::new(),
             _extra: HashMap::new(),
         };
-        let root = with_roles(root, [
-            (RoleType::Root, new.root),
-            (RoleType::Targets, new.targets),
-            (RoleType::Snapshot, new.snapshot),
-            (RoleType::Timestamp, new.timestamp),
-        ]);
-        let signers = [RoleType::Root, RoleType::Targets].map(|role| SigningRole::of_root(&root, role));
+        let root = with_roles(
+            root,
+            [
+                (RoleType::Root, new.root),
+                (RoleType::Targets, new.targets),
+                (RoleType::Snapshot, new.snapshot),
+                (RoleType::Timestamp, new.timestamp),
+            ],
+        );
+        let signers =
+            [RoleType::Root, RoleType::Targets].map(|role| SigningRole::of_root(&root, role));
         ring.only_for(&signers.each_ref())?;
         let targets = sign(
-            Targets::new(SPEC_VERSION.into(), NonZeroU64::MIN, instant(in_days(now, new.lifetimes.targets_days))),
+            Targets::new(
+                SPEC_VERSION.into(),
+                NonZeroU64::MIN,
+                instant(in_days(now, new.lifetimes.targets_days)),
+            ),
             &[&signers[1]],
             ring,
         )?;
         let root = sign(root, &[&signers[0]], ring)?;
-        let made = Self { dir: dir.to_owned(), state: State::new(new.lifetimes) };
+        let made = Self {
+            dir: dir.to_owned(),
+            state: State::new(new.lifetimes),
+        };
         write_json(&made.staged("root.json"), &root)?;
         write_json(&made.staged("targets.json"), &targets)?;
         made.save()?;
@@ -150,7 +97,10 @@ impl Federation {
                 make: "pli federation init",
             });
         }
-        Ok(Self { dir: dir.to_owned(), state: read_json(&path)? })
+        Ok(Self {
+            dir: dir.to_owned(),
+            state: read_json(&path)?,
+        })
     }
 
     /// Takes an authority in: what it may do, and its keys for its own paths.
@@ -165,7 +115,9 @@ impl Federation {
         let mut targets = self.targets()?.signed;
         let path = TargetPath::Authority(handover.authority.clone());
         if targets.targets.contains_key(&target_name(&path)?) {
-            return Err(WriteError::KnownAuthority { authority: handover.authority });
+            return Err(WriteError::KnownAuthority {
+                authority: handover.authority,
+            });
         }
         let mut record = AuthorityRecord {
             authority: handover.authority.clone(),
@@ -232,7 +184,12 @@ impl Federation {
 
     /// Signs the next root, by the threshold of the old one and of the new one. Also how a stolen
     /// online key is replaced, and how a fast-forward is recovered from (TRU-2.5, case 22).
-    pub fn rotate_root(&self, change: RootChange, ring: &KeyRing, now: Timestamp) -> Result<u64, WriteError> {
+    pub fn rotate_root(
+        &self,
+        change: RootChange,
+        ring: &KeyRing,
+        now: Timestamp,
+    ) -> Result<u64, WriteError> {
         if self.state.root == 0 {
             return Err(WriteError::NeverPublished);
         }
@@ -248,12 +205,11 @@ impl Federation {
             (RoleType::Snapshot, change.snapshot),
             (RoleType::Timestamp, change.timestamp),
         ];
-        let changes = changes.into_iter().filter_map(|(role, keys)| keys.map(|keys| (role, keys)));
+        let changes = changes
+            .into_iter()
+            .filter_map(|(role, keys)| keys.map(|keys| (role, keys)));
         let new = with_roles(new, changes);
-        let mut before = SigningRole::of_root(&old, RoleType::Root);
-        before.name = format!("root version {}", old.version);
-        let mut after = SigningRole::of_root(&new, RoleType::Root);
-        after.name = format!("root version {version}");
+        let (before, after) = (SigningRole::of_version(&old), SigningRole::of_version(&new));
         let targets_signer = SigningRole::of_root(&new, RoleType::Targets);
         let mut known = vec![&before, &after];
         if targets_changed {
@@ -261,7 +217,10 @@ impl Federation {
         }
         ring.only_for(&known)?;
         let targets = targets_changed
-            .then(|| self.targets().and_then(|signed| self.sign_with(signed.signed, &targets_signer, ring, now)))
+            .then(|| {
+                self.targets()
+                    .and_then(|signed| self.sign_with(signed.signed, &targets_signer, ring, now))
+            })
             .transpose()?;
         let root = sign(new, &[&before, &after], ring)?;
         if let Some(targets) = targets {
@@ -284,7 +243,12 @@ impl Federation {
         let state = &self.state;
         Ok(Overview {
             authorities,
-            published: [state.root, state.role("targets"), state.snapshot, state.timestamp],
+            published: [
+                state.root,
+                state.role("targets"),
+                state.snapshot,
+                state.timestamp,
+            ],
             staged: self.dir.join("staged").is_dir(),
             root_expires: timestamp(root.expires),
             targets_expires: timestamp(targets.expires),
@@ -323,10 +287,14 @@ impl Federation {
     pub(super) fn take_in(&self, handover: &Handover, targets: &Targets) -> Result<(), WriteError> {
         let authority = &handover.authority;
         let delegations = targets.delegations.as_ref();
-        let delegations = delegations.ok_or_else(|| WriteError::UnknownAuthority { authority: authority.clone() })?;
+        let delegations = delegations.ok_or_else(|| WriteError::UnknownAuthority {
+            authority: authority.clone(),
+        })?;
         delegations
             .verify_role(&handover.role, authority.as_str())
-            .map_err(|problem| TrustError::invalid(format!("the role of {authority}: {problem}")))?;
+            .map_err(|problem| {
+                TrustError::invalid(format!("the role of {authority}: {problem}"))
+            })?;
         let got = handover.role.signed.version.get();
         let published = self.state.role(authority.as_str());
         let same = || {
@@ -334,36 +302,66 @@ impl Federation {
             std::fs::read(path).is_ok_and(|bytes| bytes == json(&handover.role))
         };
         if got < published || (got == published && !same()) {
-            return Err(WriteError::OldHandover { authority: authority.clone(), got, published });
+            return Err(WriteError::OldHandover {
+                authority: authority.clone(),
+                got,
+                published,
+            });
         }
         for (file, bytes) in &handover.files {
             write(&self.staged("targets").join(file), bytes)?;
         }
-        write_json(&self.staged("roles").join(format!("{authority}.json")), &handover.role)
+        write_json(
+            &self.staged("roles").join(format!("{authority}.json")),
+            &handover.role,
+        )
     }
 
-    fn put_record(&self, targets: &mut Targets, record: &AuthorityRecord) -> Result<Vec<u8>, WriteError> {
+    fn put_record(
+        &self,
+        targets: &mut Targets,
+        record: &AuthorityRecord,
+    ) -> Result<Vec<u8>, WriteError> {
         let bytes = AuthorityFile::write(record);
         let path = TargetPath::Authority(record.authority.clone());
         targets.targets.insert(target_name(&path)?, target(&bytes));
         Ok(bytes)
     }
 
-    fn record(&self, targets: &Targets, authority: &AuthorityId) -> Result<AuthorityRecord, WriteError> {
+    fn record(
+        &self,
+        targets: &Targets,
+        authority: &AuthorityId,
+    ) -> Result<AuthorityRecord, WriteError> {
         let path = TargetPath::Authority(authority.clone());
-        let unknown = || WriteError::UnknownAuthority { authority: authority.clone() };
-        let listed = targets.targets.get(&target_name(&path)?).ok_or_else(unknown)?;
+        let unknown = || WriteError::UnknownAuthority {
+            authority: authority.clone(),
+        };
+        let listed = targets
+            .targets
+            .get(&target_name(&path)?)
+            .ok_or_else(unknown)?;
         let sha256: &[u8] = &listed.hashes.sha256;
         let bytes = self.target_file(&path.hashed(&to_hex(sha256)))?;
         Ok(AuthorityFile::read(authority, &path.to_string(), &bytes)?)
     }
 
-    fn stage(&self, path: &TargetPath, bytes: &[u8], targets: &Signed<Targets>) -> Result<(), WriteError> {
+    fn stage(
+        &self,
+        path: &TargetPath,
+        bytes: &[u8],
+        targets: &Signed<Targets>,
+    ) -> Result<(), WriteError> {
         write(&self.staged("targets").join(hashed(path, bytes)), bytes)?;
         write_json(&self.staged("targets.json"), targets)
     }
 
-    fn sign_targets(&self, targets: Targets, ring: &KeyRing, now: Timestamp) -> Result<Signed<Targets>, WriteError> {
+    fn sign_targets(
+        &self,
+        targets: Targets,
+        ring: &KeyRing,
+        now: Timestamp,
+    ) -> Result<Signed<Targets>, WriteError> {
         let signer = SigningRole::of_root(&self.root()?.signed, RoleType::Targets);
         ring.only_for(&[&signer])?;
         self.sign_with(targets, &signer, ring, now)
@@ -381,98 +379,4 @@ impl Federation {
         targets.expires = instant(in_days(now, self.state.lifetimes.targets_days));
         sign(targets, &[signer], ring)
     }
-
-    pub(super) fn staged(&self, file: &str) -> PathBuf {
-        self.dir.join("staged").join(file)
-    }
-
-    pub(super) fn metadata(&self, file: &str) -> PathBuf {
-        self.repository_dir().join("metadata").join(file)
-    }
-
-    pub(super) fn published_root(&self) -> Result<Signed<Root>, WriteError> {
-        read_json(&self.metadata(&format!("{}.root.json", self.state.root)))
-    }
-
-    pub(super) fn root(&self) -> Result<Signed<Root>, WriteError> {
-        let staged = self.staged("root.json");
-        if staged.exists() { read_json(&staged) } else { self.published_root() }
-    }
-
-    pub(super) fn targets(&self) -> Result<Signed<Targets>, WriteError> {
-        let staged = self.staged("targets.json");
-        if staged.exists() {
-            return read_json(&staged);
-        }
-        read_json(&self.metadata(&format!("{}.targets.json", self.state.role("targets"))))
-    }
-
-    /// A file by its hashed path, staged or published.
-    pub(super) fn target_file(&self, hashed: &str) -> Result<Vec<u8>, WriteError> {
-        let staged = self.staged("targets").join(hashed);
-        let path = if staged.exists() { staged } else { self.repository_dir().join("targets").join(hashed) };
-        std::fs::read(&path).map_err(WriteError::file(path))
-    }
-
-    pub(super) fn save(&self) -> Result<(), WriteError> {
-        write_json(&self.dir.join(STATE), &self.state)
-    }
-}
-
-impl GrantChange {
-    fn apply(self, record: &mut AuthorityRecord) {
-        if let Some(name) = self.name {
-            record.name = name;
-        }
-        record.may_host = self.may_host.unwrap_or(record.may_host);
-        record.may_lookup = self.may_lookup.unwrap_or(record.may_lookup);
-        if let Some(alerts) = self.alerts {
-            record.alerts = alerts;
-        }
-        if let Some(bases) = self.legal_bases {
-            record.legal_bases = bases.into_iter().collect();
-        }
-        if let Some(quotas) = self.quotas {
-            record.quotas = quotas;
-        }
-    }
-}
-
-fn target_name(path: &TargetPath) -> Result<TargetName, WriteError> {
-    Ok(TargetName::new(path.to_string()).map_err(TrustError::from)?)
-}
-
-/// Delegates an authority's own paths to its own keys, replacing what was delegated to it before.
-fn delegate(targets: &mut Targets, handover: &Handover) -> Result<(), WriteError> {
-    let authority = &handover.authority;
-    let patterns: Result<Vec<_>, _> =
-        TargetPath::delegated(authority).into_iter().map(PathPattern::new).collect();
-    let patterns = patterns.map_err(|problem| TrustError::invalid(problem.to_string()))?;
-    let delegations = targets.delegations.get_or_insert_with(Delegations::new);
-    delegations.roles.retain(|role| role.name != authority.as_str());
-    delegations.roles.push(DelegatedRole {
-        name: authority.to_string(),
-        keyids: handover.keys.key_ids(),
-        threshold: handover.keys.tuf_threshold(),
-        paths: PathSet::Paths(patterns),
-        terminating: true,
-        targets: None,
-    });
-    delegations.roles.sort_by(|a, b| a.name.cmp(&b.name));
-    delegations.keys.extend(handover.keys.tuf_keys());
-    let used: Vec<_> = delegations.roles.iter().flat_map(|role| role.keyids.clone()).collect();
-    delegations.keys.retain(|id, _| used.contains(id));
-    Ok(())
-}
-
-/// Sets the keys of some roles; a key that no role uses any more is dropped.
-fn with_roles(mut root: Root, roles: impl IntoIterator<Item = (RoleType, RoleKeys)>) -> Root {
-    for (role, keys) in roles {
-        root.keys.extend(keys.tuf_keys());
-        let keys = TufRoleKeys { keyids: keys.key_ids(), threshold: keys.tuf_threshold(), _extra: HashMap::new() };
-        root.roles.insert(role, keys);
-    }
-    let used: Vec<_> = root.roles.values().flat_map(|role| role.keyids.clone()).collect();
-    root.keys.retain(|id, _| used.contains(id));
-    root
 }

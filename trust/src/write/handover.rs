@@ -65,7 +65,10 @@ impl Handover {
 
     pub(crate) fn read(dir: &Path) -> Result<Self, WriteError> {
         let path = dir.join("request.json");
-        let wrong = |problem: String| WriteError::File { path: path.clone(), problem };
+        let wrong = |problem: String| WriteError::File {
+            path: path.clone(),
+            problem,
+        };
         let request: Request = read_json(&path)?;
         if request.version != 1 {
             return Err(wrong(format!("version {}, expected 1", request.version)));
@@ -86,17 +89,31 @@ impl Handover {
             let signed: &[u8] = &target.hashes.sha256;
             let hashed = target_path.hashed(&to_hex(signed));
             let file = dir.join("targets").join(&hashed);
-            let length = std::fs::metadata(&file).map_err(WriteError::file(&file))?.len();
+            let length = std::fs::metadata(&file)
+                .map_err(WriteError::file(&file))?
+                .len();
             if length > limits::TRUST_FILE_MAX || length != target.length {
-                return Err(WriteError::File { path: file, problem: format!("{length} bytes") });
+                return Err(WriteError::File {
+                    path: file,
+                    problem: format!("{length} bytes"),
+                });
             }
             let bytes = std::fs::read(&file).map_err(WriteError::file(&file))?;
             if Sha256::digest(&bytes).as_slice() != signed {
-                return Err(WriteError::File { path: file, problem: "not what was signed".into() });
+                return Err(WriteError::File {
+                    path: file,
+                    problem: "not what was signed".into(),
+                });
             }
             files.insert(hashed, bytes);
         }
-        Ok(Self { authority, name, keys, role, files })
+        Ok(Self {
+            authority,
+            name,
+            keys,
+            role,
+            files,
+        })
     }
 }
 
@@ -104,7 +121,10 @@ impl Handover {
 pub(crate) fn target(bytes: &[u8]) -> Target {
     Target {
         length: bytes.len() as u64,
-        hashes: Hashes { sha256: Sha256::digest(bytes).to_vec().into(), _extra: Default::default() },
+        hashes: Hashes {
+            sha256: Sha256::digest(bytes).to_vec().into(),
+            _extra: Default::default(),
+        },
         custom: Default::default(),
         _extra: Default::default(),
     }

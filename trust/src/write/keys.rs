@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use pli_protocol::crypto::sign::{PublicKey, SigningKey};
+use pli_protocol::crypto::sign::{PublicKey, SIGNATURE_LEN, SigningKey};
 use tough::schema::decoded::{Decoded, Hex};
 use tough::schema::key::{Ed25519Key, Ed25519Scheme, Key};
-use tough::schema::{Role, Signature, Signed};
+use tough::schema::{Role, RoleType, Root, Signature, Signed};
 
 use super::error::WriteError;
 use crate::keyfile;
@@ -17,12 +17,18 @@ const ROLE_KEYS_MAX: usize = 32;
 
 /// The key files of one command, opened.
 #[derive(Clone, Debug, Default)]
-pub struct KeyRing(Vec<SigningKey>);
+pub struct KeyRing {
+    keys: Vec<SigningKey>,
+    partial: bool,
+}
 
 impl KeyRing {
     /// Opens each file; two files with one key count as one key.
     pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, WriteError> {
-        let keys: Result<Vec<_>, _> = files.iter().map(|path| keyfile::load(path.as_ref())).collect();
+        let keys: Result<Vec<_>, _> = files
+            .iter()
+            .map(|path| keyfile::load(path.as_ref()))
+            .collect();
         Ok(Self::new(keys?))
     }
 
@@ -35,19 +41,36 @@ impl KeyRing {
                 ring.push(key);
             }
         }
-        Self(ring)
+        Self {
+            keys: ring,
+            partial: false,
+        }
+    }
+
+    /// These keys are not all: what they sign may stay below the threshold, for other holders to
+    /// sign where they are. It is not published before the threshold is met.
+    #[must_use]
+    pub fn partial(self) -> Self {
+        Self {
+            partial: true,
+            ..self
+        }
     }
 
     /// The keys of both.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
-        Self::new(self.0.into_iter().chain(other.0))
+        let partial = self.partial || other.partial;
+        Self {
+            partial,
+            ..Self::new(self.keys.into_iter().chain(other.keys))
+        }
     }
 
     /// Refuses a key that none of `roles` lists: a mistaken file would otherwise go unnoticed until
     /// the threshold is missed.
     pub(crate) fn only_for(&self, roles: &[&SigningRole]) -> Result<(), WriteError> {
-        for key in &self.0 {
+        for key in &self.keys {
             let id = key_id(key.public());
             if roles.iter().all(|role| !role.key_ids.contains(&id)) {
                 let roles: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
@@ -78,9 +101,15 @@ impl RoleKeys {
             }
         }
         if threshold == 0 || threshold > different.len() || different.len() > ROLE_KEYS_MAX {
-            return Err(WriteError::Threshold { threshold, keys: different.len() });
+            return Err(WriteError::Threshold {
+                threshold,
+                keys: different.len(),
+            });
         }
-        Ok(Self { keys: different, threshold })
+        Ok(Self {
+            keys: different,
+            threshold,
+        })
     }
 
     /// The keys.
@@ -96,7 +125,10 @@ impl RoleKeys {
     }
 
     pub(crate) fn tuf_keys(&self) -> HashMap<Decoded<Hex>, Key> {
-        self.keys.iter().map(|key| (key_id(key), tuf_key(key))).collect()
+        self.keys
+            .iter()
+            .map(|key| (key_id(key), tuf_key(key)))
+            .collect()
     }
 
     pub(crate) fn key_ids(&self) -> Vec<Decoded<Hex>> {
@@ -112,23 +144,112 @@ impl RoleKeys {
 #[derive(Clone, Debug)]
 pub(crate) struct SigningRole {
     pub(crate) name: String,
+    keys: Vec<PublicKey>,
     pub(crate) key_ids: Vec<Decoded<Hex>>,
     pub(crate) threshold: usize,
 }
 
 impl SigningRole {
     pub(crate) fn new(name: impl Into<String>, keys: &RoleKeys) -> Self {
-        Self { name: name.into(), key_ids: keys.key_ids(), threshold: keys.threshold }
+        Self {
+            name: name.into(),
+            keys: keys.keys.clone(),
+            key_ids: keys.key_ids(),
+            threshold: keys.threshold,
+        }
     }
 
-    pub(crate) fn of_root(root: &tough::schema::Root, role: tough::schema::RoleType) -> Self {
+    pub(crate) fn of_root(root: &Root, role: RoleType) -> Self {
         let (key_ids, threshold) = match root.roles.get(&role) {
             Some(keys) => (keys.keyids.clone(), keys.threshold.get()),
             None => (Vec::new(), u64::MAX),
         };
+        let keys = key_ids.iter().filter_map(|id| match root.keys.get(id)? {
+            Key::Ed25519 { keyval, .. } => PublicKey::from_bytes(&keyval.public).ok(),
+            _ => None,
+        });
         let threshold = usize::try_from(threshold).unwrap_or(usize::MAX);
-        Self { name: role.to_string(), key_ids, threshold }
+        Self {
+            name: role.to_string(),
+            keys: keys.collect(),
+            key_ids,
+            threshold,
+        }
     }
+
+    /// The root role of one root, named by its version.
+    pub(crate) fn of_version(root: &Root) -> Self {
+        let name = format!("root version {}", root.version);
+        Self {
+            name,
+            ..Self::of_root(root, RoleType::Root)
+        }
+    }
+}
+
+/// How far a role's signing has come.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Progress {
+    /// Which role, of which version.
+    pub role: String,
+    /// Good signatures so far.
+    pub got: usize,
+    /// The threshold.
+    pub need: usize,
+}
+
+/// Adds the signatures of those keys of the ring that `roles` list and that have not signed yet.
+pub(crate) fn cosign<T: Role>(
+    signed: &mut Signed<T>,
+    roles: &[&SigningRole],
+    ring: &KeyRing,
+) -> Result<(), WriteError> {
+    let message = message(&signed.signed)?;
+    for key in &ring.keys {
+        let id = key_id(key.public());
+        let listed = roles.iter().any(|role| role.key_ids.contains(&id));
+        if listed && signed.signatures.iter().all(|made| made.keyid != id) {
+            let sig = key.sign(&message).to_vec().into();
+            signed.signatures.push(Signature { keyid: id, sig });
+        }
+    }
+    Ok(())
+}
+
+/// Counts the good signatures of each role.
+pub(crate) fn progress<T: Role>(
+    signed: &Signed<T>,
+    roles: &[&SigningRole],
+) -> Result<Vec<Progress>, WriteError> {
+    let message = message(&signed.signed)?;
+    let good = |role: &SigningRole, made: &Signature| {
+        let signature: Option<[u8; SIGNATURE_LEN]> = made.sig.as_ref().try_into().ok();
+        let key = role.keys.iter().find(|key| key_id(key) == made.keyid);
+        key.zip(signature)
+            .is_some_and(|(key, signature)| key.verify(&message, &signature))
+    };
+    let count = |role: &&SigningRole| {
+        let mut signers: Vec<_> = signed
+            .signatures
+            .iter()
+            .filter(|made| good(role, made))
+            .collect();
+        signers.sort_by(|a, b| a.keyid.cmp(&b.keyid));
+        signers.dedup_by(|a, b| a.keyid == b.keyid);
+        Progress {
+            role: role.name.clone(),
+            got: signers.len(),
+            need: role.threshold,
+        }
+    };
+    Ok(roles.iter().map(count).collect())
+}
+
+fn message<T: Role>(signed: &T) -> Result<Vec<u8>, WriteError> {
+    signed.canonical_form().map_err(|problem| WriteError::File {
+        path: "metadata".into(),
+        problem: problem.to_string(),
+    })
 }
 
 /// Signs with every key of the ring that one of `roles` lists; each role must reach its threshold.
@@ -137,20 +258,28 @@ pub(crate) fn sign<T: Role>(
     roles: &[&SigningRole],
     ring: &KeyRing,
 ) -> Result<Signed<T>, WriteError> {
-    let message = signed.canonical_form().map_err(|problem| WriteError::File {
-        path: "metadata".into(),
-        problem: problem.to_string(),
-    })?;
+    let message = signed
+        .canonical_form()
+        .map_err(|problem| WriteError::File {
+            path: "metadata".into(),
+            problem: problem.to_string(),
+        })?;
     let signatures: Vec<Signature> = ring
-        .0
+        .keys
         .iter()
         .map(|key| (key_id(key.public()), key))
         .filter(|(id, _)| roles.iter().any(|role| role.key_ids.contains(id)))
-        .map(|(keyid, key)| Signature { keyid, sig: key.sign(&message).to_vec().into() })
+        .map(|(keyid, key)| Signature {
+            keyid,
+            sig: key.sign(&message).to_vec().into(),
+        })
         .collect();
     for role in roles {
-        let got = signatures.iter().filter(|made| role.key_ids.contains(&made.keyid)).count();
-        if got < role.threshold {
+        let got = signatures
+            .iter()
+            .filter(|made| role.key_ids.contains(&made.keyid))
+            .count();
+        if got < role.threshold && !ring.partial {
             return Err(WriteError::TooFewKeys {
                 role: role.name.clone(),
                 got,
@@ -164,14 +293,19 @@ pub(crate) fn sign<T: Role>(
 
 pub(crate) fn tuf_key(key: &PublicKey) -> Key {
     Key::Ed25519 {
-        keyval: Ed25519Key { public: key.as_bytes().to_vec().into(), _extra: HashMap::new() },
+        keyval: Ed25519Key {
+            public: key.as_bytes().to_vec().into(),
+            _extra: HashMap::new(),
+        },
         scheme: Ed25519Scheme::Ed25519,
         _extra: HashMap::new(),
     }
 }
 
 pub(crate) fn key_id(key: &PublicKey) -> Decoded<Hex> {
-    tuf_key(key).key_id().expect("a key of two strings serialises")
+    tuf_key(key)
+        .key_id()
+        .expect("a key of two strings serialises")
 }
 
 #[cfg(test)]
@@ -184,7 +318,10 @@ mod tests {
         let other = *keyfile::generate().unwrap().public();
         assert!(RoleKeys::new(vec![key, other], 2).is_ok());
         assert!(RoleKeys::new(vec![key, other], 3).is_err());
-        assert!(RoleKeys::new(vec![key, key], 2).is_err(), "one key twice is one key");
+        assert!(
+            RoleKeys::new(vec![key, key], 2).is_err(),
+            "one key twice is one key"
+        );
         assert!(RoleKeys::new(vec![key], 0).is_err());
         assert!(RoleKeys::new(vec![], 1).is_err());
     }

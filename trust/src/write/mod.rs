@@ -10,16 +10,23 @@
 //! code as a node's, from the first root on, and refused if anything in it would be left out.
 
 mod authority;
+mod change;
+mod cosign;
+mod draft;
 mod error;
 mod federation;
 mod handover;
 mod keys;
+mod metadata;
 mod publish;
 mod state;
+mod workspace;
 
-pub use authority::{Authority, NewAuthority, NodeChange, Revoked};
+pub use authority::Authority;
+pub use change::{GrantChange, NewFederation, Overview, RootChange, Suspension};
+pub use draft::{NewAuthority, NodeChange, Revoked};
 pub use error::WriteError;
-pub use federation::{Federation, GrantChange, NewFederation, Overview, RootChange, Suspension};
-pub use keys::{KeyRing, RoleKeys};
+pub use federation::Federation;
+pub use keys::{KeyRing, Progress, RoleKeys};
 pub use publish::Published;
 pub use state::Lifetimes;

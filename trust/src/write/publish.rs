@@ -9,13 +9,14 @@ use pli_protocol::id::{AuthorityId, Timestamp, to_hex};
 use pli_protocol::trust::{Directory, Environment, Versions};
 use sha2::{Digest, Sha256};
 use tough::schema::{
-    Hashes, Metafile, RoleType, Root, Signed, Snapshot, Targets, Timestamp as TufTimestamp,
+    Metafile, RoleType, Root, Signed, Snapshot, Targets, Timestamp as TufTimestamp,
 };
 
 use super::error::WriteError;
-use super::federation::{Federation, SPEC_VERSION};
+use super::federation::Federation;
 use super::handover::Handover;
 use super::keys::{KeyRing, SigningRole, sign};
+use super::metadata::{SPEC_VERSION, bare, metafile};
 use super::state::{in_days, json, next_version, read_json};
 use crate::error::TrustError;
 use crate::fetch::Fetcher;
@@ -48,6 +49,7 @@ impl Federation {
         environment: Environment,
         now: Timestamp,
     ) -> Result<Published, WriteError> {
+        self.finished()?;
         let root = self.root()?;
         let targets = self.targets()?;
         let signers = [RoleType::Snapshot, RoleType::Timestamp]
@@ -72,7 +74,12 @@ impl Federation {
             std::fs::remove_dir_all(&staged).map_err(WriteError::file(staged))?;
         }
         let root_sha256 = to_hex(&Sha256::digest(&verified.root));
-        Ok(Published { versions, directory: verified.directory, repository, root_sha256 })
+        Ok(Published {
+            versions,
+            directory: verified.directory,
+            repository,
+            root_sha256,
+        })
     }
 
     /// Reads the candidate as a node that starts from the first root would.
@@ -87,7 +94,8 @@ impl Federation {
         let memory = folder.path().join("memory");
         std::fs::create_dir_all(&memory).map_err(WriteError::file(&memory))?;
         candidate.replace(&next.files, &next.root, Old::Kept)?;
-        let fetcher = Fetcher::new(Source::Directory(candidate.dir().to_owned())).map_err(TrustError::from)?;
+        let fetcher = Fetcher::new(Source::Directory(candidate.dir().to_owned()))
+            .map_err(TrustError::from)?;
         let first = next.files.get("metadata/1.root.json").unwrap_or(&next.root);
         let reader = Reader {
             fetcher: &fetcher,
@@ -98,13 +106,19 @@ impl Federation {
             kept: None,
         };
         let mut verified = reader.read().await?;
-        let refusals: Vec<_> =
-            verified.directory.findings().iter().map(|finding| finding.refusal.clone()).collect();
+        let refusals: Vec<_> = verified
+            .directory
+            .findings()
+            .iter()
+            .map(|finding| finding.refusal.clone())
+            .collect();
         if !refusals.is_empty() {
             return Err(WriteError::LeftOut { refusals });
         }
         // `tough` does not ask for the root it was given.
-        verified.files.insert("metadata/1.root.json".into(), first.clone());
+        verified
+            .files
+            .insert("metadata/1.root.json".into(), first.clone());
         Ok(verified)
     }
 }
@@ -144,8 +158,16 @@ impl Next {
         files.insert(format!("metadata/{root_version}.root.json"), newest.clone());
         // A snapshot goes on listing whatever one before it listed, or clients see a rollback.
         let versions = federation.state.roles.clone();
-        let meta = versions.iter().map(|(name, version)| (format!("{name}.json"), bare(*version)));
-        let mut next = Self { files, root: newest, root_version, meta: meta.collect(), versions };
+        let meta = versions
+            .iter()
+            .map(|(name, version)| (format!("{name}.json"), bare(*version)));
+        let mut next = Self {
+            files,
+            root: newest,
+            root_version,
+            meta: meta.collect(),
+            versions,
+        };
         next.role(federation, "targets", targets)?;
         Ok(next)
     }
@@ -162,7 +184,8 @@ impl Next {
                 (false, 1..) => federation.metadata(&format!("{published}.{name}.json")),
                 (false, 0) => {
                     let authority = AuthorityId::new(name);
-                    let authority = authority.map_err(|problem| TrustError::invalid(problem.to_string()))?;
+                    let authority =
+                        authority.map_err(|problem| TrustError::invalid(problem.to_string()))?;
                     return Err(WriteError::NothingHandedOver { authority });
                 }
             };
@@ -180,12 +203,16 @@ impl Next {
     ) -> Result<(), WriteError> {
         let version = role.signed.version;
         let bytes = json(role);
-        self.meta.insert(format!("{name}.json"), metafile(version, &bytes));
+        self.meta
+            .insert(format!("{name}.json"), metafile(version, &bytes));
         self.versions.insert(name.to_owned(), version.get());
-        self.files.insert(format!("metadata/{version}.{name}.json"), bytes.into());
+        self.files
+            .insert(format!("metadata/{version}.{name}.json"), bytes.into());
         for (path, target) in &role.signed.targets {
-            let path: TargetPath =
-                path.raw().parse().map_err(|problem| TrustError::invalid(format!("{name}: {problem}")))?;
+            let path: TargetPath = path
+                .raw()
+                .parse()
+                .map_err(|problem| TrustError::invalid(format!("{name}: {problem}")))?;
             let sha256: &[u8] = &target.hashes.sha256;
             let hashed = path.hashed(&to_hex(sha256));
             let bytes = federation.target_file(&hashed)?;
@@ -217,10 +244,16 @@ impl Next {
             timestamp_version,
             instant(in_days(now, state.lifetimes.timestamp_days)),
         );
-        timestamp.meta.insert("snapshot.json".into(), metafile(snapshot_version, &bytes));
-        self.files.insert(format!("metadata/{snapshot_version}.snapshot.json"), bytes.into());
+        timestamp
+            .meta
+            .insert("snapshot.json".into(), metafile(snapshot_version, &bytes));
+        self.files.insert(
+            format!("metadata/{snapshot_version}.snapshot.json"),
+            bytes.into(),
+        );
         let bytes = json(&sign(timestamp, &[&signers[1]], ring)?);
-        self.files.insert("metadata/timestamp.json".into(), bytes.into());
+        self.files
+            .insert("metadata/timestamp.json".into(), bytes.into());
         Ok(Versions {
             root: self.root_version,
             timestamp: timestamp_version.get(),
@@ -228,19 +261,4 @@ impl Next {
             targets: self.versions.get("targets").copied().unwrap_or_default(),
         })
     }
-}
-
-fn metafile(version: NonZeroU64, bytes: &[u8]) -> Metafile {
-    Metafile {
-        length: Some(bytes.len() as u64),
-        hashes: Some(Hashes { sha256: Sha256::digest(bytes).to_vec().into(), _extra: HashMap::new() }),
-        version,
-        _extra: HashMap::new(),
-    }
-}
-
-/// Of a role that is listed for its version alone.
-fn bare(version: u64) -> Metafile {
-    let version = NonZeroU64::new(version).unwrap_or(NonZeroU64::MIN);
-    Metafile { length: None, hashes: None, version, _extra: HashMap::new() }
 }

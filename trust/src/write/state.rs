@@ -28,7 +28,12 @@ pub struct Lifetimes {
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        Self { root_days: 365, targets_days: 180, snapshot_days: 7, timestamp_days: 3 }
+        Self {
+            root_days: 365,
+            targets_days: 180,
+            snapshot_days: 7,
+            timestamp_days: 3,
+        }
     }
 }
 
@@ -47,7 +52,14 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(lifetimes: Lifetimes) -> Self {
-        Self { version: 1, lifetimes, root: 0, timestamp: 0, snapshot: 0, roles: BTreeMap::new() }
+        Self {
+            version: 1,
+            lifetimes,
+            root: 0,
+            timestamp: 0,
+            snapshot: 0,
+            roles: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn role(&self, name: &str) -> u64 {
@@ -60,13 +72,19 @@ pub(crate) fn in_days(now: Timestamp, days: u64) -> Timestamp {
 }
 
 pub(crate) fn next_version(role: &str, version: u64) -> Result<u64, WriteError> {
-    version.checked_add(1).ok_or_else(|| WriteError::LastVersion { role: role.to_owned() })
+    version
+        .checked_add(1)
+        .ok_or_else(|| WriteError::LastVersion {
+            role: role.to_owned(),
+        })
 }
 
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, WriteError> {
     let bytes = std::fs::read(path).map_err(WriteError::file(path))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|problem| WriteError::File { path: path.to_owned(), problem: problem.to_string() })
+    serde_json::from_slice(&bytes).map_err(|problem| WriteError::File {
+        path: path.to_owned(),
+        problem: problem.to_string(),
+    })
 }
 
 /// Sorted members, so that two runs write the same bytes.

@@ -1,5 +1,5 @@
 //! Why the process ends, and with which exit code. Codes are those of `sysexits.h`, which systemd
-//! shows by name.
+//! shows by name. A disk that fails an fsync is one of them (CUS-1.5).
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The relay daemon of a ministry. An envelope walks one way through these rooms:
+//! The relay daemon of a ministry. An envelope walks one way through these rooms (CUS-1.1):
 //!
 //! ```text
 //! ingress ▶ verify ▶ admit ▶ commit (store) ▶ route ▶ deliver

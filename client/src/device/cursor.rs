@@ -212,6 +212,7 @@ mod tests {
         wire::SyncPage { items, latest_seq }
     }
 
+    /// MBX-5.2, MBX-5.4
     #[test]
     fn case_57_a_number_that_the_home_withholds_shows() {
         let mut cursor = Cursor {

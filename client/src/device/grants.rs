@@ -130,6 +130,7 @@ fn random<const N: usize>() -> Result<[u8; N], GrantsError> {
 mod tests {
     use super::*;
 
+    /// MBX-3.1
     #[test]
     fn an_authority_keeps_its_mailbox_and_two_have_none_in_common() {
         let folder = tempfile::tempdir().expect("a folder");

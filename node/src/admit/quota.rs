@@ -181,6 +181,7 @@ mod tests {
         })
     }
 
+    /// CUS-5.5
     #[test]
     fn r6_a_sender_and_a_mailbox_have_quotas() {
         let (quotas, service) = (quotas(), "rdv@interieur.gouv.fr".parse().unwrap());
@@ -211,6 +212,7 @@ mod tests {
         assert_eq!(take(1, now.plus_ms(DAY_MS)), Ok(()), "a new day");
     }
 
+    /// CUS-5.5
     #[test]
     fn r6_the_federation_may_grant_less() {
         let (quotas, service) = (quotas(), "rdv@interieur.gouv.fr".parse().unwrap());
@@ -235,6 +237,7 @@ mod tests {
         );
     }
 
+    /// MBX-5.6
     #[test]
     fn case_29_an_account_reads_a_bounded_amount_in_an_hour() {
         let (quotas, now) = (quotas(), Timestamp::from_ms(HOUR_MS * 100));

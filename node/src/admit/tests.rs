@@ -62,6 +62,7 @@ fn with(edit: impl FnOnce(&mut Header)) -> Header {
     header
 }
 
+/// CUS-6.2
 #[test]
 fn cus_5_4_the_origin_queues_for_the_home_in_one_of_two_lanes() {
     let queue = |lane| Place::Queue {

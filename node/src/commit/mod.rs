@@ -1,4 +1,4 @@
-//! Commit: [`Admitted`] envelopes become [`Stored`], many by one fsync. Spec: CUS-5.6.
+//! Commit: [`Admitted`] envelopes become [`Stored`], many by one fsync. Spec: CUS-1.2, CUS-5.6.
 //!
 //! One thread owns the writing side of the store. It takes whatever has gathered while the disk
 //! was busy, so that under load a group is large and alone an envelope waits for nobody. What it

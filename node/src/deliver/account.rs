@@ -25,7 +25,7 @@ use crate::store::{
 
 const DONE: call_reply::Kind = call_reply::Kind::Done(wire::Done {});
 
-/// A device uses an invitation and becomes the first of a new account.
+/// MBX-1.4, MBX-2.3: a device uses an invitation and becomes the first of a new account.
 pub async fn enrol(
     relay: &Arc<Relay>,
     device: &PublicKey,
@@ -62,7 +62,7 @@ pub async fn enrol(
     }
 }
 
-/// An account opens a mailbox for one authority, or renews its grant.
+/// MBX-2.4, MBX-4.2, MBX-4.3: an account opens a mailbox for one authority, or renews its grant.
 pub async fn publish_grant(
     relay: &Arc<Relay>,
     device: &PublicKey,

@@ -204,6 +204,7 @@ impl<'a> Forwarding<'a> {
     async fn settle(&mut self, reply: wire::CallReply) -> Result<(), Broken> {
         let ack = match reply.kind {
             Some(call_reply::Kind::Ack(ack)) => ack,
+            // CUS-3.6: it acknowledges nothing.
             Some(call_reply::Kind::Refusal(refusal)) => {
                 let code = Code::from_number(refusal.code).unwrap_or(Code::Internal);
                 return Err(Broken::Refused(code));

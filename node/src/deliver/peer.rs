@@ -1,4 +1,4 @@
-//! One task per destination: its durable queue, its connection, its retries (CUS-6).
+//! One task per destination: its durable queue, its connection, its retries (CUS-6.1).
 //!
 //! ```text
 //!            something waits            connected             nothing waits for a while

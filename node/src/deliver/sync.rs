@@ -1,4 +1,4 @@
-//! A device reads its account from a cursor, without a gap, and hears of what is new (MBX-5).
+//! A device reads its account from a cursor, without a gap, and hears of what is new (MBX-5.1 to MBX-5.3).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A service asks what became of its envelopes (CUS-8).
+//! A service asks what became of its envelopes (CUS-8.1, CUS-8.2).
 
 use std::sync::Arc;
 

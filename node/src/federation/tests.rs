@@ -80,6 +80,7 @@ async fn minutes(count: u64) {
     tokio::time::sleep(Duration::from_secs(60 * count + 1)).await;
 }
 
+/// TRU-5.2
 #[tokio::test(start_paused = true)]
 async fn a_newer_directory_is_published_and_wakes_those_who_wait() {
     let key = node_key(7);
@@ -124,6 +125,7 @@ async fn a_failed_refresh_leaves_the_directory_in_force_and_is_tried_again_soon(
     );
 }
 
+/// TRU-2.2
 #[tokio::test(start_paused = true)]
 async fn case_18_a_rollback_is_an_alarm_of_its_own_and_keeps_the_newer() {
     let key = node_key(7);
@@ -142,6 +144,7 @@ async fn case_18_a_rollback_is_an_alarm_of_its_own_and_keeps_the_newer() {
     assert_eq!(running.watch.current().versions().timestamp, 5);
 }
 
+/// TRU-5.1
 #[tokio::test(start_paused = true)]
 async fn case_78_alarms_come_at_30_7_and_1_days() {
     let key = node_key(7);

@@ -114,6 +114,7 @@ impl Reader {
             let frame = tokio::select! {
                 biased;
                 frame = recv.next() => frame?,
+                // SES-7.5: what was taken is acknowledged, and nothing more is taken.
                 () = shutdown.begun() => {
                     recv.stop(Code::ShuttingDown);
                     return Err(CallEnd::Refuse(Code::ShuttingDown));
@@ -137,7 +138,7 @@ impl Reader {
         }
     }
 
-    /// Takes one batch through the stages up to the disk. One bad envelope spoils no other (R1).
+    /// Takes one batch through the stages up to the disk. One bad envelope spoils no other (R1, CUS-1.4).
     async fn take(&mut self, batch: wire::EnvelopeBatch) -> Result<Waiting, CallEnd> {
         let way = self.way_label();
         let ingress = &self.relay.metrics.ingress;
@@ -348,7 +349,7 @@ impl Settled {
         }
     }
 
-    // One time stands in an acknowledgement, and a duplicate must get the receipt of its first
+    // CUS-3.8: one time stands in an acknowledgement, and a duplicate must get the receipt of its first
     // time: only what was accepted at one moment goes together.
     fn has_room_for(&self, next: &Self) -> bool {
         let one_time = match (self.at, next.at) {

@@ -146,6 +146,7 @@ impl Drop for AccountWatch {
 mod tests {
     use super::*;
 
+    /// CUS-5.7
     #[tokio::test]
     async fn a_watch_wakes_for_its_account_and_leaves_nothing_behind() {
         let (router, _destinations) = Router::new();

@@ -27,7 +27,7 @@ pub struct Pending {
 pub struct PendingPage {
     /// Ascending positions.
     pub items: Vec<Pending>,
-    /// Records that failed their checksum or id: put aside in this read. They must be settled as
+    /// CUS-6.7: records that failed their checksum or id, put aside in this read. They must be settled as
     /// [`Outcome::Undeliverable`], since they were acknowledged (P3). The id is the one that was accepted.
     pub damaged: Vec<EnvelopeId>,
     /// The position to ask after for the next page; the one asked for when nothing follows.

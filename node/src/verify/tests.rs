@@ -51,6 +51,7 @@ fn cus_5_2_a_rightly_signed_letter_verifies_both_ways() {
     assert_eq!(verdict(letter(&header(), &rdv_key()), &forward()), Ok(()));
 }
 
+/// CUS-1.3
 #[test]
 fn r4_a_bad_signature_is_refused_on_every_way_in() {
     for way in [submit(), forward()] {

@@ -100,6 +100,7 @@ fn case_42_a_second_process_on_one_store_ends_with_73() {
     );
 }
 
+/// SES-3.7
 #[test]
 fn case_80_a_second_node_with_our_key_is_refused_and_is_an_alarm() {
     let site = Site::new();

@@ -34,6 +34,7 @@ fn r1_exact_bytes_come_out_again(opener: Opener) {
     }
 }
 
+/// CUS-5.3
 fn case_26_a_duplicate_is_stored_once_and_keeps_its_first_time(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(opener, directory.path());
@@ -89,6 +90,7 @@ fn pages_are_bounded_and_lose_nothing(opener: Opener) {
     assert_eq!(store.read(&account(9), 0, ALL).unwrap().latest_seq, 0);
 }
 
+/// CUS-6.4
 fn r2_a_refused_item_is_set_aside_and_the_next_goes_on(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(opener, directory.path());
@@ -172,6 +174,7 @@ fn a_letter_is_stored_then_retrieved_then_expired_then_forgotten(opener: Opener)
     assert_eq!(append_new(&*store, &[letter(10, 1)]), [4]);
 }
 
+/// CUS-6.6
 fn case_33_an_undelivered_item_is_handed_over_until_it_is_settled(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(opener, directory.path());

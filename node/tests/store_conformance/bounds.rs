@@ -8,6 +8,7 @@ use pli_protocol::limits;
 use crate::Opener;
 use crate::fixture::*;
 
+/// CUS-5.6, CUS-6.1
 fn r6_a_full_queue_refuses_only_its_own_entries(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let mut options = options();
@@ -26,6 +27,7 @@ fn r6_a_full_queue_refuses_only_its_own_entries(opener: Opener) {
     assert!(matches!(store.append(&group[5..6]).unwrap()[..], [Appended::New { .. }]));
 }
 
+/// CUS-6.1
 fn r6_queues_are_bounded_in_bytes_each_and_together(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let (one, two, three) = (parcel(0, 1, Lane::Bulk), parcel(7, 1, Lane::Bulk), parcel(14, 2, Lane::Bulk));
@@ -62,6 +64,7 @@ fn r15_groups_envelopes_and_settlements_are_bounded(opener: Opener) {
     misuse(store.settle(&[settlement], &[]).map(drop), limits::ACK_DISPOSITIONS_MAX as u64);
 }
 
+/// MBX-2.4
 fn r15_devices_and_mailboxes_of_an_account_are_bounded(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(opener, directory.path());

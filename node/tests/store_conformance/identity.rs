@@ -61,6 +61,7 @@ fn case_77_a_newer_format_is_refused_and_left_alone(opener: Opener) {
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
 }
 
+/// MBX-5.1
 fn case_43_a_restored_backup_starts_a_new_epoch_and_reuses_no_number(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let store_path = directory.path().join("store");

@@ -8,8 +8,8 @@
 //! |---|---|
 //! | [`frame`] | length-prefixed frames, checked before allocation |
 //! | [`connection`] | calls on a connection, whatever carries it |
-//! | [`server`] | [`Listener`](server::Listener): admission, handshake, deadlines |
-//! | [`dialler`] | [`Dialler`](dialler::Dialler): QUIC first, WebSocket where UDP is blocked |
+//! | [`server`] | [`Listener`]: admission, handshake, deadlines |
+//! | [`dialler`] | [`Dialler`]: QUIC first, WebSocket where UDP is blocked |
 //! | [`websocket`] | the fallback: TLS, WebSocket, yamux |
 //! | [`tls`] | self-signed node certificates, pinned keys |
 //! | [`error`] | one enum per operation, each with its wire code |

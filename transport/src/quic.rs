@@ -21,7 +21,10 @@ const MTU_INITIAL: u16 = 1_200;
 /// Ethernet's, less the headers of IPv6 and UDP.
 const MTU_DISCOVERED_MAX: u16 = 1_452;
 /// What a connection may send before its dialler is authenticated: four small frames.
-pub(crate) const HANDSHAKE_WINDOW: u32 = 32_768;
+const HANDSHAKE_WINDOW: u32 = 32_768;
+/// What a connection of a device or gateway may hold in each direction. There are many of them,
+/// none sends in bulk, and each may be slow to read.
+const SMALL_WINDOW: u32 = 1_048_576;
 /// Buffered of a connection that the application has not yet looked at.
 const INCOMING_BUFFER: u64 = 32_768;
 const INCOMING_BUFFER_TOTAL: u64 = 4_194_304;
@@ -61,7 +64,7 @@ fn transport() -> TransportConfig {
 }
 
 /// The flow-control window of an authenticated connection.
-pub(crate) fn connection_window() -> VarInt {
+fn connection_window() -> VarInt {
     VarInt::from_u32(u32_of(limits::CONNECTION_WINDOW_MAX))
 }
 
@@ -74,7 +77,7 @@ pub(crate) fn dialler_transport() -> TransportConfig {
 
 /// The server's side: one stream and a small window until the dialler is authenticated, so that
 /// strangers cannot fill memory (R12). [`admit`] opens both.
-pub(crate) fn server_transport() -> TransportConfig {
+fn server_transport() -> TransportConfig {
     let mut config = transport();
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
@@ -87,7 +90,13 @@ pub(crate) fn server_transport() -> TransportConfig {
 /// quinn announces room for further streams in steps of an eighth, so the dialler has at most
 /// as many calls as its role, and at least seven eighths of that.
 pub(crate) fn admit(connection: &quinn::Connection, role: Role) {
-    connection.set_receive_window(connection_window());
+    match role {
+        Role::Node | Role::Service => connection.set_receive_window(connection_window()),
+        Role::Gateway | Role::Device => {
+            connection.set_receive_window(VarInt::from_u32(SMALL_WINDOW));
+            connection.set_send_window(SMALL_WINDOW.into());
+        }
+    }
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(role.calls_max()));
 }
 

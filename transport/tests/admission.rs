@@ -1,4 +1,5 @@
 //! Strangers at the door: caps, deadlines, floods.
+#![allow(clippy::unwrap_used, reason = "a test that panics says so")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! R25: a bulk transfer to a slow reader arrives whole, and what waits for it is bounded.
 //!
 //! `PLI_BULK_MIB=1024 cargo test --release -p pli-transport --test bulk` runs the full gigabyte.
+#![allow(clippy::unwrap_used, reason = "a test that panics says so")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The same calls over both ways: QUIC and WebSocket.
+#![allow(clippy::unwrap_used, reason = "a test that panics says so")]
 
 mod support;
 

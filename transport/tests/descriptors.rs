@@ -2,6 +2,7 @@
 //!
 //! The listener runs in a process that may open few files: this test starts itself under
 //! `ulimit -n`. The strangers are in the parent.
+#![allow(clippy::unwrap_used, reason = "a test that panics says so")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Bad networks, between real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that panics says so")]
 
 mod support;
 

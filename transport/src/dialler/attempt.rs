@@ -95,7 +95,7 @@ fn blame(server: &ServerIdentity, seen: &OnceLock<Seen>, lost: Lost) -> AttemptE
     let expected = Box::new(server.key);
     match seen.get() {
         Some(Seen::Key(got)) => AttemptError::ServerKey {
-            got: Box::new(*got),
+            got: got.clone(),
             expected,
         },
         Some(Seen::NoEd25519Key) => AttemptError::NotANode { expected },

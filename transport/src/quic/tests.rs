@@ -1,6 +1,12 @@
 //! Every bound is set, and not left to quinn's defaults.
 
+use quinn::crypto::rustls::QuicClientConfig;
+
 use super::*;
+use crate::support::{SERVER_SEED, Server, dialler_of, listener_of, server_identity, within};
+use crate::tls;
+use crate::{ListenerLimits, Via};
+use pli_protocol::session::Principal;
 
 fn assert_set(config: &TransportConfig, settings: &[String]) {
     let shown = format!("{config:?}");
@@ -79,4 +85,76 @@ fn sockets_have_large_buffers() {
     let received = socket2::SockRef::from(&socket).recv_buffer_size().unwrap();
     // The kernel may cap it, but never below its default.
     assert!(received >= 212_992, "{received}");
+}
+
+/// A dialler that the server knows nothing of: TLS and no handshake.
+async fn stranger(address: SocketAddr) -> (Endpoint, quinn::Connection) {
+    let (pinned, _) = tls::Pinned::new(server_identity().key);
+    let tls = QuicClientConfig::try_from(tls::client_config(pinned, tls::ALPN)).unwrap();
+    let mut config = quinn::ClientConfig::new(Arc::new(tls));
+    config.transport_config(Arc::new(dialler_transport()));
+    let endpoint = endpoint(unspecified(address), None).unwrap();
+    let connecting = endpoint
+        .connect_with(config, address, tls::SERVER_NAME)
+        .unwrap();
+    let connection = within(connecting).await.unwrap();
+    (endpoint, connection)
+}
+
+#[tokio::test]
+async fn r12_a_stranger_has_one_stream_and_a_small_window() {
+    let listener = listener_of(SERVER_SEED, ListenerLimits::default(), None);
+    let address = listener.quic_addr().unwrap();
+    let (connected, pending) = tokio::join!(stranger(address), listener.accept());
+    let (_endpoint, connection) = connected;
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    let soon = Duration::from_millis(200);
+    assert!(
+        tokio::time::timeout(soon, connection.open_bi())
+            .await
+            .is_err(),
+        "one stream"
+    );
+    assert!(
+        tokio::time::timeout(soon, connection.open_uni())
+            .await
+            .is_err(),
+        "and no other"
+    );
+    // Nobody has looked at it yet, and it sends as much as it can.
+    while tokio::time::timeout(soon, send.write(&[0xff; 65_536]))
+        .await
+        .is_ok()
+    {}
+    let sent = connection.stats().udp_tx.bytes;
+    let window = u64::from(HANDSHAKE_WINDOW);
+    assert!(
+        (window..3 * window).contains(&sent),
+        "{sent} bytes left the stranger"
+    );
+    drop(pending);
+}
+
+#[tokio::test]
+async fn ses_1_6_a_server_cannot_open_streams() {
+    let mut server = Server::start();
+    let dialled = server
+        .dial(&dialler_of(Principal::Device, 7), Via::Quic)
+        .await;
+    let accepted = server.session().await;
+    let crate::connection::Wire::Quic(connection) = accepted.link.wire() else {
+        panic!("quic")
+    };
+    let soon = Duration::from_millis(200);
+    assert!(
+        tokio::time::timeout(soon, connection.open_bi())
+            .await
+            .is_err()
+    );
+    assert!(
+        tokio::time::timeout(soon, connection.open_uni())
+            .await
+            .is_err()
+    );
+    drop(dialled);
 }

@@ -23,9 +23,9 @@ pub(super) fn subject_public_key_info(key: &PublicKey) -> [u8; SPKI_LEN] {
 }
 
 /// What the server showed in place of the pinned key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Seen {
-    Key(PublicKey),
+    Key(Box<PublicKey>),
     NoEd25519Key,
 }
 
@@ -74,7 +74,9 @@ impl ServerCertVerifier for Pinned {
             .strip_prefix(&SPKI_PREFIX)
             .and_then(|raw| PublicKey::from_bytes(raw).ok());
         // Only the first dial of this verifier can set it, and there is only one.
-        let _ = self.mismatch.set(key.map_or(Seen::NoEd25519Key, Seen::Key));
+        let _ = self
+            .mismatch
+            .set(key.map_or(Seen::NoEd25519Key, |key| Seen::Key(Box::new(key))));
         Err(Error::InvalidCertificate(
             CertificateError::ApplicationVerificationFailure,
         ))

@@ -114,7 +114,10 @@ fn ses_1_2_another_key_is_refused_and_named() {
         matches!(refused, Err(rustls::Error::InvalidCertificate(_))),
         "{refused:?}"
     );
-    assert_eq!(seen.get(), Some(&Seen::Key(*identity(2).public_key())));
+    assert_eq!(
+        seen.get(),
+        Some(&Seen::Key(Box::new(*identity(2).public_key())))
+    );
 }
 
 #[test]

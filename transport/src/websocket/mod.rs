@@ -1,6 +1,6 @@
 //! The fallback where UDP is blocked: yamux over one binary WebSocket over TLS over TCP.
 //!
-//! In: a byte stream on which the WebSocket handshake is done. Out: [`Mux`], whose streams carry
+//! In: a byte stream on which the WebSocket handshake is done. Out: `Mux`, whose streams carry
 //! the same frames as QUIC streams do. Spec: SES-6.
 //!
 //! ```text

@@ -35,6 +35,7 @@ pub trait Io: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Io for T {}
 
 /// What somebody wanted who connected to the shared port.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 pub(crate) enum Wanted {
     Session(WebSocketStream<Box<dyn Io>>),
     /// A plain HTTP request, to be read from its first byte.

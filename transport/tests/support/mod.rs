@@ -1,5 +1,10 @@
 //! A real server and real diallers on the loopback, for the tests inside and outside the crate.
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    missing_debug_implementations,
+    reason = "a test that panics says so"
+)]
 
 pub mod relay;
 pub mod stranger;

@@ -89,13 +89,16 @@ async fn carry(front: Arc<UdpSocket>, server: SocketAddr, sky: Arc<Sky>) {
         let Ok((length, client)) = front.recv_from(&mut buffer).await else {
             continue;
         };
-        if !backs.contains_key(&client) {
-            let back = Arc::new(UdpSocket::bind(ANY_PORT).await.unwrap());
-            back.connect(server).await.unwrap();
-            answering.spawn(answer(front.clone(), back.clone(), client, sky.clone()));
-            backs.insert(client, back);
-        }
-        let back = backs[&client].clone();
+        let back = match backs.get(&client) {
+            Some(back) => back.clone(),
+            None => {
+                let back = Arc::new(UdpSocket::bind(ANY_PORT).await.unwrap());
+                back.connect(server).await.unwrap();
+                answering.spawn(answer(front.clone(), back.clone(), client, sky.clone()));
+                backs.insert(client, back.clone());
+                back
+            }
+        };
         for late in sky.fate(length, Direction::Request) {
             let (back, bytes) = (back.clone(), buffer[..length].to_vec());
             deliver(late, async move { drop(back.send(&bytes).await) }).await;

@@ -13,6 +13,7 @@ use crate::content::extensions;
 use crate::crypto::contexts::GRANT;
 use crate::crypto::seal::{SUITE_XWING, SealError, SealingPublicKey};
 use crate::crypto::sign::{PublicKey, SigningKey};
+use crate::envelope::Class;
 use crate::id::{AuthorityId, MailboxAddress, Timestamp};
 use crate::limits;
 use crate::signed::{Signed, sign_one};
@@ -32,7 +33,7 @@ pub struct Grant {
     /// When it was made; the newest one counts.
     pub issued: Timestamp,
     /// What may be written.
-    pub accepts: BTreeSet<wire::Class>,
+    pub accepts: BTreeSet<Class>,
     /// Kept as they came.
     pub extensions: Vec<wire::Extension>,
 }
@@ -60,7 +61,7 @@ impl SignedGrant {
         secrets: &AccountSecrets,
         authority: AuthorityId,
         mailbox: MailboxAddress,
-        accepts: BTreeSet<wire::Class>,
+        accepts: BTreeSet<Class>,
         now: Timestamp,
     ) -> Self {
         let epoch = secrets.latest_epoch();
@@ -83,7 +84,7 @@ impl SignedGrant {
         grant.sign(&identity)
     }
 
-    /// Reads a grant of the wire and checks the signature by its own identity key.
+    /// MBX-4.1. Reads a grant of the wire and checks the signature by its own identity key.
     ///
     /// This says that somebody with that key made it, not who: what it is good for depends on
     /// [`for_authority`](Self::for_authority), [`for_home`](Self::for_home) and
@@ -105,7 +106,7 @@ impl SignedGrant {
         })
     }
 
-    /// Whether a service of `authority` may use it: a grant for another one is not for us (case 25).
+    /// MBX-4.2. Whether a service of `authority` may use it: a grant for another one is not for us (case 25).
     pub fn for_authority(&self, authority: &AuthorityId) -> Result<(), AccountError> {
         if self.grant.authority == *authority {
             return Ok(());
@@ -129,7 +130,7 @@ impl SignedGrant {
         })
     }
 
-    /// Whether it may take the place of `pinned`, a grant for the same authority and mailbox:
+    /// MBX-4.3. Whether it may take the place of `pinned`, a grant for the same authority and mailbox:
     /// same account, newer, and no return to an earlier sealing epoch (case 59).
     pub fn replaces(&self, pinned: &Grant) -> Result<(), AccountError> {
         let stale = |reason| Err(AccountError::StaleGrant { reason });
@@ -217,14 +218,14 @@ impl Grant {
                 public_key: self.sealing.key.to_bytes(),
             }),
             issued_ms: self.issued.as_ms(),
-            accepts: self.accepts.iter().map(|class| i32::from(*class)).collect(),
+            accepts: self.accepts.iter().map(|class| class.number()).collect(),
             extensions: self.extensions.clone(),
         }
     }
 }
 
 /// Ascending, each once, at least one: one form, and a grant that allows nothing is a mistake.
-fn classes(accepts: &[i32]) -> Result<BTreeSet<wire::Class>, AccountError> {
+fn classes(accepts: &[i32]) -> Result<BTreeSet<Class>, AccountError> {
     if accepts.is_empty() {
         return Err(AccountError::Missing { field: "accepts" });
     }
@@ -236,10 +237,10 @@ fn classes(accepts: &[i32]) -> Result<BTreeSet<wire::Class>, AccountError> {
     }
     accepts
         .iter()
-        .map(|got| match wire::Class::try_from(*got) {
-            Ok(wire::Class::Unspecified) => Err(AccountError::Missing { field: "accepts" }),
-            Ok(class) => Ok(class),
-            Err(_) => Err(AccountError::UnknownClass { got: *got }),
+        .map(|got| match (*got, Class::from_number(*got)) {
+            (_, Some(class)) => Ok(class),
+            (0, None) => Err(AccountError::Missing { field: "accepts" }),
+            (got, None) => Err(AccountError::UnknownClass { got }),
         })
         .collect()
 }

@@ -10,10 +10,11 @@ use crate::codec;
 use crate::crypto::contexts::{self, ENROLMENT, GRANT, INVITATION};
 use crate::crypto::seal::{self, SealRandomness};
 use crate::crypto::sign::SigningKey;
+use crate::envelope::Class;
 use crate::id::{AuthorityId, MailboxAddress, MailboxId, Timestamp};
 use crate::limits;
 use crate::signed::{Signed, sign_one};
-use crate::wire::{self, Class};
+use crate::wire;
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_000_000_000);
 
@@ -149,6 +150,7 @@ fn derived_keys_are_hkdf_sha256_as_written() {
 const IDENTITY_SEED: &str = "a4e7be4f08eea5ed95588823998453caf22fc3627b6b6f9ab802983ed09051f5";
 const SEALING_SEED: &str = "5bee206b25fb90b5475042378c10b956a0da47b23a84426cc108f9e29e4ba3b7";
 
+/// MBX-3.5
 #[test]
 fn secrets_read_back_from_their_text_and_never_show() {
     let mut secrets = secrets();
@@ -326,6 +328,7 @@ fn case_13_a_grant_signed_under_another_context_is_refused() {
     assert_eq!(refusal(other), Code::BadSignature);
 }
 
+/// MBX-4.3
 #[test]
 fn a_grant_is_replaced_only_by_a_newer_one_of_the_same_account() {
     let first = grant_to("interieur.gouv.fr", 7);
@@ -511,6 +514,7 @@ fn an_enrolment_is_good_for_its_invitation_and_its_own_session() {
     );
 }
 
+/// MBX-1.3
 #[test]
 fn an_invitation_link_reads_back_and_its_neighbours_do_not() {
     let link = InvitationLink {

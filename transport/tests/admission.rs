@@ -110,6 +110,7 @@ async fn ses_4_1_a_stranger_who_says_nothing_is_closed_in_time() {
     assert_eq!(server.listener.stats().failed, 1);
 }
 
+/// SES-1.5
 #[tokio::test]
 async fn case_51_under_load_an_address_proves_itself_first() {
     let mut server = capped(|limits| limits.retry_from = 0);

@@ -75,6 +75,7 @@ async fn ses_2_3_an_empty_frame_is_refused_over_quic() {
     assert_alive(&dialled, &accepted).await;
 }
 
+/// SES-2.4
 #[tokio::test]
 async fn case_02_a_stream_that_ends_inside_a_frame_is_truncated_at_every_byte() {
     let stream: Vec<u8> = [&[0, 0, 0, 2, 1, 1][..], &[0, 0, 0, 3, 2, 2, 2]].concat();
@@ -111,6 +112,7 @@ async fn case_02_a_stream_that_ends_inside_a_frame_is_truncated_at_every_byte() 
     }
 }
 
+/// SES-4.3
 #[tokio::test]
 async fn case_53_a_frame_that_does_not_end_in_time_ends_its_call_only() {
     for via in VIAS {

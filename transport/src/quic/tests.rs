@@ -30,6 +30,7 @@ fn case_48_paths_begin_at_1200_bytes_and_never_go_below() {
     }
 }
 
+/// SES-5.3
 #[test]
 fn r24_windows_and_streams_are_bounded_by_name() {
     let stranger = server_transport();

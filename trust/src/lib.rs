@@ -7,9 +7,9 @@
 //! |---|---|
 //! | [`source`], `fetch` | where files come from; every size bounded before the bytes are kept |
 //! | `read`, `records` | the TUF client workflow (`tough`), expiries; then whose files, and what they say |
-//! | [`format`] | the JSON files that the repository names, strictly |
+//! | [`mod@format`] | the JSON files that the repository names, strictly |
 //! | `store`, `mirror` | what survives a restart: the memory against rollback, the copy to serve |
-//! | [`write`] | the other side: federation and authorities sign and publish |
+//! | [`mod@write`] | the other side: federation and authorities sign and publish |
 //! | [`keyfile`] | secret keys in files of mode 0600 |
 
 pub mod error;

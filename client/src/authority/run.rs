@@ -35,7 +35,7 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
                 .fact("node", &node.authority)
                 .fact("quic", joined(&node.quic))
                 .fact("websocket", joined(&node.websocket))
-                .fact("keys", node.keys.len())
+                .count("node_keys", node.keys.len() as u64)
                 .next(publish_line(&dir.dir)))
         }
         AuthorityCommand::Revoke {
@@ -67,7 +67,7 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
             let handover = handover.display().to_string();
             Ok(Report::new()
                 .fact("authority", authority.id())
-                .fact("role_version", version)
+                .count("role_version", version)
                 .fact("handover", &handover)
                 .next(
                     "give this directory to the federation, which runs, the first time and after:",

@@ -123,7 +123,7 @@ pub(super) fn rotate_root(command: FederationCommand, now: Timestamp) -> Result<
     let federation = Federation::open(&dir.dir)?;
     let version = federation.rotate_root(change, &sign.ring()?, now)?;
     next_step(
-        Report::new().fact("root_version", version),
+        Report::new().count("root_version", version),
         &federation,
         &dir.dir,
     )

@@ -41,7 +41,7 @@ pub enum Form {
 /// What a command did.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    facts: Vec<(&'static str, String)>,
+    facts: Vec<(&'static str, Value)>,
     columns: Vec<&'static str>,
     rows: Vec<Vec<String>>,
     next: Vec<String>,
@@ -57,7 +57,14 @@ impl Report {
     /// Adds a fact; its name is also the member of the JSON object.
     #[must_use]
     pub fn fact(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.facts.push((name, value.to_string()));
+        self.facts.push((name, value.to_string().into()));
+        self
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub fn count(mut self, name: &'static str, value: u64) -> Self {
+        self.facts.push((name, value.into()));
         self
     }
 
@@ -82,13 +89,16 @@ impl Report {
         self
     }
 
-    /// The value of a fact.
+    /// The value of a fact, as text.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.facts
-            .iter()
-            .find(|(fact, _)| *fact == name)
-            .map(|(_, value)| value.as_str())
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.facts.iter().find(|(fact, _)| *fact == name).map(|(_, value)| text(value))
+    }
+
+    /// What to do next: for the standard error stream where the form has no place for it.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.next
     }
 
     /// Writes it.
@@ -108,7 +118,7 @@ impl Report {
             .max()
             .unwrap_or(0);
         for (name, value) in &self.facts {
-            writeln!(out, "{:width$}  {value}", name.replace('_', " "))?;
+            writeln!(out, "{:width$}  {}", name.replace('_', " "), text(value))?;
         }
         if !self.columns.is_empty() {
             let mut table = Table::new();
@@ -129,7 +139,7 @@ impl Report {
 
     fn plain(&self, out: &mut impl Write) -> io::Result<()> {
         for (name, value) in &self.facts {
-            writeln!(out, "{name}\t{value}")?;
+            writeln!(out, "{name}\t{}", text(value))?;
         }
         for row in &self.rows {
             writeln!(out, "{}", row.join("\t"))?;
@@ -140,7 +150,7 @@ impl Report {
     fn json(&self) -> Value {
         let mut object = Map::new();
         for (name, value) in &self.facts {
-            object.insert((*name).to_owned(), Value::from(value.clone()));
+            object.insert((*name).to_owned(), value.clone());
         }
         if !self.columns.is_empty() {
             let row = |row: &Vec<String>| {
@@ -158,6 +168,10 @@ impl Report {
     }
 }
 
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +179,7 @@ mod tests {
     #[test]
     fn one_report_in_three_forms() {
         let report = Report::new()
-            .fact("root_version", 2)
+            .count("root_version", 2)
             .columns(&["authority", "may_host"])
             .row(vec!["interieur.gouv.fr".into(), "yes".into()])
             .next("pli federation publish");
@@ -186,6 +200,7 @@ mod tests {
         );
         let json: Value = serde_json::from_str(&text(Form::Json)).unwrap();
         assert_eq!(json["rows"][0]["may_host"], "yes");
+        assert_eq!(json["root_version"], 2);
         assert_eq!(json["next"][0], "pli federation publish");
     }
 }

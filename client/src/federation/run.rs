@@ -83,12 +83,12 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
             let directory = &published.directory;
             Ok(Report::new()
                 .fact("repository", published.repository.display())
-                .fact("authorities", directory.authorities().count())
-                .fact("services", directory.services().count())
-                .fact("root_version", published.versions.root)
-                .fact("targets_version", published.versions.targets)
-                .fact("snapshot_version", published.versions.snapshot)
-                .fact("timestamp_version", published.versions.timestamp)
+                .count("authorities", directory.authorities().count() as u64)
+                .count("services", directory.services().count() as u64)
+                .count("root_version", published.versions.root)
+                .count("targets_version", published.versions.targets)
+                .count("snapshot_version", published.versions.snapshot)
+                .count("timestamp_version", published.versions.timestamp)
                 .fact("root_file", federation.root_file().display())
                 .fact("root_sha256", &published.root_sha256)
                 .fact("publish_again_before", utc(directory.expires()))
@@ -118,10 +118,10 @@ fn show(dir: &Path) -> Result<Report, Failure> {
     let overview = federation.overview()?;
     let [root, targets, snapshot, timestamp] = overview.published;
     let mut report = Report::new()
-        .fact("root_version", root)
-        .fact("targets_version", targets)
-        .fact("snapshot_version", snapshot)
-        .fact("timestamp_version", timestamp)
+        .count("root_version", root)
+        .count("targets_version", targets)
+        .count("snapshot_version", snapshot)
+        .count("timestamp_version", timestamp)
         .fact("root_expires", utc(overview.root_expires))
         .fact("targets_expires", utc(overview.targets_expires))
         .columns(&[

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pli_protocol::code::Code;
 use pli_protocol::crypto::contexts::{self, Context};
+use pli_protocol::crypto::seal;
 use pli_protocol::limits;
 use serde::Deserialize;
 
@@ -172,4 +173,53 @@ fn every_context_of_the_registry_is_in_the_code_and_the_other_way() {
         );
     }
     assert_eq!(contexts::ALL.len() + derived.len(), rows.len());
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Suites {
+    suite: Vec<SuiteRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SuiteRow {
+    id: u32,
+    name: String,
+    kem: String,
+    kem_id: u16,
+    kdf: String,
+    kdf_id: u16,
+    aead: String,
+    aead_id: u16,
+    public_key_len: usize,
+    encapsulated_key_len: usize,
+    tag_len: usize,
+    context: String,
+}
+
+/// ENV-6.1, ENV-6.4
+#[test]
+fn the_sealing_suite_of_the_registry_is_the_one_in_the_code() {
+    use hpke::{Kem, Serializable, aead::Aead, kdf::Kdf};
+    let rows = registry::<Suites>("suites.toml").suite;
+    let [suite] = &rows[..] else {
+        panic!("one suite is known to this version")
+    };
+    assert_eq!(suite.id, seal::SUITE_XWING);
+    assert_eq!(
+        suite.name,
+        format!("{}, {}, {}", suite.kem, suite.kdf, suite.aead)
+    );
+    assert_eq!(suite.kem_id, hpke::kem::XWing::KEM_ID);
+    assert_eq!(suite.kdf_id, hpke::kdf::HkdfSha256::KDF_ID);
+    assert_eq!(suite.aead_id, hpke::aead::ChaCha20Poly1305::AEAD_ID);
+    assert_eq!(suite.public_key_len, seal::PUBLIC_LEN);
+    assert_eq!(
+        suite.public_key_len,
+        <hpke::kem::XWing as Kem>::PublicKey::size()
+    );
+    assert_eq!(suite.encapsulated_key_len, seal::ENCAPSULATED_LEN);
+    assert_eq!(suite.tag_len, seal::TAG_LEN);
+    assert_eq!(suite.context.as_bytes(), contexts::SEAL_INFO);
 }

@@ -16,9 +16,18 @@ const UNUSED: &[(&str, &str)] = &[
         "prost's own recursion limit; the vectors show it",
     ),
     ("MAILBOX_LEN", "the type MailboxId has that many bytes"),
-    ("DOMAIN_LABELS_MIN", "an authority id without a dot is refused"),
-    ("MAILBOX_CLOSED", "closing a mailbox comes with the account's preferences"),
-    ("TOO_MANY_CALLS", "QUIC and yamux make the dialler wait; for servers that cannot (SES-5.2)"),
+    (
+        "DOMAIN_LABELS_MIN",
+        "an authority id without a dot is refused",
+    ),
+    (
+        "MAILBOX_CLOSED",
+        "closing a mailbox comes with the account's preferences",
+    ),
+    (
+        "TOO_MANY_CALLS",
+        "QUIC and yamux make the dialler wait; for servers that cannot (SES-5.2)",
+    ),
 ];
 
 pub(super) fn check(root: &Path, sources: &[Source], findings: &mut Vec<Finding>) {

@@ -21,6 +21,19 @@ struct Case {
     annotation: Map<String, Value>,
 }
 
+/// Id, title, what is bent, code: a refused neighbour of a case that is named elsewhere.
+pub(super) type Bent<M> = (&'static str, &'static str, fn(&mut M), &'static str);
+
+/// The same with requirements, and with the accepted case that it is a neighbour of.
+pub(super) type BentFrom<M> = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    fn(&mut M),
+    &'static str,
+);
+
 /// One case, to be judged by [`File::accepts`] or [`File::refuses`].
 pub(super) struct Ask {
     pub(super) id: &'static str,

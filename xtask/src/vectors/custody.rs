@@ -12,7 +12,7 @@ use pli_protocol::{codec, wire};
 use serde_json::json;
 
 use super::annotate::Annotator;
-use super::case::{Ask, File};
+use super::case::{Ask, BentFrom, File};
 use super::samples::{
     NOW_MS, bent, device_key, flipped, hex, hexes, node_key, other_key, read, sign,
 };
@@ -118,10 +118,8 @@ fn receipts(file: &mut File, annotator: &Annotator) {
     );
 }
 
-type ReceiptBend = fn(&mut wire::Receipt);
-
 #[rustfmt::skip]
-const RECEIPTS: &[(&str, &str, &[&str], &str, ReceiptBend, &str)] = &[
+const RECEIPTS: &[BentFrom<wire::Receipt>] = &[
     ("receipt-version", "a version of the future", &["CUS-2.2"], "stored", |r| r.version = 2, "UNSUPPORTED_VERSION"),
     ("receipt-step-0", "no step", &["CUS-2.4"], "stored", |r| r.step = 0, "FIELD_INVALID"),
     ("receipt-step-9", "an unknown step", &["CUS-2.4"], "stored", |r| r.step = 9, "FIELD_INVALID"),

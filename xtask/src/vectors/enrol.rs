@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::account::{AUTHORITY, HOME, authority};
 use super::annotate::Annotator;
-use super::case::{Ask, File};
+use super::case::{Ask, Bent, File};
 use super::samples::{
     DAY_MS, NOW_MS, bent, device_key, flipped, hex, node_key, other_key, read, sign,
 };
@@ -133,7 +133,7 @@ pub(super) fn invitations(file: &mut File, annotator: &Annotator) {
         sign(INVITATION, codec::encode(&payload), &node_key())
     };
     #[rustfmt::skip]
-    let cases: [(&'static str, &'static str, fn(&mut wire::Invitation), &str); 3] = [
+    let cases: [Bent<wire::Invitation>; 3] = [
         ("invitation-version", "a version of the future", |i| i.version = 2, "UNSUPPORTED_VERSION"),
         ("invitation-id", "an id of 15 bytes", |i| i.id.truncate(15), "FIELD_INVALID"),
         ("invitation-no-expiry", "no expiry", |i| i.expires_ms = 0, "FIELD_MISSING"),
@@ -212,7 +212,7 @@ pub(super) fn enrolments(file: &mut File, annotator: &Annotator) {
         sign(ENROLMENT, codec::encode(&payload), &device_key())
     };
     #[rustfmt::skip]
-    let cases: [(&'static str, &'static str, fn(&mut wire::Enrolment), &str); 4] = [
+    let cases: [Bent<wire::Enrolment>; 4] = [
         ("enrolment-invitation", "another invitation than it came with", |e| e.invitation_id = vec![0x32; 16].into(), "FIELD_INVALID"),
         ("enrolment-home", "another home", |e| e.home = AUTHORITY.into(), "WRONG_HOME"),
         ("enrolment-key", "a key that did not sign", |e| e.device_key = Bytes::copy_from_slice(other_key().public().as_bytes()), "UNKNOWN_KEY"),

@@ -7,7 +7,7 @@ use pli_protocol::{codec, wire};
 use serde_json::{Value, json};
 
 use super::annotate::Annotator;
-use super::case::{Ask, File};
+use super::case::{Ask, Bent, BentFrom, File};
 use super::samples::{SERVICE, bent, flipped, hex, node_key, other_key, read, service_key, sign};
 
 const NONCE: [u8; 32] = [0x51; 32];
@@ -42,15 +42,57 @@ fn hellos(file: &mut File, annotator: &Annotator) {
     let r: &[&str] = &["SES-3.1"];
     let many: Vec<u32> = (1..=16).collect();
     let over: Vec<u32> = (1..=17).collect();
-    #[rustfmt::skip]
-    let cases: [(&'static str, &'static str, &[u32], &'static str, Option<&str>); 9] = [
+    type Offer<'a> = (
+        &'static str,
+        &'static str,
+        &'a [u32],
+        &'static str,
+        Option<&'static str>,
+    );
+    let cases: [Offer<'_>; 9] = [
         ("offer", "version 1", &[1], "", None),
-        ("offer-none", "no version", &[], "offer", Some("UNSUPPORTED_VERSION")),
-        ("offer-future", "only a version of the future", &[2], "offer", Some("UNSUPPORTED_VERSION")),
-        ("offer-0", "version 0 does not exist", &[0, 1], "offer", Some("UNSUPPORTED_VERSION")),
-        ("offer-twice", "a version twice", &[1, 1], "offer", Some("FIELD_INVALID")),
-        ("offer-descending", "descending", &[2, 1], "offer", Some("FIELD_INVALID")),
-        ("offer-two", "the highest in common is chosen", &[1, 9], "", None),
+        (
+            "offer-none",
+            "no version",
+            &[],
+            "offer",
+            Some("UNSUPPORTED_VERSION"),
+        ),
+        (
+            "offer-future",
+            "only a version of the future",
+            &[2],
+            "offer",
+            Some("UNSUPPORTED_VERSION"),
+        ),
+        (
+            "offer-0",
+            "version 0 does not exist",
+            &[0, 1],
+            "offer",
+            Some("UNSUPPORTED_VERSION"),
+        ),
+        (
+            "offer-twice",
+            "a version twice",
+            &[1, 1],
+            "offer",
+            Some("FIELD_INVALID"),
+        ),
+        (
+            "offer-descending",
+            "descending",
+            &[2, 1],
+            "offer",
+            Some("FIELD_INVALID"),
+        ),
+        (
+            "offer-two",
+            "the highest in common is chosen",
+            &[1, 9],
+            "",
+            None,
+        ),
         ("offer-16", "VERSIONS_MAX versions", &many, "", None),
         ("offer-17", "one more", &over, "offer-16", Some("TOO_MANY")),
     ];
@@ -245,7 +287,7 @@ fn proofs(file: &mut File, annotator: &Annotator) {
 type Bend = fn(&mut wire::SessionProof);
 
 #[rustfmt::skip]
-const PROOFS: &[(&str, &str, &[&str], &str, Bend, &str)] = &[
+const PROOFS: &[BentFrom<wire::SessionProof>] = &[
     ("other-nonce", "for another nonce: a replay", &["SES-3.4"], "service", |p| p.nonce = vec![0x52; 32].into(), "AUTH_FAILED"),
     ("nonce-31", "a nonce cut short", &["SES-3.4"], "service", |p| p.nonce.truncate(31), "AUTH_FAILED"),
     ("other-server", "made for another server, passed on here", &["SES-3.4"], "service", |p| p.server_key = key_bytes(&other_key()), "AUTH_FAILED"),
@@ -293,7 +335,7 @@ fn answers(file: &mut File, annotator: &Annotator) {
         annotator.message("ServerHello", "", &codec::encode(&hello())),
     );
     #[rustfmt::skip]
-    let cases: [(&'static str, &'static str, fn(&mut wire::ServerHello), &str); 6] = [
+    let cases: [Bent<wire::ServerHello>; 6] = [
         ("answer-other-key", "the server names another key than TLS has proven", |h| h.server_key = key_bytes(&other_key()), "SERVER_KEY_MISMATCH"),
         ("answer-other-authority", "the server is another's", |h| h.authority = "justice.gouv.fr".into(), "AUTH_FAILED"),
         ("answer-version", "a version that was not offered", |h| h.version = 2, "UNSUPPORTED_VERSION"),

@@ -9,7 +9,7 @@ use pli_protocol::{codec, wire};
 use serde_json::{Value, json};
 
 use super::annotate::Annotator;
-use super::case::{Ask, File};
+use super::case::{Ask, Bent, File};
 use super::samples::{bent, flipped, hex, hexes, other_key, service_key, sign, unhex};
 
 pub(super) fn file(annotator: &Annotator) -> File {
@@ -175,7 +175,7 @@ fn batches(file: &mut File, annotator: &Annotator, key: &PublicKey) {
         })
     };
     #[rustfmt::skip]
-    let cases: [(&'static str, &'static str, fn(&mut wire::Inclusion), &str); 8] = [
+    let cases: [Bent<wire::Inclusion>; 8] = [
         ("index-2", "its neighbour's index", |i| i.index = 2, "BAD_SIGNATURE"),
         ("index-5", "an index beyond the tree", |i| i.index = 5, "BAD_INCLUSION"),
         ("size-8", "another size with a path as long: the size is signed", |i| i.tree_size = 8, "BAD_SIGNATURE"),

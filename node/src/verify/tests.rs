@@ -189,3 +189,15 @@ fn sig_5_5_a_batch_costs_one_signature_check() {
         verify(received, &submit(), &interior(), &directory, &roots, NOW).unwrap();
     }
 }
+
+/// CUS-5.8
+#[test]
+fn a_citizens_reply_has_no_way_in_yet() {
+    let reply = with(|header| header.sender = Sender::Citizen(header.recipient.clone()));
+    for way in [submit(), forward()] {
+        assert_eq!(
+            verdict(letter(&reply, &rdv_key()), &way),
+            Err(Code::ClassNotAllowed)
+        );
+    }
+}

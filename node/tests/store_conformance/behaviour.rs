@@ -10,7 +10,7 @@ use crate::Opener;
 use crate::fixture::*;
 
 fn r1_exact_bytes_come_out_again(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let entries: Vec<_> = (0..200).map(|n| if n % 2 == 0 { letter(n, 1) } else { parcel(n, 2, Lane::Bulk) }).collect();
     append_new(&*store, &entries);
@@ -36,7 +36,7 @@ fn r1_exact_bytes_come_out_again(opener: Opener) {
 
 /// CUS-5.3
 fn case_26_a_duplicate_is_stored_once_and_keeps_its_first_time(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let (first, mut again) = (letter(1, 1), letter(1, 1));
     again.accepted_at = at_hour(5);
@@ -55,7 +55,7 @@ fn case_26_a_duplicate_is_stored_once_and_keeps_its_first_time(opener: Opener) {
 }
 
 fn pages_are_bounded_and_lose_nothing(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let letters: Vec<_> = (0..50).map(|n| letter(n, 1)).collect();
     let parcels: Vec<_> = (50..100).map(|n| parcel(n, 1, Lane::Priority)).collect();
@@ -92,7 +92,7 @@ fn pages_are_bounded_and_lose_nothing(opener: Opener) {
 
 /// CUS-6.4
 fn r2_a_refused_item_is_set_aside_and_the_next_goes_on(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let parcels: Vec<_> = (0..4).map(|n| parcel(n, 1, Lane::Bulk)).collect();
     append_new(&*store, &parcels);
@@ -131,7 +131,7 @@ fn r2_a_refused_item_is_set_aside_and_the_next_goes_on(opener: Opener) {
 }
 
 fn a_letter_is_stored_then_retrieved_then_expired_then_forgotten(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let letters: Vec<_> = (0..3).map(|n| letter(n, 1)).collect();
     append_new(&*store, &letters);
@@ -176,7 +176,7 @@ fn a_letter_is_stored_then_retrieved_then_expired_then_forgotten(opener: Opener)
 
 /// CUS-6.6
 fn case_33_an_undelivered_item_is_handed_over_until_it_is_settled(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let mut citizen = parcel(1, 1, Lane::Priority);
     citizen.sender = Sender::Mailbox("000102030405060708090a0b0c0d0e0f@social.gouv.fr".parse().unwrap());
@@ -198,7 +198,7 @@ fn case_33_an_undelivered_item_is_handed_over_until_it_is_settled(opener: Opener
 }
 
 fn reports_wait_until_they_are_settled(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let report = |n: u8| Report { destination: home(n % 2), bytes: vec![n; 40].into(), expires: at_hour(500) };
     let reports: Vec<_> = (0..10).map(report).collect();
@@ -220,7 +220,7 @@ fn reports_wait_until_they_are_settled(opener: Opener) {
 }
 
 fn an_invitation_is_used_once(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let device = |n: u8| DeviceRecord { key: KeyId::new([n; 32]), public_key: [n; 32], added_at: START };
     let record = |n: u8| AccountRecord { id: account(n), enrolled_at: START, devices: vec![device(n)] };
     let invitation = |n: u8| InvitationId::new([n; 16]);
@@ -248,7 +248,7 @@ fn an_invitation_is_used_once(opener: Opener) {
 }
 
 fn a_mailbox_is_found_by_its_id_and_by_its_account(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let record = |n: u8, owner: u8, grant: &'static str| MailboxRecord {
         mailbox: mailbox(n),
         account: account(owner),

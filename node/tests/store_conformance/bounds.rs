@@ -10,7 +10,7 @@ use crate::fixture::*;
 
 /// CUS-5.6, CUS-6.1
 fn r6_a_full_queue_refuses_only_its_own_entries(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let mut options = options();
     options.limits.queue_envelopes = 5;
     let store = opener(directory.path(), &options).unwrap();
@@ -29,7 +29,7 @@ fn r6_a_full_queue_refuses_only_its_own_entries(opener: Opener) {
 
 /// CUS-6.1
 fn r6_queues_are_bounded_in_bytes_each_and_together(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let (one, two, three) = (parcel(0, 1, Lane::Bulk), parcel(7, 1, Lane::Bulk), parcel(14, 2, Lane::Bulk));
     let length = one.bytes.len() as u64;
     assert!([&two, &three].iter().all(|entry| entry.bytes.len() as u64 == length));
@@ -46,7 +46,7 @@ fn r6_queues_are_bounded_in_bytes_each_and_together(opener: Opener) {
 }
 
 fn r15_groups_envelopes_and_settlements_are_bounded(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let misuse = |result: Result<(), StoreError>, expected: u64| match result {
         Err(StoreError::Misuse { got, max, .. }) => assert_eq!((got, max), (expected + 1, expected)),
@@ -66,7 +66,7 @@ fn r15_groups_envelopes_and_settlements_are_bounded(opener: Opener) {
 
 /// MBX-2.4
 fn r15_devices_and_mailboxes_of_an_account_are_bounded(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     let device = |n: u8| DeviceRecord { key: KeyId::new([n; 32]), public_key: [n; 32], added_at: START };
     let count = u8::try_from(limits::DEVICES_PER_ACCOUNT_MAX).unwrap();
@@ -94,7 +94,7 @@ fn r15_devices_and_mailboxes_of_an_account_are_bounded(opener: Opener) {
 }
 
 fn case_40_below_the_reserve_nothing_is_accepted_and_everything_is_read(opener: Opener) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = fast_directory();
     let store = open(opener, directory.path());
     append_new(&*store, &[letter(1, 1)]);
     drop(store);

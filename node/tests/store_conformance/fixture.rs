@@ -22,6 +22,12 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
+/// For tests whose subject is not this directory's durability: in memory where the machine has that.
+pub(crate) fn fast_directory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
 pub(crate) fn open(opener: Opener, directory: &Path) -> Arc<dyn Store> {
     opener(directory, &options()).expect("the store opens")
 }

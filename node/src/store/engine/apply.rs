@@ -106,16 +106,35 @@ impl<'a> Applier<'a> {
         if !fresh && meta.expires.plus_ms(self.memory.retention_ms) <= self.memory.expired_upto {
             // A rebuild: it had been forgotten before.
             self.bury(at);
-            if let Placed::Mailbox { account, seq, .. } = &meta.place {
-                let row = self.row(account)?;
-                row.last_seq = row.last_seq.max(*seq);
-                self.absent(account, *seq, AbsenceReason::Expired)?;
-            }
-            return Ok(());
+            return self.only_numbered(&meta);
         }
-        let bytes = meta.body_length(at);
-        self.place(&meta, at, fresh)?;
-        match &meta.place {
+        let mut known = Known::held(meta, at);
+        if known.body_length() == 0 {
+            // A rebuild: of a settled or expired envelope only the stub is left.
+            known.kept = false;
+            self.only_numbered(&known.meta)?;
+            if matches!(known.meta.place, Placed::Mailbox { .. }) {
+                known.state = State::Expired;
+            }
+        } else {
+            self.place(&known, fresh)?;
+            self.count(&known)?;
+        }
+        let Known { meta, .. } = &known;
+        let (_, due) = self.due.entry(keys::bucket(meta.expires)).or_insert_with(|| (meta.expires, Vec::new()));
+        due.put(meta.id.as_bytes());
+        let (id, known) = (meta.id, known.encode());
+        if fresh {
+            self.change.put_blind(Space::Ids, id.as_bytes(), known);
+        } else {
+            self.change.put(Space::Ids, id.as_bytes().to_vec(), known);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, known: &Known) -> Result<()> {
+        let bytes = known.body_length();
+        match &known.meta.place {
             Placed::Mailbox { account, mailbox, seq } => {
                 let row = self.row(account)?;
                 row.last_seq = row.last_seq.max(*seq);
@@ -125,42 +144,46 @@ impl<'a> Applier<'a> {
             }
             Placed::Queue { destination, lane, .. } => self.memory.queues.add(destination, *lane, bytes),
         }
-        let (_, due) = self.due.entry(keys::bucket(meta.expires)).or_insert_with(|| (meta.expires, Vec::new()));
-        due.put(meta.id.as_bytes());
-        let id = meta.id;
-        let known = Known::held(meta, at).encode();
-        if fresh {
-            self.change.put_blind(Space::Ids, id.as_bytes(), known);
-        } else {
-            self.change.put(Space::Ids, id.as_bytes().to_vec(), known);
-        }
         Ok(())
+    }
+
+    // Of what has expired only the sequence number remains.
+    fn only_numbered(&mut self, meta: &EnvelopeMeta) -> Result<()> {
+        let Placed::Mailbox { account, seq, .. } = &meta.place else { return Ok(()) };
+        let row = self.row(account)?;
+        row.last_seq = row.last_seq.max(*seq);
+        self.absent(account, *seq, AbsenceReason::Expired)
     }
 
     // Compaction wrote it again, or a replay sees what the index has.
     fn moved(&mut self, mut known: Known, at: Position) -> Result<()> {
-        let Some(before) = known.at else {
+        if known.at == at {
+            return Ok(());
+        }
+        if known.kept && known.meta.body_length(at) == 0 {
+            // A stub of what a lost end of the index had settled. The record itself is still there.
             self.bury(at);
             return Ok(());
-        };
-        if before != at {
-            self.bury(before);
-            known.at = Some(at);
-            self.place(&known.meta, at, false)?;
-            self.put_known(&known);
         }
+        self.bury_rest(&known);
+        known.at = at;
+        if known.kept {
+            self.place(&known, false)?;
+        } else {
+            self.bury_bytes(at, known.body_length());
+        }
+        self.put_known(&known);
         Ok(())
     }
 
-    /// Points the mailbox or the queue at a position.
-    fn place(&mut self, meta: &EnvelopeMeta, at: Position, fresh: bool) -> Result<()> {
+    /// Points the mailbox or the queue at the record.
+    fn place(&mut self, known: &Known, fresh: bool) -> Result<()> {
+        let Known { meta, at, .. } = known;
         match &meta.place {
             Placed::Mailbox { account, seq, .. } => {
-                self.change.put_blind(Space::Items, &keys::item(account, *seq), Slot::Envelope(at).encode());
+                self.change.put_blind(Space::Items, &keys::item(account, *seq), Slot::Envelope(*at).encode());
             }
             Placed::Queue { destination, lane, position } => {
-                let waiting =
-                    Waiting { at, id: meta.id, accepted_at: meta.accepted_at, bytes: meta.body_length(at) };
                 // A set-aside envelope may be moved too.
                 let aside = keys::numbered(destination, *position);
                 let (space, key) = if !fresh && self.change.get(Space::Aside, &aside)?.is_some() {
@@ -168,7 +191,7 @@ impl<'a> Applier<'a> {
                 } else {
                     (Space::Queue, keys::queue(destination, *lane, *position))
                 };
-                self.change.put_blind(space, &key, waiting.encode());
+                self.change.put_blind(space, &key, Waiting::of(known).encode());
             }
         }
         Ok(())
@@ -224,19 +247,24 @@ impl<'a> Applier<'a> {
         if known.state != State::Held {
             return Ok(());
         }
-        let Some(at) = known.at else { return Ok(()) };
-        let bytes = known.meta.body_length(at);
+        let bytes = known.body_length();
         self.change.remove(Space::Queue, keys::queue(destination, *lane, *position));
         self.memory.queues.remove(destination, *lane, bytes);
-        if matches!(outcome, Outcome::Refused { .. }) {
-            let waiting = Waiting { at, id: known.meta.id, accepted_at: known.meta.accepted_at, bytes };
-            self.change.put(Space::Aside, keys::numbered(destination, *position), waiting.encode());
+        if matches!(outcome, Outcome::Refused { .. }) && known.kept {
+            let aside = keys::numbered(destination, *position);
+            self.change.put(Space::Aside, aside, Waiting::of(known).encode());
             self.memory.queues.update(destination, |depth| depth.aside += 1);
         } else {
-            known.at = None;
-            self.bury(at);
+            self.release(known);
         }
         Ok(())
+    }
+
+    /// The body is not needed any more.
+    pub(super) fn release(&mut self, known: &mut Known) {
+        if std::mem::take(&mut known.kept) {
+            self.bury_bytes(known.at, known.body_length());
+        }
     }
 
     pub(super) fn put_known(&mut self, known: &Known) {
@@ -266,7 +294,17 @@ impl<'a> Applier<'a> {
 
     /// The record at this position is not needed any more.
     pub(super) fn bury(&mut self, at: Position) {
-        *self.memory.dead.entry(at.segment).or_default() += u64::from(at.length);
+        self.bury_bytes(at, u64::from(at.length));
+    }
+
+    /// What of an envelope's record has not been buried with its body.
+    pub(super) fn bury_rest(&mut self, known: &Known) {
+        let buried = if known.kept { 0 } else { known.body_length() };
+        self.bury_bytes(known.at, u64::from(known.at.length) - buried);
+    }
+
+    fn bury_bytes(&mut self, at: Position, bytes: u64) {
+        *self.memory.dead.entry(at.segment).or_default() += bytes;
         self.changed_dead.insert(at.segment);
     }
 
@@ -304,7 +342,7 @@ fn may_become(known: &Known, outcome: Outcome) -> bool {
             (_, Outcome::Unchanged) => false,
             (State::Held, Outcome::Retrieved) => true,
             (State::Held, _) => queued,
-            (State::After(Outcome::Delivered), Outcome::Retrieved) => true,
+            (State::After(Outcome::Delivered) | State::Expired, Outcome::Retrieved) => true,
             _ => false,
         }
 }

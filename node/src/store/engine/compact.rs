@@ -29,6 +29,15 @@ enum Stop {
     Io(io::Error),
 }
 
+/// What of a record is still needed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Need {
+    Nothing,
+    /// The envelope is settled or expired, its id is still remembered.
+    Meta,
+    All,
+}
+
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -97,12 +106,15 @@ impl Engine {
                 self.quarantine.keep_from_log(&self.log, *at);
                 continue;
             };
-            if !self.is_live(*at, record)? {
-                note_dropped(record, dropped);
-                continue;
+            match self.need(*at, record)? {
+                Need::Nothing => {
+                    note_dropped(record, dropped);
+                    continue;
+                }
+                Need::Meta => step_bytes += record.meta.len(),
+                Need::All => step_bytes += at.length as usize,
             }
             step.push((*at, record));
-            step_bytes += at.length as usize;
             if step_bytes >= STEP_BYTES {
                 moved += self.move_records(&std::mem::take(&mut step))?;
                 step_bytes = 0;
@@ -120,9 +132,12 @@ impl Engine {
         let mut writer = self.writer();
         let mut group = self.log.group(&writer.tail, records.len());
         for (at, record) in records {
-            if self.is_live(*at, record)? {
-                group.push(record.kind, record.body.clone(), |meta| meta.extend_from_slice(&record.meta));
-            }
+            let body = match self.need(*at, record)? {
+                Need::Nothing => continue,
+                Need::Meta => Bytes::new(),
+                Need::All => record.body.clone(),
+            };
+            group.push(record.kind, body, |meta| meta.extend_from_slice(&record.meta));
         }
         self.write_moved(&mut writer, &group)
     }
@@ -135,14 +150,18 @@ impl Engine {
         Ok(group.total_bytes() as u64)
     }
 
-    fn is_live(&self, at: Position, record: &Record) -> Result<bool, StoreError> {
+    fn need(&self, at: Position, record: &Record) -> Result<Need, StoreError> {
         let meta = &record.meta[..];
         let row = |space, key: &[u8]| self.indexed(self.index.get(space, key));
         let position = match record.kind {
             Kind::Envelope => match EnvelopeMeta::decode(meta) {
                 Some(meta) => {
                     let value = row(Space::Ids, meta.id.as_bytes())?;
-                    value.and_then(|value| Known::decode(meta.id, &value)).and_then(|known| known.at)
+                    let known = value.and_then(|value| Known::decode(meta.id, &value));
+                    if known.as_ref().is_some_and(|known| known.at == at && !known.kept) {
+                        return Ok(Need::Meta);
+                    }
+                    known.map(|known| known.at)
                 }
                 None => None,
             },
@@ -165,7 +184,7 @@ impl Engine {
                 None => None,
             },
         };
-        Ok(position == Some(at))
+        Ok(if position == Some(at) { Need::All } else { Need::Nothing })
     }
 
     // Otherwise a rebuild would not know how far an account had counted once its items are gone.

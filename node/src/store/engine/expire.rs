@@ -117,7 +117,7 @@ impl<'a> Round<'a> {
             return Ok(true);
         }
         match (known.state, &known.meta.place) {
-            (State::Held, Placed::Queue { destination, .. }) => {
+            (State::Held, Placed::Queue { destination, .. }) if known.kept => {
                 self.result.undelivered.push(Due {
                     id: known.meta.id,
                     destination: destination.clone(),
@@ -137,9 +137,11 @@ impl<'a> Round<'a> {
 
     fn empty_slot(&mut self, known: &mut Known) -> Result<()> {
         let Placed::Mailbox { account, mailbox, seq } = known.meta.place else { return Ok(()) };
-        let Some(at) = known.at.take() else { return Ok(()) };
-        let bytes = known.meta.body_length(at);
-        self.applier.bury(at);
+        if !known.kept {
+            return Ok(());
+        }
+        let bytes = known.body_length();
+        self.applier.release(known);
         let slot = self.applier.change.get(Space::Items, &keys::item(&account, seq))?;
         // A damaged item is absent already, for its own reason.
         if let Some(Slot::Envelope(_)) = slot.and_then(|slot| Slot::decode(&slot)) {
@@ -158,10 +160,12 @@ impl<'a> Round<'a> {
 
     fn drop_aside(&mut self, known: &mut Known) {
         let Placed::Queue { destination, position, .. } = &known.meta.place else { return };
-        let Some(at) = known.at.take() else { return };
-        self.applier.bury(at);
+        if !known.kept {
+            return;
+        }
         self.applier.change.remove(Space::Aside, keys::numbered(destination, *position));
         self.applier.memory.queues.update(destination, |depth| depth.aside = depth.aside.saturating_sub(1));
+        self.applier.release(known);
         self.applier.put_known(known);
     }
 
@@ -169,6 +173,7 @@ impl<'a> Round<'a> {
         if known.meta.expires.plus_ms(self.applier.memory.retention_ms) > self.now {
             return Ok(true);
         }
+        self.applier.bury_rest(&known);
         self.applier.change.remove(Space::Ids, known.meta.id.as_bytes().to_vec());
         self.result.forgotten += 1;
         Ok(false)

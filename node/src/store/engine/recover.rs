@@ -120,11 +120,19 @@ enum Unusable {
 
 // An index that has not been built to its end has no `applied` row.
 fn usable(path: &Path, log: &Log) -> Result<Option<(Index, Applied)>, Unusable> {
-    let index = Index::open(path).map_err(Unusable::Damaged)?;
+    // fjall 3.1 asserts that some fields of its journal are what it wrote: damage there panics.
+    let opened = std::panic::catch_unwind(|| Index::open(path));
+    let index = opened.unwrap_or(Err(fjall::Error::Unrecoverable)).map_err(Unusable::Damaged)?;
     let value = index.get(Space::Meta, keys::APPLIED).map_err(Unusable::Damaged)?;
     let Some(applied) = value.as_deref().and_then(Applied::decode) else { return Ok(None) };
-    let within = |&(number, length): &(u32, u64)| number == applied.segment && applied.offset <= length;
-    if log.segments().iter().any(within) { Ok(Some((index, applied))) } else { Err(Unusable::LogIsShort) }
+    let segments = log.segments();
+    let end = segments.last().copied().unwrap_or_default();
+    if end < (applied.segment, applied.offset) {
+        return Err(Unusable::LogIsShort);
+    }
+    // Its segment was compacted away: this is an index from before that.
+    let stands = segments.iter().any(|&(number, _)| number == applied.segment);
+    Ok(stands.then_some((index, applied)))
 }
 
 fn remove_directory(path: &Path) -> io::Result<()> {

@@ -153,8 +153,11 @@ pub(super) enum State {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Known {
     pub(super) state: State,
-    /// Where its bytes are, while they are kept.
-    pub(super) at: Option<Position>,
+    /// Where its record is.
+    pub(super) at: Position,
+    /// The record's body is needed. Afterwards it is a stub, or will be one when its segment is compacted:
+    /// only the meta, so that a rebuild still knows the id (CUS-4) until it is forgotten.
+    pub(super) kept: bool,
     pub(super) evidence: Vec<EvidenceRef>,
     pub(super) meta: EnvelopeMeta,
 }
@@ -169,7 +172,7 @@ pub(super) struct EvidenceRef {
 
 impl Known {
     pub(super) fn held(meta: EnvelopeMeta, at: Position) -> Self {
-        Self { state: State::Held, at: Some(at), evidence: Vec::new(), meta }
+        Self { state: State::Held, at, kept: true, evidence: Vec::new(), meta }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -183,10 +186,8 @@ impl Known {
                 put_outcome(&mut out, outcome);
             }
         }
-        out.put_u8(u8::from(self.at.is_some()));
-        if let Some(at) = self.at {
-            out.put_position(at);
-        }
+        out.put_u8(u8::from(self.kept));
+        out.put_position(self.at);
         for evidence in &self.evidence {
             out.put_u64(evidence.settlement);
             out.put_u32(evidence.index);
@@ -204,13 +205,18 @@ impl Known {
             2 => State::After(outcome(&mut fields)?),
             _ => return None,
         };
-        let at = if fields.u8()? == 1 { Some(fields.position()?) } else { None };
+        let (kept, at) = (fields.u8()? == 1, fields.position()?);
         let mut evidence = Vec::new();
         while !fields.0.is_empty() {
             let (settlement, index) = (fields.u64()?, fields.u32()?);
             evidence.push(EvidenceRef { settlement, index, outcome: outcome(&mut fields)? });
         }
-        Some(Self { state, at, evidence, meta })
+        Some(Self { state, at, kept, evidence, meta })
+    }
+
+    /// The length of the envelope where it is now; 0 of a stub.
+    pub(super) fn body_length(&self) -> u64 {
+        self.meta.body_length(self.at)
     }
 
     /// Only when it was accepted.
@@ -422,6 +428,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    pub(super) fn of(known: &Known) -> Self {
+        let Known { at, meta, .. } = known;
+        Self { at: *at, id: meta.id, accepted_at: meta.accepted_at, bytes: known.body_length() }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(60);
         out.put_position(self.at);

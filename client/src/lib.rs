@@ -8,17 +8,23 @@
 //! | [`content_json`] | contents as JSON |
 //! | [`directory`], [`reach`], [`call`] | whom to believe, how to get there, what to say |
 //! | [`federation`], [`authority`] | what operators sign and publish |
-//! | [`folder`], [`clock`] | the disk and the time |
+//! | [`inspect`] | any object, for people |
+//! | [`command`], [`screen`] | the `pli` command and what it shows |
+//! | [`folder`], [`clock`], [`names`] | the disk, the time, words |
 
 pub mod authority;
 mod backoff;
 pub mod call;
 pub mod clock;
+pub mod command;
 pub mod content_json;
 pub mod device;
 pub mod directory;
 pub mod federation;
 pub mod folder;
+pub mod inspect;
+pub mod names;
 pub mod partner;
 pub mod reach;
+pub mod screen;
 pub mod service;

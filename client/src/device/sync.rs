@@ -1,13 +1,12 @@
 //! Fetching, watching, handing over: the calls of a device to its home. Spec: MBX-5, CUS-7.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use pli_protocol::custody::handover;
 use pli_protocol::id::EnvelopeId;
 use pli_protocol::limits;
 use pli_protocol::wire;
-use pli_transport::DialledConnection;
+use pli_transport::{CallStream, DialledConnection};
 use serde::{Deserialize, Serialize};
 
 use super::evidence;
@@ -25,73 +24,23 @@ impl Device {
     pub async fn sync(&mut self) -> Result<Vec<Entry>, DeviceError> {
         let connection = self.connect().await?;
         let mut new = Vec::new();
-        let result = self.pages(&connection, false, |entries| {
-            new.extend(entries);
-            ControlFlow::Continue(())
-        });
-        result.await?;
+        let mut stream = self.open_sync(&connection, false).await?;
+        loop {
+            let reply = call::within(limits::REPLY_TIMEOUT_MS, call::next(&mut stream.recv));
+            let Some(reply) = reply.await? else { break };
+            new.extend(self.take(reply)?);
+        }
         self.inbox().cursor().check_end()?;
         hang_up(&connection);
         Ok(new)
     }
 
-    /// Stays connected and gives what is new as it comes, until `on_new` breaks or something cannot
-    /// be helped by waiting. A connection that is lost is made again.
-    pub async fn watch(
-        &mut self,
-        mut on_new: impl FnMut(&Self, Vec<Entry>) -> ControlFlow<()>,
-    ) -> Result<(), DeviceError> {
-        let mut backoff = Backoff::new();
-        loop {
-            let before = self.inbox().cursor();
-            let error = match self.follow(&mut on_new).await {
-                Ok(ControlFlow::Break(())) => return Ok(()),
-                Ok(ControlFlow::Continue(())) => None,
-                Err(error) if error.may_pass() => Some(error),
-                Err(error) => return Err(error),
-            };
-            if self.inbox().cursor() != before {
-                backoff.reset();
-            }
-            if let Some(error) = error {
-                tracing::info!(%error, "connecting to the home again");
-            }
-            tokio::time::sleep(backoff.next_delay()).await;
-        }
-    }
-
-    async fn follow(
-        &mut self,
-        on_new: &mut impl FnMut(&Self, Vec<Entry>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, DeviceError> {
-        let connection = self.connect().await?;
-        let mut stream = self.open_sync(&connection, true).await?;
-        while let Some(reply) = call::next(&mut stream.recv).await? {
-            let entries = self.take(reply)?;
-            if !entries.is_empty() && on_new(self, entries).is_break() {
-                hang_up(&connection);
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    async fn pages(
-        &mut self,
-        connection: &DialledConnection,
-        follow: bool,
-        mut on_page: impl FnMut(Vec<Entry>) -> ControlFlow<()>,
-    ) -> Result<(), DeviceError> {
-        let mut stream = self.open_sync(connection, follow).await?;
-        loop {
-            let reply = call::within(limits::REPLY_TIMEOUT_MS, call::next(&mut stream.recv));
-            let Some(reply) = reply.await? else {
-                return Ok(());
-            };
-            let entries = self.take(reply)?;
-            if on_page(entries).is_break() {
-                return Ok(());
-            }
+    /// Stays connected and gives what is new as it comes: see [`Watch::next`].
+    pub fn watch(&mut self) -> Watch<'_> {
+        Watch {
+            device: self,
+            call: None,
+            backoff: Backoff::new(),
         }
     }
 
@@ -99,7 +48,7 @@ impl Device {
         &self,
         connection: &DialledConnection,
         follow: bool,
-    ) -> Result<pli_transport::CallStream, CallError> {
+    ) -> Result<CallStream, CallError> {
         let after_seq = self.inbox().cursor().after;
         let kind = wire::call::Kind::Sync(wire::Sync { after_seq, follow });
         let mut stream = call::open(connection, kind).await?;
@@ -160,6 +109,63 @@ impl Device {
         expect_done(&call::ask(&connection, kind, "done").await?)?;
         hang_up(&connection);
         Ok(())
+    }
+}
+
+/// A device that waits for letters.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    device: &'a mut Device,
+    call: Option<(DialledConnection, CallStream)>,
+    backoff: Backoff,
+}
+
+impl Watch<'_> {
+    /// The device, to look at what came.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
+    /// Waits for the next letters, which are on disk when they are returned. A connection that is
+    /// lost is made again; an error is something that waiting does not help. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Vec<Entry>, DeviceError> {
+        loop {
+            match self.page().await {
+                Ok(entries) if entries.is_empty() => self.backoff.reset(),
+                Ok(entries) => {
+                    self.backoff.reset();
+                    return Ok(entries);
+                }
+                Err(error) => {
+                    self.call = None;
+                    if !error.may_pass() {
+                        return Err(error);
+                    }
+                    tracing::info!(%error, "connecting to the home again");
+                    tokio::time::sleep(self.backoff.next_delay()).await;
+                }
+            }
+        }
+    }
+
+    async fn page(&mut self) -> Result<Vec<Entry>, DeviceError> {
+        if self.call.is_none() {
+            let connection = self.device.connect().await?;
+            let stream = self.device.open_sync(&connection, true).await?;
+            self.call = Some((connection, stream));
+        }
+        let (_, stream) = self.call.as_mut().expect("made above");
+        match call::next(&mut stream.recv).await? {
+            Some(reply) => self.device.take(reply),
+            None => Err(CallError::Ended { expected: "a page" }.into()),
+        }
+    }
+
+    /// Closes the connection.
+    pub fn end(self) {
+        if let Some((connection, _)) = self.call {
+            hang_up(&connection);
+        }
     }
 }
 

@@ -14,13 +14,19 @@ impl Lang {
     /// What the environment asks for, by the order of POSIX: `LC_ALL`, `LC_MESSAGES`, `LANG`.
     pub fn of_environment() -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let locale = set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG"));
+        let locale = set("LC_ALL")
+            .or_else(|| set("LC_MESSAGES"))
+            .or_else(|| set("LANG"));
         Self::of_locale(locale.as_deref().unwrap_or_default())
     }
 
     fn of_locale(locale: &str) -> Self {
         // "C" and "POSIX" say nothing about a language; the program speaks French then.
-        if locale.to_ascii_lowercase().starts_with("en") { Self::En } else { Self::Fr }
+        if locale.to_ascii_lowercase().starts_with("en") {
+            Self::En
+        } else {
+            Self::Fr
+        }
     }
 
     /// The tag in contents.

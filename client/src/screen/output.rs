@@ -37,7 +37,11 @@ impl Output {
     /// Colours only on a terminal, and not where `NO_COLOR` is set.
     pub fn new(json: bool, lang: Lang) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { json, lang, colours: wanted && !json && io::stdout().is_terminal() }
+        Self {
+            json,
+            lang,
+            colours: wanted && !json && io::stdout().is_terminal(),
+        }
     }
 
     /// Whether a progress bar makes sense: standard error is a terminal.
@@ -87,9 +91,14 @@ fn write_line(text: &str) {
 }
 
 /// A table of plain cells under a header.
-pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     for row in rows {
         table.add_row(row.map(|cell| plain(&cell).into_owned()));
@@ -97,7 +106,11 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -106,7 +119,10 @@ mod tests {
 
     #[test]
     fn case_61_a_cell_cannot_add_rows_or_colours() {
-        let rows = [["1".to_owned(), "a\nb\u{1b}[31m".to_owned()], ["22".to_owned(), "é".to_owned()]];
+        let rows = [
+            ["1".to_owned(), "a\nb\u{1b}[31m".to_owned()],
+            ["22".to_owned(), "é".to_owned()],
+        ];
         let shown = table(["N°", "Titre"], rows);
         assert_eq!(shown, "N°  Titre\n1   a\\u{000a}b\\u{001b}[31m\n22  é");
     }

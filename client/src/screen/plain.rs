@@ -23,7 +23,8 @@ fn neutralise(text: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if obeyed(character) {
-            write!(shown, "\\u{{{:04x}}}", u32::from(character)).expect("a String takes everything");
+            write!(shown, "\\u{{{:04x}}}", u32::from(character))
+                .expect("a String takes everything");
         } else {
             shown.push(character);
         }
@@ -39,7 +40,10 @@ mod tests {
     fn case_61_a_terminal_obeys_nothing_that_came_from_elsewhere() {
         for (remote, shown) in [
             ("Bonjour à tous", "Bonjour à tous"),
-            ("\u{1b}[2J\u{1b}]0;titre\u{7}", "\\u{001b}[2J\\u{001b}]0;titre\\u{0007}"),
+            (
+                "\u{1b}[2J\u{1b}]0;titre\u{7}",
+                "\\u{001b}[2J\\u{001b}]0;titre\\u{0007}",
+            ),
             ("\u{9b}31m", "\\u{009b}31m"),
             ("a\rb", "a\\u{000d}b"),
             ("a\tb", "a\\u{0009}b"),

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::state::Counts;
 use crate::folder::{self, FileError};
+use crate::names;
 use crate::service::submit::Settled;
 
 /// What became of one line.
@@ -83,7 +84,7 @@ impl Outcome {
                     json!({ "line": line, "to": to, "outcome": "invalid", "reason": reason }),
                 );
             }
-            Self::Sent { disposition, .. } => disposition_name(*disposition),
+            Self::Sent { disposition, .. } => names::disposition(*disposition),
         };
         let Self::Sent { id, receipt, .. } = self else {
             unreachable!("matched above")
@@ -100,15 +101,6 @@ impl Outcome {
             "at_ms": at,
             "receipt": BASE64_URL_SAFE_NO_PAD.encode(receipt),
         }))
-    }
-}
-
-/// A disposition as JSON and tables say it.
-pub(crate) fn disposition_name(disposition: Disposition) -> (&'static str, Option<Code>) {
-    match disposition {
-        Disposition::Accepted => ("accepted", None),
-        Disposition::Duplicate { .. } => ("duplicate", None),
-        Disposition::Refused(code) => ("refused", Some(code)),
     }
 }
 

@@ -1,0 +1,173 @@
+//! The `pli` command: arguments → what the library does → words, tables or JSON, and an exit code.
+//!
+//! | Exit code | Means |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | not done: refused, or something of this machine is wrong |
+//! | 2 | the command was not understood |
+//! | 3 | done in part: some letters or lines were refused, or some letters cannot be shown |
+//! | 4 | not done now: nobody answered, or the node is busy; try again later |
+//! | 5 | not done: somebody breaks the protocol (a home that withholds, a forged acknowledgement) |
+
+mod device;
+mod exit;
+mod inspect;
+mod node;
+mod places;
+mod send;
+mod service;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::authority::AuthorityCommand;
+use crate::clock;
+use crate::federation::{FederationCommand, Form};
+use crate::screen::{Colour, Lang, Output, plain};
+
+use device::DeviceCommand;
+use exit::{Exit, Failed};
+use inspect::InspectArgs;
+use node::NodeCommand;
+use service::ServiceCommand;
+
+/// Letters from administrations to citizens: authentic, sealed, never lost.
+#[derive(Debug, Parser)]
+#[command(name = "pli", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON: one value, or one value a line
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of what citizens read; by default that of LC_ALL, LC_MESSAGES or LANG
+    #[arg(long, global = true, value_enum)]
+    lang: Option<Lang>,
+    /// Say more on standard error: -v what happens, -vv every detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done · 1 not done · 2 not understood · 3 done in part · \
+4 nobody answered, try again later · 5 somebody breaks the protocol";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send letters as a service of an authority
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// Read letters as a citizen's device
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Look at a node, invite a citizen to it
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Show any object of Pli, and what verifies
+    Inspect(InspectArgs),
+    /// Run a federation: authorities, root keys, publishing
+    #[command(subcommand)]
+    Federation(FederationCommand),
+    /// Run an authority: its node, its services
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
+}
+
+/// Runs the command line of this process.
+pub async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let lang = cli.lang.unwrap_or_else(Lang::of_environment);
+    let out = Output::new(cli.json, lang);
+    let done = match cli.command {
+        Command::Service(command) => service::run(command, out).await,
+        Command::Device(command) => device::run(command, out).await,
+        Command::Node(command) => node::run(command, out).await,
+        Command::Inspect(args) => inspect::run(args, out).await,
+        Command::Federation(command) => {
+            report(crate::federation::run(command, clock::now()).await, out)
+        }
+        Command::Authority(command) => report(crate::authority::run(command, clock::now()), out),
+    };
+    let exit = match done {
+        Ok(exit) => exit,
+        Err(failed) => {
+            tell(&failed, out);
+            failed.exit
+        }
+    };
+    ExitCode::from(exit.number())
+}
+
+fn report(
+    result: Result<crate::federation::Report, crate::federation::Failure>,
+    out: Output,
+) -> Result<Exit, Failed> {
+    let form = match (out.json, io::stdout().is_terminal()) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Terminal,
+        (false, false) => Form::Plain,
+    };
+    let report = result.map_err(|failure| Failed::new(failure.to_string()))?;
+    match report.print(form, &mut io::stdout().lock()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failed::new(format!("standard output: {error}")))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// What went wrong, on standard error; remote texts in it are neutralised (case 61).
+fn tell(failed: &Failed, out: Output) {
+    if out.json {
+        let value = serde_json::json!({
+            "error": failed.message,
+            "code": failed.code.map(pli_protocol::code::Code::name),
+            "exit": failed.exit.number(),
+        });
+        eprintln!("{value}");
+        return;
+    }
+    let code = failed
+        .code
+        .map(|code| format!(" ({code})"))
+        .unwrap_or_default();
+    if let Some(hint) = failed.hint {
+        eprintln!("pli: {}", out.pick(hint.0, hint.1));
+    }
+    eprintln!("pli: {}{code}", plain(&failed.message));
+}
+
+fn log(verbose: u8) {
+    let default = match verbose {
+        0 => "error",
+        1 => "pli_client=info,pli_trust=info,warn",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("PLI_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
+
+/// A name and what follows it, aligned for people.
+fn fact(out: Output, name: &str, value: &str) {
+    out.line(format!(
+        "{} {}",
+        out.paint(Colour::Faint, &format!("{name:<14}")),
+        plain(value)
+    ));
+}
+
+/// `--home DIR`, or a folder below the user's data.
+#[derive(Clone, Debug, clap::Args)]
+struct Home {
+    /// Its folder; by default below $XDG_DATA_HOME/pli
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+}

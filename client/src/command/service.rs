@@ -1,0 +1,390 @@
+//! `pli service`: a sender of an authority.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use clap::{Args, Subcommand};
+use pli_protocol::code::Code;
+use pli_protocol::custody::Receipt;
+use pli_protocol::id::{EnvelopeId, ServiceId};
+use pli_protocol::limits;
+use pli_trust::keyfile;
+use serde_json::json;
+
+use super::exit::{Exit, Failed};
+use super::send::SendArgs;
+use super::{Home, fact, places};
+use crate::clock;
+use crate::content_json::time;
+use crate::folder::{self, Secrecy};
+use crate::names;
+use crate::screen::{Colour, Output, plain, table, when};
+use crate::service::config::{self, DirectoryConfig, ServiceConfig};
+use crate::service::contacts::{Added, Contact, Contacts, GRANT_SCHEME};
+use crate::service::track::Tracked;
+use crate::service::{Service, ServiceError};
+
+/// Grants in one file of `contact add`.
+const GRANTS_FILE_MAX: u64 = 64 * 1024 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ServiceCommand {
+    /// Make a service's folder and key; its authority then publishes the key
+    Init(InitArgs),
+    /// The citizens who let this authority write to them
+    #[command(subcommand)]
+    Contact(ContactCommand),
+    /// Send one letter, or a file of any number of letters
+    Send(Box<SendArgs>),
+    /// What became of letters, by the nodes' signed receipts
+    Status(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    #[command(flatten)]
+    home: Home,
+    /// Who: name@authority
+    #[arg(long, value_name = "NAME@AUTHORITY")]
+    id: ServiceId,
+    /// The federation's root.json, got by a way you trust
+    #[arg(long, value_name = "FILE")]
+    root: PathBuf,
+    /// Where the directory is: a folder or an https address; repeat for more than one
+    #[arg(long, value_name = "DIR|URL", required = true)]
+    directory: Vec<String>,
+    /// For development alone: accepts published test keys
+    #[arg(long)]
+    dev: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ContactCommand {
+    /// Check and keep grants: a file with one a line, each maybe after a name and a tab; - is standard input
+    Add(ContactAddArgs),
+    /// Show the contacts
+    List(ContactListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ContactAddArgs {
+    #[command(flatten)]
+    home: Home,
+    /// What to call the contact; by default its mailbox address
+    #[arg(long)]
+    name: Option<String>,
+    /// The grant that the citizen's device printed
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ContactListArgs {
+    #[command(flatten)]
+    home: Home,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    home: Home,
+    /// Ids of letters, as `send` printed them
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<EnvelopeId>,
+}
+
+pub(super) async fn run(command: ServiceCommand, out: Output) -> Result<Exit, Failed> {
+    match command {
+        ServiceCommand::Init(args) => init(&args, out),
+        ServiceCommand::Contact(ContactCommand::Add(args)) => add(&args, out),
+        ServiceCommand::Contact(ContactCommand::List(args)) => list(&args, out),
+        ServiceCommand::Send(args) => super::send::run(*args, out).await,
+        ServiceCommand::Status(args) => status(&args, out).await,
+    }
+}
+
+fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
+    let home = args.home.folder("service")?;
+    let failed = |error: &dyn std::fmt::Display| Failed::new(error.to_string());
+    folder::create_folder(&home).map_err(|error| failed(&error))?;
+    let root = places::read(&args.root, limits::TRUST_ROOT_MAX)?;
+    let sources = args
+        .directory
+        .iter()
+        .map(|source| absolute(source))
+        .collect();
+    let config = ServiceConfig {
+        service: args.id.to_string(),
+        key: "service.key".into(),
+        dev: args.dev,
+        directory: DirectoryConfig {
+            root: config::root_file(),
+            sources,
+        },
+    };
+    config
+        .directory_place(&home)
+        .map_err(|error| failed(&error))?;
+    if home.join(config::FILE).exists() {
+        return Err(Failed::new(format!(
+            "{} is a service already; choose another --home",
+            home.display()
+        )));
+    }
+    let path = config.key_path(&home);
+    let key = if path.exists() {
+        keyfile::load(&path)
+    } else {
+        keyfile::create(&path)
+    };
+    let key = key.map_err(|error| failed(&error))?;
+    folder::write(&home.join(config::root_file()), &root, Secrecy::Public)
+        .map_err(|error| failed(&error))?;
+    config.write_new(&home).map_err(|error| failed(&error))?;
+
+    let public = key.public().to_string();
+    if out.json {
+        out.json(&json!({
+            "service": args.id.to_string(),
+            "key": public,
+            "key_id": key.public().id().to_string(),
+            "home": home,
+        }));
+    } else {
+        fact(out, "service", &args.id.to_string());
+        fact(out, "key", &public);
+        fact(out, "folder", &home.display().to_string());
+        out.line("");
+        out.line(format!(
+            "Next, at the authority: pli authority add-service … --service {} --key {public}",
+            args.id.name(),
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn absolute(source: &str) -> String {
+    if source.contains("://") {
+        return source.to_owned();
+    }
+    std::path::absolute(source)
+        .map_or_else(|_| source.to_owned(), |path| path.display().to_string())
+}
+
+/// The contacts alone: adding needs neither key nor directory.
+fn contacts(home: &Home) -> Result<Contacts, Failed> {
+    let home = home.folder("service")?;
+    let opened = || -> Result<Contacts, ServiceError> {
+        let id = ServiceConfig::read(&home)?.service_id(&home)?;
+        Ok(Contacts::open(
+            config::contacts_folder(&home),
+            id.authority().clone(),
+        )?)
+    };
+    opened().map_err(Failed::from)
+}
+
+fn add(args: &ContactAddArgs, out: Output) -> Result<Exit, Failed> {
+    let contacts = contacts(&args.home)?;
+    let file = places::read(&args.file, GRANTS_FILE_MAX)?;
+    let (mut good, mut bad) = (0, 0);
+    for (line, grant) in grants(&file) {
+        let added = grant.and_then(|(name, grant)| {
+            let name = name.as_deref().or(args.name.as_deref());
+            contacts
+                .add(grant, name, clock::now())
+                .map_err(|error| error.to_string())
+        });
+        match added {
+            Ok((contact, added)) => {
+                good += 1;
+                tell_added(&contact, added, out);
+            }
+            Err(reason) => {
+                bad += 1;
+                if out.json {
+                    out.json(&json!({ "line": line, "added": false, "reason": reason }));
+                } else {
+                    let refused = out.paint(Colour::Bad, "refused");
+                    out.line(format!("line {line}: {refused}: {}", plain(&reason)));
+                }
+            }
+        }
+    }
+    match (good, bad) {
+        (0, 0) => Err(Failed::new(format!(
+            "{} holds no grant",
+            args.file.display()
+        ))),
+        (0, _) => Ok(Exit::NotDone),
+        (_, 0) => Ok(Exit::Done),
+        _ => Ok(Exit::InPart),
+    }
+}
+
+type Grant = Result<(Option<String>, Bytes), String>;
+
+/// The grants of a file: the bytes of one, or texts, one a line.
+fn grants(file: &[u8]) -> Vec<(usize, Grant)> {
+    let Ok(text) = std::str::from_utf8(file) else {
+        return vec![(1, Ok((None, Bytes::copy_from_slice(file))))];
+    };
+    if !text.contains(GRANT_SCHEME) && !file.is_empty() {
+        return vec![(1, Ok((None, Bytes::copy_from_slice(file))))];
+    }
+    let lines = (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(number, line)| (number, grant(line))).collect()
+}
+
+fn grant(line: &str) -> Grant {
+    let (name, text) = match line.rsplit_once('\t') {
+        Some((name, text)) => (Some(name.to_owned()), text),
+        None => (None, line),
+    };
+    let encoded = text.trim().strip_prefix(GRANT_SCHEME);
+    let encoded = encoded.ok_or_else(|| format!("expected {GRANT_SCHEME}…"))?;
+    let bytes = BASE64_URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|error| error.to_string())?;
+    Ok((name, bytes.into()))
+}
+
+fn tell_added(contact: &Contact, added: Added, out: Output) {
+    let word = match added {
+        Added::New => "added",
+        Added::Replaced => "replaced",
+        Added::Same => "already there",
+    };
+    if out.json {
+        out.json(&json!({
+            "added": true,
+            "outcome": word,
+            "name": contact.name,
+            "mailbox": contact.grant.mailbox.to_string(),
+            "issued": time(contact.grant.issued),
+        }));
+    } else {
+        let word = out.paint(Colour::Good, word);
+        out.line(format!(
+            "{word}: {} → {}",
+            plain(&contact.name),
+            contact.grant.mailbox
+        ));
+    }
+}
+
+fn list(args: &ContactListArgs, out: Output) -> Result<Exit, Failed> {
+    let contacts = contacts(&args.home)?;
+    let all = contacts
+        .list()
+        .map_err(|error| Failed::from(ServiceError::from(error)))?;
+    let (mut rows, mut damaged) = (Vec::new(), 0);
+    for contact in all {
+        match contact {
+            Ok(contact) => rows.push(contact),
+            Err(error) => {
+                damaged += 1;
+                eprintln!("pli: {}", plain(&error.to_string()));
+            }
+        }
+    }
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    if out.json {
+        for Contact { name, grant } in &rows {
+            out.json(&json!({
+                "name": name,
+                "mailbox": grant.mailbox.to_string(),
+                "epoch": grant.sealing.epoch,
+                "accepts": grant.accepts.iter().map(|class| names::class(*class)).collect::<Vec<_>>(),
+                "issued": time(grant.issued),
+            }));
+        }
+    } else {
+        let cells = rows.iter().map(|Contact { name, grant }| {
+            [
+                name.clone(),
+                grant.mailbox.to_string(),
+                when(grant.issued, out.lang),
+            ]
+        });
+        out.line(table(["Name", "Mailbox", "Granted"], cells));
+    }
+    Ok(if damaged == 0 {
+        Exit::Done
+    } else {
+        Exit::InPart
+    })
+}
+
+async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
+    let service = Service::open(Path::new(&args.home.folder("service")?)).await?;
+    let tracked = service.track(&args.ids).await?;
+    let mut doubtful = false;
+    for letter in &tracked {
+        doubtful |= letter
+            .receipts
+            .iter()
+            .any(|checked| checked.verdict.is_err());
+        if out.json {
+            out.json(&tracked_json(letter));
+        } else {
+            tell_tracked(letter, out);
+        }
+    }
+    Ok(if doubtful {
+        Exit::Misbehaved
+    } else {
+        Exit::Done
+    })
+}
+
+fn tracked_json(letter: &Tracked) -> serde_json::Value {
+    let receipts = letter.receipts.iter().map(|checked| {
+        json!({
+            "step": checked.receipt.as_ref().map(|receipt| names::step(receipt.step).0),
+            "code": checked.receipt.as_ref().and_then(|receipt| names::step(receipt.step).1).map(Code::name),
+            "node": checked.receipt.as_ref().map(|receipt| receipt.node.to_string()),
+            "at": checked.receipt.as_ref().map(|receipt| time(receipt.at)),
+            "verified": checked.verdict.is_ok(),
+            "fault": checked.verdict.as_ref().err().map(ToString::to_string),
+            "receipt": BASE64_URL_SAFE_NO_PAD.encode(&checked.encoded),
+        })
+    });
+    json!({
+        "id": letter.id.to_string(),
+        "known": letter.claimed.is_some(),
+        "step": letter.proven().map(|receipt| names::step(receipt.step).0),
+        "receipts": receipts.collect::<Vec<_>>(),
+    })
+}
+
+fn tell_tracked(letter: &Tracked, out: Output) {
+    out.line(out.paint(Colour::Strong, &letter.id.to_string()));
+    if letter.claimed.is_none() {
+        out.line("  the node knows nothing of this letter by this service");
+    }
+    for checked in &letter.receipts {
+        let says = match &checked.receipt {
+            Some(Receipt {
+                step: what,
+                node,
+                at,
+                ..
+            }) => {
+                let (name, code) = names::step(*what);
+                let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+                format!("{name}{code}  {node}  {}", when(*at, out.lang))
+            }
+            None => "a receipt that cannot be read".to_owned(),
+        };
+        let verdict = match &checked.verdict {
+            Ok(()) => out.paint(Colour::Good, "signature verified"),
+            Err(fault) => out.paint(Colour::Bad, &plain(&format!("NOT PROVEN: {fault}"))),
+        };
+        out.line(format!("  {}  {verdict}", plain(&says)));
+    }
+}

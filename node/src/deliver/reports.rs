@@ -22,8 +22,10 @@ pub async fn receive(
     report: &wire::Report,
 ) -> Result<call_reply::Kind, CallEnd> {
     let count = report.receipts.len();
-    if count == 0 || count > REPORT_RECEIPTS_MAX {
-        return Err(CallEnd::Refuse(Code::TooMany));
+    match count {
+        0 => return Err(CallEnd::Refuse(Code::FieldMissing)),
+        1..=REPORT_RECEIPTS_MAX => {}
+        _ => return Err(CallEnd::Refuse(Code::TooMany)),
     }
     let items = report
         .receipts

@@ -171,6 +171,11 @@ impl Session {
         let signed = sign_one(SESSION, &proof(who, &[1], &hello).encode(), &who.key);
         let welcome = prove(&mut stream, &signed).await?;
         stream.finish().await?;
+        // Read to its end, so that it no longer counts as a stream at once (SES-5.2).
+        match stream.frame(SOON).await {
+            Err(Ended::Finished) => {}
+            other => return broke(format!("after the Welcome the first stream said {other:?}")),
+        }
         Ok(Self {
             connection,
             hello,

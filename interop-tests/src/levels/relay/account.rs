@@ -427,6 +427,20 @@ async fn grants(run: &mut Run<'_>, ground: &Ground) {
     }
     run.case(
         Level::Relay,
+        "grant-unknown-authority",
+        "a grant to an authority that is not listed",
+        &["MBX-4.2"],
+        async {
+            let session = ground.at_home().await?;
+            let granted = account
+                .grant_to(&session, "no-such-authority.example")
+                .await;
+            refused(session.connection.via(), granted, &["UNKNOWN_AUTHORITY"])
+        },
+    )
+    .await;
+    run.case(
+        Level::Relay,
         "grant-forged",
         "a grant that its identity key did not sign",
         &["MBX-4.1"],

@@ -60,7 +60,7 @@ pub(super) async fn run(run: &mut Run<'_>, ground: &Ground) {
     run.case(
         Level::Relay,
         "seq-repeated",
-        "a batch number twice ends the stream, what was accepted stays so",
+        "a batch number twice closes the connection, what was accepted stays so",
         &["CUS-4.1"],
         async { repeated(ground).await },
     )
@@ -91,7 +91,7 @@ async fn repeated(ground: &Ground) -> Went {
         reply(&mut stream, "ack", ACK_WITHIN).await,
         &["SEQUENCE"],
     )?;
-    let again = super::submit::submit(ground, &session, &[letter]).await?;
+    let again = super::submit::submit(ground, &ground.at_origin().await?, &[letter]).await?;
     if again[0].duplicate {
         Ok(())
     } else {

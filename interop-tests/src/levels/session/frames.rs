@@ -114,7 +114,7 @@ pub(super) async fn run(run: &mut Run<'_>, ground: &Ground) {
             Level::Session,
             &ground.name(&format!("call-{case}")),
             title,
-            &["SES-2.4", "SES-7.4"],
+            &["SES-2.2", "SES-2.4"],
             async { in_call(ground, &bytes, codes).await },
         )
         .await;
@@ -137,15 +137,27 @@ async fn in_handshake(ground: &Ground, bytes: &[u8]) -> Result<String, Failed> {
     }
 }
 
-/// A bad frame ends its call with the code; the connection and another call go on.
+/// A bad frame in a call is answered by the code, on the stream or by closing the connection, and ends that
+/// connection. Another one of the same service goes on, and a new one gets in.
 async fn in_call(ground: &Ground, bytes: &[u8], codes: &[&str]) -> Went {
+    let other = Session::open(&ground.server, ground.via, ground.service()?).await?;
     let session = Session::open(&ground.server, ground.via, ground.service()?).await?;
-    let mut stream = session.connection.open(SOON).await?;
-    stream.send(bytes).await?;
-    stream.cut().await;
-    refused(ground.via, reply(&mut stream, "track", SOON).await, codes)?;
-    match session.ask(&calls::track(&[[7; 32]]), "track").await {
-        Ok(_) => Ok(()),
-        Err(failed) => fail(format!("after the bad frame another call got: {failed}")),
+    let said = async {
+        let mut stream = session.connection.open(SOON).await?;
+        stream.send(bytes).await?;
+        stream.cut().await;
+        reply(&mut stream, "track", SOON).await
+    };
+    refused(ground.via, said.await, codes)?;
+    let closed = session.connection.closed(SOON).await;
+    refused(ground.via, Err::<(), _>(Failed::Ended(closed)), codes)?;
+    let again = Session::open(&ground.server, ground.via, ground.service()?).await?;
+    for (whose, session) in [("another", other), ("a new", again)] {
+        if let Err(failed) = session.ask(&calls::track(&[[7; 32]]), "track").await {
+            return fail(format!(
+                "after the bad frame {whose} connection got: {failed}"
+            ));
+        }
     }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The handshake, right and wrong in one place each. Spec: SES-3.
 
-use super::super::{Level, Run, Went, fail, refused};
+use super::super::{Level, Run, Went, fail, refused, unsupported};
 use super::Ground;
 use crate::codec::Message;
 use crate::codec::schema::SIGNATURE;
@@ -102,7 +102,7 @@ async fn versions(run: &mut Run<'_>, ground: &Ground) {
             "version-0",
             "version 0 is never offered",
             &[0, 1],
-            &["FIELD_INVALID"],
+            &["UNSUPPORTED_VERSION"],
         ),
         (
             "version-future",
@@ -114,7 +114,8 @@ async fn versions(run: &mut Run<'_>, ground: &Ground) {
             "version-none",
             "no version at all",
             &[],
-            &["UNSUPPORTED_VERSION", "FIELD_MISSING", "FRAME_EMPTY"],
+            // An empty message is an empty frame, which over WebSocket ends the stream.
+            &["UNSUPPORTED_VERSION", "FRAME_EMPTY", "TRUNCATED"],
         ),
         (
             "versions-twice",
@@ -380,52 +381,60 @@ fn twice_signed(payload: &[u8], key: &SecretKey) -> Vec<u8> {
         .encode()
 }
 
-/// Who may bear which name: the directory decides.
+/// Who may bear which name: the directory decides; and whom a node lets in at all (SES-3.7).
 async fn names(run: &mut Run<'_>, ground: &Ground) {
-    let stranger_as = |role, name: String| Who {
+    let stranger_as = |role, name: &str| Who {
         role,
-        name,
+        name: name.to_owned(),
         key: SecretKey::generate(),
     };
-    let authority = ground.server.authority.clone();
-    let service = ground.service.as_ref().map(|who| who.name.clone());
-    let unlisted = format!("no-such-service-interop@{authority}");
-    let cases: [(&str, &str, Option<Who>, &str); 5] = [
+    let own = ground.server.authority.as_str();
+    let service = ground.service.as_ref();
+    let unlisted = format!("no-such-service-interop@{own}");
+    // Another authority that takes part, if the run knows one.
+    let other = Some(ground.home.authority.as_str()).filter(|other| *other != own);
+    let service_as_node = |name: &&str| {
+        service.map(|who| Who {
+            role: ROLE_NODE,
+            name: (*name).to_owned(),
+            key: who.key.clone(),
+        })
+    };
+    let cases: [(&str, &str, Option<Who>, &str); 6] = [
         (
             "key-unknown",
             "a key that the service does not list",
-            service.map(|name| stranger_as(ROLE_SERVICE, name)),
+            service.map(|who| stranger_as(ROLE_SERVICE, &who.name)),
             "UNKNOWN_KEY",
         ),
         (
             "service-unknown",
             "a service that the authority does not list",
-            Some(stranger_as(ROLE_SERVICE, unlisted)),
+            Some(stranger_as(ROLE_SERVICE, &unlisted)),
             "UNKNOWN_SERVICE",
         ),
         (
-            "authority-unknown",
-            "a service of an authority that is not listed",
-            Some(stranger_as(
-                ROLE_SERVICE,
-                "rdv@no-such-authority.example".to_owned(),
-            )),
-            "UNKNOWN_AUTHORITY",
+            "service-elsewhere",
+            "a service of another authority than the node's",
+            Some(stranger_as(ROLE_SERVICE, "rdv@no-such-authority.example")),
+            "NOT_AUTHORITATIVE",
+        ),
+        (
+            "node-itself",
+            "a node that names the server's own authority",
+            Some(stranger_as(ROLE_NODE, own)),
+            "NOT_AUTHORITATIVE",
         ),
         (
             "node-unknown",
-            "a node with a key that the directory does not list",
-            Some(stranger_as(ROLE_NODE, authority.clone())),
-            "UNKNOWN_KEY",
+            "a node of an authority that is not listed",
+            Some(stranger_as(ROLE_NODE, "no-such-authority.example")),
+            "UNKNOWN_AUTHORITY",
         ),
         (
             "role-wrong",
-            "a service's key in the role of its node",
-            ground.service.as_ref().map(|who| Who {
-                role: ROLE_NODE,
-                name: authority.clone(),
-                key: who.key.clone(),
-            }),
+            "a service's key in the role of a node",
+            other.as_ref().and_then(service_as_node),
             "UNKNOWN_KEY",
         ),
     ];
@@ -434,10 +443,10 @@ async fn names(run: &mut Run<'_>, ground: &Ground) {
             Level::Session,
             &ground.name(case),
             title,
-            &["SES-3.5", "TRU-4.6"],
+            &["SES-3.5", "SES-3.7", "TRU-4.6"],
             async {
                 let Some(who) = who else {
-                    return super::super::unsupported("no [service] is configured");
+                    return unsupported("no [service] or no second node is configured");
                 };
                 refused(
                     ground.via,

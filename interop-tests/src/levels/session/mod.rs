@@ -3,6 +3,7 @@
 mod calls;
 mod frames;
 mod handshake;
+mod limits;
 mod slow;
 mod tls;
 
@@ -68,6 +69,7 @@ pub async fn run(run: &mut Run<'_>, config: &Config) {
         handshake::run(run, &ground).await;
         frames::run(run, &ground).await;
         calls::run(run, &ground).await;
+        limits::run(run, &ground).await;
         slow::run(run, &ground).await;
     }
 }

@@ -8,17 +8,22 @@
 //! | [`impair`] | a bad network between real sockets |
 //! | [`ledger`] | what was promised, and whether it was kept |
 //! | [`fixtures`] | real input |
+//! | [`citizens`] | accounts with a device each |
+//! | [`sending`], [`hostile`] | letters handed to a node: good ones, and such as no node may take |
 //! | [`story`] | what the demo says |
 
 pub mod binaries;
+pub mod citizens;
 mod error;
 pub mod federation;
 pub mod fixtures;
+pub mod hostile;
 pub mod impair;
 pub mod ledger;
 pub mod ops;
 pub mod ports;
 pub mod process;
+pub mod sending;
 pub mod story;
 
 pub use error::Error;

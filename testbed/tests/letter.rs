@@ -42,12 +42,23 @@ async fn steps_when(service: &Service, id: EnvelopeId, last: Step) -> Vec<Step> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_crosses_the_federation_and_its_receipts_come_back() {
-    let federation = Federation::builder().two_hosts().start().await.expect("two nodes");
-    let service = federation.service("rdv@interieur.gouv.fr").await.expect("open");
+    let federation = Federation::builder()
+        .two_hosts()
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation
+        .service("rdv@interieur.gouv.fr")
+        .await
+        .expect("open");
 
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().join("device");
-    let invitation = federation.invitations("social.gouv.fr", 1).await.expect("invited").remove(0);
+    let invitation = federation
+        .invitations("social.gouv.fr", 1)
+        .await
+        .expect("invited")
+        .remove(0);
     let request = EnrolRequest {
         link: invitation.parse().expect("a link"),
         source: federation.repository().display().to_string(),
@@ -56,13 +67,22 @@ async fn a_letter_crosses_the_federation_and_its_receipts_come_back() {
     enrol(&home, &request).await.expect("enrolled");
     let mut device = Device::open(&home, Standing::Working).await.expect("open");
     let interior = "interieur.gouv.fr".parse().expect("an authority");
-    let grant = device.grant(&interior, BTreeSet::from([Class::Message]), false).await.expect("granted");
+    let grant = device
+        .grant(&interior, BTreeSet::from([Class::Message]), false)
+        .await
+        .expect("granted");
 
-    let (contact, _) =
-        service.contacts().add(grant.encoded().clone(), Some("citoyen"), clock::now()).expect("pinned");
-    let notice = Notice::new(Text::french("Rendez-vous"), Text::french("Votre rendez-vous est confirmé."));
+    let (contact, _) = service
+        .contacts()
+        .add(grant.encoded().clone(), Some("citoyen"), clock::now())
+        .expect("pinned");
+    let notice = Notice::new(
+        Text::french("Rendez-vous"),
+        Text::french("Votre rendez-vous est confirmé."),
+    );
     let content = Content::from(Kind::Notice(notice));
-    let draft = Draft::new(contact.grant.clone(), &content, Handling::new(clock::now())).expect("a draft");
+    let draft =
+        Draft::new(contact.grant.clone(), &content, Handling::new(clock::now())).expect("a draft");
     let settled = service.send_one(draft, PATIENCE).await.expect("answered");
     assert_eq!(settled.disposition, Disposition::Accepted);
 
@@ -72,12 +92,17 @@ async fn a_letter_crosses_the_federation_and_its_receipts_come_back() {
     let new = device.sync().await.expect("synced");
     assert_eq!(new.len(), 1);
     let shown = device.look(new).await;
-    let letter = shown[0].verified().expect("it verifies on the device alone");
+    let letter = shown[0]
+        .verified()
+        .expect("it verifies on the device alone");
     assert_eq!(letter.id(), settled.id);
     assert_eq!(letter.sender().to_string(), "rdv@interieur.gouv.fr");
     assert_eq!(*letter.content().expect("it opens"), content);
 
-    device.acknowledge(&[(1, settled.id)]).await.expect("acknowledged");
+    device
+        .acknowledge(&[(1, settled.id)])
+        .await
+        .expect("acknowledged");
     let retrieved = steps_when(&service, settled.id, Step::Retrieved).await;
     assert_eq!(retrieved, [Step::Accepted, Step::Stored, Step::Retrieved]);
 }

@@ -122,10 +122,10 @@ impl Federation {
         }
         self.publish_authority(&authority.id).await?;
         let host = format!("--host={}", authority.may_host);
-        let (handover, offline) = (
-            self.handover(&authority.id),
-            self.folder.join("keys/offline"),
-        );
+        let handover = self.handover(&authority.id);
+        // The threshold is two: two holders sign, each with a file of their own.
+        let holder = |name: &str| self.folder.join("keys/offline").join(name);
+        let (first, second) = (holder("targets-1.key"), holder("targets-2.key"));
         self.pli(&[
             "federation",
             "add-authority",
@@ -134,7 +134,9 @@ impl Federation {
             text(&self.workspace())?,
             &host,
             "--key",
-            text(&offline)?,
+            text(&first)?,
+            "--key",
+            text(&second)?,
         ])
         .await?;
         node.write_config(&self.workspace().join("repository"), plan)?;

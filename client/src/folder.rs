@@ -65,7 +65,11 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
 
 /// Writes a file in one step, over an old one.
 pub fn write(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare name is "", which cannot be opened.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".new-");
     let mut file = builder.tempfile_in(folder).map_err(FileError::at(folder))?;

@@ -203,8 +203,12 @@ impl Reader {
     ) -> Result<Admitted, Refused> {
         let metrics = &self.relay.metrics;
         let way = self.way_label();
+        let span = tracing::debug_span!("envelope", id = tracing::field::Empty);
+        let _inside = span.enter();
         let received = Received::decode(encoded)
             .inspect_err(|refused| metrics.ingress.refused_total.of(refused.code).increment(1))?;
+        span.record("id", tracing::field::display(received.letter().id()));
+        tracing::debug!("received");
         let verified = verify(
             received,
             &self.way,
@@ -215,10 +219,12 @@ impl Reader {
         )
         .inspect_err(|refused| metrics.verify.refused_total.of(refused.code).increment(1))?;
         metrics.verify.verified_total.of(way).increment(1);
+        tracing::debug!("verified");
         let admitted = admission
             .admit(verified, &self.way)
             .inspect_err(|refused| metrics.admit.refused_total.of(refused.code).increment(1))?;
         metrics.admit.admitted_total.of(way).increment(1);
+        tracing::debug!("admitted");
         Ok(admitted)
     }
 

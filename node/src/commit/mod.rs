@@ -217,6 +217,7 @@ fn stored(entry: &Entry, appended: Appended) -> Result<Stored, Refused> {
         Place::Mailbox { account, .. } => Whereto::Account(*account),
         Place::Queue { destination, .. } => Whereto::Peer(destination.clone()),
     };
+    tracing::debug!(envelope = %entry.id, ?disposition, "stored");
     Ok(Stored {
         id: entry.id,
         disposition,

@@ -241,6 +241,7 @@ impl<'a> Forwarding<'a> {
 
     fn outcome(&mut self, id: EnvelopeId, disposition: Disposition) -> Outcome {
         let answered = &self.relay.metrics.deliver.answered_total;
+        tracing::debug!(envelope = %id, ?disposition, home = %self.home, "answered by the home");
         match disposition {
             Disposition::Accepted => {
                 answered.of(metrics::Disposition::Accepted).increment(1);

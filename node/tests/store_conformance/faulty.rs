@@ -111,6 +111,14 @@ impl FaultyDisk {
         file.synced = file.bytes.clone();
     }
 
+    /// Cuts a file.
+    pub(crate) fn truncate(&self, name: &str, length: usize) {
+        let mut state = self.0.lock().unwrap();
+        let file = state.files.get_mut(name).unwrap();
+        file.bytes.truncate(length);
+        file.synced = file.bytes.clone();
+    }
+
     pub(crate) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         self.0.lock().unwrap().files.iter().map(|(name, file)| (name.clone(), file.bytes.clone())).collect()
     }

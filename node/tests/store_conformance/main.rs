@@ -2,7 +2,7 @@
 //! other files; those that reach below the trait are the engine's own (`engine_*`).
 //!
 //! An engine is a function that opens a directory. `fjall` runs as a node runs it; `fjall_small` with
-//! segments of 32 KiB, so that rotation and compaction happen all the time.
+//! small segments and memtables, so that rotation, flushes and compaction happen all the time.
 
 mod behaviour;
 mod bounds;
@@ -17,7 +17,7 @@ mod model;
 use std::path::Path;
 use std::sync::Arc;
 
-use pli_node::store::engine::Engine;
+use pli_node::store::engine::{Engine, Tuning};
 use pli_node::store::engine::disk::RealDisk;
 use pli_node::store::{self, OpenOptions, Store, StoreError};
 
@@ -28,11 +28,11 @@ pub(crate) fn fjall(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn S
     store::open(&format!("fjall:{}", directory.display()), options)
 }
 
-pub(crate) const SMALL_SEGMENT: u64 = 32 * 1024;
+pub(crate) const SMALL: Tuning = Tuning { segment_bytes: 32 * 1024, memtable_bytes_max: 16 * 1024 };
 
 pub(crate) fn fjall_small(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     let disk = RealDisk::new(&directory.join("log")).expect("a temporary directory");
-    Ok(Arc::new(Engine::open(directory, options, Arc::new(disk), SMALL_SEGMENT)?))
+    Ok(Arc::new(Engine::open(directory, options, Arc::new(disk), SMALL)?))
 }
 
 /// One test per case and engine.

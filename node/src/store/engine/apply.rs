@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pli_protocol::id::{AccountId, Timestamp};
-use pli_protocol::limits::RECEIPTS_PER_ENVELOPE_MAX;
 
 use super::cursor::{Fields, Put};
 use super::format::{Kind, Position, Record};
@@ -16,7 +15,7 @@ use super::keys::{self, Stage};
 use super::queues::Queues;
 use super::rows::Rows;
 use super::values::{EnvelopeMeta, EvidenceRef, Known, Placed, Row, Slot, State, Waiting};
-use crate::store::{AbsenceReason, Outcome, Settled, Settlement};
+use crate::store::{AbsenceReason, Outcome, Settlement};
 
 /// What the writer knows besides the index.
 #[derive(Debug, Default)]
@@ -28,6 +27,13 @@ pub(super) struct Memory {
     /// The latest time that a whole round of expiry has seen.
     pub(super) expired_upto: Timestamp,
     pub(super) retention_ms: u64,
+}
+
+impl Memory {
+    /// Before the index is built again.
+    pub(super) fn forget_index(&mut self) {
+        *self = Self { expired_upto: self.expired_upto, retention_ms: self.retention_ms, ..Self::default() };
+    }
 }
 
 /// How far the log has been applied to the index.
@@ -88,8 +94,8 @@ impl<'a> Applier<'a> {
             Kind::Settlement => {
                 let number = Fields(meta).u64();
                 let settlement = super::values::decode_settlement(&record.body);
-                let (Some(number), Some(settlement)) = (number, settlement) else { return Ok(None) };
-                self.settlement(number, &settlement, at)?;
+                let (Some(number), Some((settlement, effective))) = (number, settlement) else { return Ok(None) };
+                self.settlement(number, &settlement, &effective, at)?;
             }
             _ => return self.registry(record, at),
         }
@@ -124,12 +130,16 @@ impl<'a> Applier<'a> {
         let (_, due) = self.due.entry(keys::bucket(meta.expires)).or_insert_with(|| (meta.expires, Vec::new()));
         due.put(meta.id.as_bytes());
         let (id, known) = (meta.id, known.encode());
-        if fresh {
-            self.change.put_blind(Space::Ids, id.as_bytes(), known);
-        } else {
-            self.change.put(Space::Ids, id.as_bytes().to_vec(), known);
-        }
+        self.write(fresh, Space::Ids, id.as_bytes().to_vec(), known);
         Ok(())
+    }
+
+    fn write(&mut self, once: bool, space: Space, key: Vec<u8>, value: Vec<u8>) {
+        if once {
+            self.change.put_once(space, &key, value);
+        } else {
+            self.change.put(space, key, value);
+        }
     }
 
     fn count(&mut self, known: &Known) -> Result<()> {
@@ -181,7 +191,7 @@ impl<'a> Applier<'a> {
         let Known { meta, at, .. } = known;
         match &meta.place {
             Placed::Mailbox { account, seq, .. } => {
-                self.change.put_blind(Space::Items, &keys::item(account, *seq), Slot::Envelope(*at).encode());
+                self.write(fresh, Space::Items, keys::item(account, *seq), Slot::Envelope(*at).encode());
             }
             Placed::Queue { destination, lane, position } => {
                 // A set-aside envelope may be moved too.
@@ -191,49 +201,49 @@ impl<'a> Applier<'a> {
                 } else {
                     (Space::Queue, keys::queue(destination, *lane, *position))
                 };
-                self.change.put_blind(space, &key, Waiting::of(known).encode());
+                self.write(fresh, space, key, Waiting::of(known).encode());
             }
         }
         Ok(())
     }
 
     /// A settlement: evidence once, and what it changes.
-    pub(super) fn settlement(&mut self, number: u64, settlement: &Settlement, at: Position) -> Result<Settled> {
+    pub(super) fn settlement(
+        &mut self,
+        number: u64,
+        settlement: &Settlement,
+        effective: &[bool],
+        at: Position,
+    ) -> Result<()> {
         let key = number.to_be_bytes();
         if let Some(before) = self.change.get(Space::Settlements, &key)?.and_then(|value| Fields(&value).position()) {
             if before != at {
                 self.bury(before);
                 self.put_settlement(number, at);
             }
-            return Ok(Settled::default());
+            return Ok(());
         }
-        let mut settled = Settled::default();
-        let mut forget_at = Timestamp::default();
-        for (index, (id, outcome)) in settlement.items.iter().enumerate() {
-            let value = match outcome {
-                Outcome::Unchanged => continue,
-                _ => self.change.get(Space::Ids, id.as_bytes())?,
-            };
+        let mut forget_at = None;
+        let items = settlement.items.iter().zip(effective).enumerate().filter(|(_, (_, effective))| **effective);
+        for (index, ((id, outcome), _)) in items {
+            let value = self.change.get(Space::Ids, id.as_bytes())?;
             let known = value.and_then(|value| Known::decode(*id, &value));
-            let Some(mut known) = known.filter(|known| may_become(known, *outcome)) else {
-                settled.ignored += 1;
-                continue;
-            };
-            settled.applied += 1;
-            forget_at = forget_at.max(known.meta.expires.plus_ms(self.memory.retention_ms));
+            let Some(mut known) = known.filter(|known| known.may_become(*outcome)) else { continue };
+            forget_at = forget_at.max(Some(known.meta.expires.plus_ms(self.memory.retention_ms)));
             self.leave_queue(&mut known, *outcome)?;
-            known.state = State::After(*outcome);
             let index = u32::try_from(index).expect("a settlement is one group at most");
-            known.evidence.push(EvidenceRef { settlement: number, index, outcome: *outcome });
+            known.become_settled(EvidenceRef { settlement: number, index, outcome: *outcome });
             self.put_known(&known);
         }
-        if settled.applied == 0 {
-            self.bury(at);
-        } else {
-            self.put_settlement(number, at);
-            self.change.put_blind(Space::Expiry, &keys::expiry(forget_at, Stage::Settlement, number), key);
+        match forget_at {
+            Some(forget_at) => {
+                self.put_settlement(number, at);
+                let due = keys::expiry(forget_at, Stage::Settlement, number);
+                self.change.put(Space::Expiry, due, key.to_vec());
+            }
+            None => self.bury(at),
         }
-        Ok(settled)
+        Ok(())
     }
 
     fn put_settlement(&mut self, number: u64, at: Position) {
@@ -318,31 +328,18 @@ impl<'a> Applier<'a> {
     pub(super) fn finish(mut self, applied: Option<Applied>) -> Result<()> {
         for account in std::mem::take(&mut self.changed_rows) {
             let row = self.memory.rows.row(&account, &self.change)?.encode();
-            self.change.put_blind(Space::Rows, account.as_bytes(), row);
+            self.change.put_once(Space::Rows, account.as_bytes(), row);
         }
         for (time, ids) in std::mem::take(&mut self.due).into_values() {
-            self.change.put_blind(Space::Expiry, &keys::expiry(time, Stage::Due, self.number), ids);
+            self.change.put_once(Space::Expiry, &keys::expiry(time, Stage::Due, self.number), ids);
         }
         for segment in std::mem::take(&mut self.changed_dead) {
             let dead = self.memory.dead.get(&segment).copied().unwrap_or_default();
-            self.change.put_blind(Space::Meta, &keys::dead(segment), dead.to_le_bytes());
+            self.change.put_once(Space::Meta, &keys::dead(segment), dead.to_le_bytes());
         }
         if let Some(applied) = applied {
-            self.change.put_blind(Space::Meta, keys::APPLIED, applied.encode());
+            self.change.put_once(Space::Meta, keys::APPLIED, applied.encode());
         }
         self.change.commit()
     }
-}
-
-/// Which outcome may follow which state. The first final one stands.
-fn may_become(known: &Known, outcome: Outcome) -> bool {
-    let queued = matches!(known.meta.place, Placed::Queue { .. });
-    known.evidence.len() < RECEIPTS_PER_ENVELOPE_MAX
-        && match (known.state, outcome) {
-            (_, Outcome::Unchanged) => false,
-            (State::Held, Outcome::Retrieved) => true,
-            (State::Held, _) => queued,
-            (State::After(Outcome::Delivered) | State::Expired, Outcome::Retrieved) => true,
-            _ => false,
-        }
 }

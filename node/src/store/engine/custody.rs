@@ -51,7 +51,7 @@ impl Engine {
                 Err(ReadError::Io(source)) => return Err(self.fatal("reading the log", source)),
             };
             let settlement = Record::parse(&raw, self.log.seed()).and_then(|r| values::decode_settlement(&r.body));
-            let Some(settlement) = settlement else {
+            let Some((settlement, _)) = settlement else {
                 self.quarantine.keep_from_log(&self.log, at);
                 return Ok(None);
             };

@@ -130,6 +130,9 @@ impl<'a> Round<'a> {
             _ => {}
         }
         let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
+        if forget_at <= self.now {
+            return self.forget(known);
+        }
         let (_, ids) = self.forget.entry(keys::bucket(forget_at)).or_insert_with(|| (forget_at, Vec::new()));
         ids.put(known.meta.id.as_bytes());
         Ok(false)

@@ -207,12 +207,7 @@ impl Group {
 
     /// The position number that the next record may use as its own: never used before or again.
     pub(super) fn next_position(&self) -> u64 {
-        self.position(self.len())
-    }
-
-    /// The position number of a record of this group.
-    pub(super) fn position(&self, index: usize) -> u64 {
-        self.number << GROUP_SHIFT | index as u64
+        self.number << GROUP_SHIFT | self.len() as u64
     }
 
     /// Adds a record.

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fjall::config::BlockSizePolicy;
@@ -55,9 +56,13 @@ const SPACES: [(Space, &str, u64); 10] = [
     (Space::Meta, "meta", 1 << 20),
 ];
 
+/// The last commit, in every keyspace; behind all other keys.
+const MARK: [u8; 1] = [0xff];
+
 pub(super) struct Index {
     database: Database,
     keyspaces: Vec<Keyspace>,
+    commits: AtomicU64,
 }
 
 impl std::fmt::Debug for Index {
@@ -69,7 +74,7 @@ impl std::fmt::Debug for Index {
 pub(super) type Result<T> = fjall::Result<T>;
 
 impl Index {
-    pub(super) fn open(directory: &Path) -> Result<Self> {
+    pub(super) fn open(directory: &Path, memtable_bytes_max: u64) -> Result<Self> {
         let database = Database::builder(directory)
             .cache_size(CACHE_BYTES)
             .max_cached_files(Some(OPEN_FILES_MAX))
@@ -84,13 +89,29 @@ impl Index {
                 database.keyspace(name, || {
                     KeyspaceCreateOptions::default()
                         .manual_journal_persist(true)
-                        .max_memtable_size(*memtable_bytes)
+                        .max_memtable_size((*memtable_bytes).min(memtable_bytes_max))
                         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
                         .expect_point_read_hits(matches!(space, Space::Rows | Space::Registry))
                 })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { database, keyspaces })
+        let index = Self { database, keyspaces, commits: AtomicU64::new(0) };
+        index.commits.store(index.last_commit()?, Ordering::Relaxed);
+        Ok(index)
+    }
+
+    // A keyspace whose tables are newer than what the journal gave back to the others: part of the journal was
+    // damaged and fjall left it out without a word (fjall #311).
+    fn last_commit(&self) -> Result<u64> {
+        let mut marks = self.keyspaces.iter().map(|keyspace| keyspace.get(MARK));
+        let first = marks.next().expect("there are keyspaces")?;
+        for mark in marks {
+            if mark? != first {
+                tracing::warn!("the index has lost a part of its journal");
+                return Err(fjall::Error::Unrecoverable);
+            }
+        }
+        Ok(first.and_then(|mark| mark[..].try_into().ok()).map_or(0, u64::from_le_bytes))
     }
 
     pub(super) fn keyspace(&self, space: Space) -> &Keyspace {
@@ -113,7 +134,7 @@ impl Index {
         Change {
             index: self,
             batch: OwnedWriteBatch::with_capacity(self.database.clone(), capacity),
-            overlay: HashMap::new(),
+            writes: HashMap::new(),
         }
     }
 
@@ -149,38 +170,46 @@ impl View<'_> {
 pub(super) struct Change<'a> {
     index: &'a Index,
     batch: OwnedWriteBatch,
-    overlay: HashMap<(Space, Vec<u8>), Option<Bytes>>,
+    /// The last write of each key: within one batch fjall does not say which of two would win.
+    writes: HashMap<(Space, Vec<u8>), Option<Bytes>>,
 }
 
 impl Change<'_> {
     pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>> {
-        if !self.overlay.is_empty()
-            && let Some(value) = self.overlay.get(&(space, key.to_vec()))
+        if !self.writes.is_empty()
+            && let Some(value) = self.writes.get(&(space, key.to_vec()))
         {
             return Ok(value.clone());
         }
         self.index.get(space, key)
     }
 
-    /// Remembers the write for later reads of this change.
     pub(super) fn put(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
-        let value = Bytes::from(value);
-        self.batch.insert(self.index.keyspace(space), key.as_slice(), value.clone());
-        self.overlay.insert((space, key), Some(value));
+        self.writes.insert((space, key), Some(value.into()));
     }
 
-    /// For keys that this change never reads again: cheaper.
-    pub(super) fn put_blind(&mut self, space: Space, key: &[u8], value: impl Into<fjall::UserValue>) {
+    /// For a key that this change writes once and never reads: cheaper.
+    pub(super) fn put_once(&mut self, space: Space, key: &[u8], value: impl Into<fjall::UserValue>) {
         self.batch.insert(self.index.keyspace(space), key, value);
     }
 
     pub(super) fn remove(&mut self, space: Space, key: Vec<u8>) {
-        self.batch.remove(self.index.keyspace(space), key.as_slice());
-        self.overlay.insert((space, key), None);
+        self.writes.insert((space, key), None);
     }
 
     /// Makes the changes visible; durable only with the next [`Index::sync`] or by a replay of the log.
-    pub(super) fn commit(self) -> Result<()> {
+    pub(super) fn commit(mut self) -> Result<()> {
+        for ((space, key), value) in self.writes {
+            let keyspace = self.index.keyspace(space);
+            match value {
+                Some(value) => self.batch.insert(keyspace, key, value),
+                None => self.batch.remove(keyspace, key),
+            }
+        }
+        let number = self.index.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        for keyspace in &self.index.keyspaces {
+            self.batch.insert(keyspace, MARK, number.to_le_bytes());
+        }
         self.batch.commit()
     }
 }

@@ -2,7 +2,7 @@
 
 use pli_protocol::id::{AccountId, AuthorityId, KeyId, MailboxId, Timestamp};
 
-use super::values::lane_byte;
+use super::values::{lane_byte, lane_from_byte};
 use crate::store::{InvitationId, Lane};
 
 /// Where the log has been applied up to.
@@ -63,6 +63,11 @@ pub(super) fn numbered(destination: &AuthorityId, position: u64) -> Vec<u8> {
 /// The number at the end of a key.
 pub(super) fn trailing_number(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*key.last_chunk()?))
+}
+
+/// The lane of a queue's key.
+pub(super) fn lane(key: &[u8]) -> Option<Lane> {
+    lane_from_byte(*key.get(key.len().checked_sub(9)?)?)
 }
 
 /// The destination at the start of a key.

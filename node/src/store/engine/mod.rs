@@ -89,7 +89,22 @@ struct Writer {
 /// Opens the store in a directory.
 pub fn open(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
     let disk = RealDisk::new(&directory.join(LOG_DIRECTORY)).map_err(|source| open_error(directory, source))?;
-    Ok(Arc::new(Engine::open(directory, options, Arc::new(disk), SEGMENT_BYTES)?))
+    Ok(Arc::new(Engine::open(directory, options, Arc::new(disk), Tuning::default())?))
+}
+
+/// Sizes that tests make small, so that everything happens often.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// About how long a segment of the log gets.
+    pub segment_bytes: u64,
+    /// At most so much of each keyspace waits in memory to be written as a table.
+    pub memtable_bytes_max: u64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { segment_bytes: SEGMENT_BYTES, memtable_bytes_max: u64::MAX }
+    }
 }
 
 fn open_error(path: &Path, source: io::Error) -> StoreError {
@@ -97,25 +112,26 @@ fn open_error(path: &Path, source: io::Error) -> StoreError {
 }
 
 impl Engine {
-    /// Opens with the log's files on any [`Disk`], in segments of about this many bytes.
+    /// Opens with the log's files on any [`Disk`].
     pub fn open(
         directory: &Path,
         options: &OpenOptions,
         disk: Arc<dyn Disk>,
-        segment_bytes: u64,
+        tuning: Tuning,
     ) -> Result<Self, StoreError> {
         let failed = |source| open_error(directory, source);
         fs::create_dir_all(directory).map_err(failed)?;
         let lock = lock(directory)?;
         let (identity, leap) = identify(directory, options, &*disk)?;
-        let log = Log::open(disk, segment_bytes, identity.seed).map_err(failed)?;
+        let log = Log::open(disk, tuning.segment_bytes, identity.seed).map_err(failed)?;
         let quarantine = Quarantine::open(&directory.join(QUARANTINE_DIRECTORY)).map_err(failed)?;
         let mut memory = Memory {
             expired_upto: identity.expired_upto,
             retention_ms: options.custody_retention_ms,
             ..Memory::default()
         };
-        let recovered = recover::recover(directory, &log, &quarantine, &mut memory).map_err(|e| failed(e.into()))?;
+        let recovered = recover::recover(directory, tuning, &log, &quarantine, &mut memory);
+        let recovered = recovered.map_err(|error| failed(error.into()))?;
         let tail = log.tail(recovered.next_group).map_err(failed)?;
         let queued_bytes = AtomicU64::new(memory.queues.bytes);
         let mut engine = Self {
@@ -132,7 +148,7 @@ impl Engine {
             _lock: lock,
         };
         engine.mark_applied()?;
-        if leap || recovered.log_is_short {
+        if leap || recovered.numbers_are_lost {
             engine.start_epoch()?;
         }
         Ok(engine)
@@ -149,7 +165,7 @@ impl Engine {
     // Case 43. The numberings move first: a crash in between repeats the leap, which does no harm.
     fn start_epoch(&mut self) -> Result<(), StoreError> {
         let failed = |source| open_error(&self.directory, source);
-        let numberings = recover::numberings(&self.index).map_err(|error| failed(error.into()))?;
+        let numberings = self.indexed(recover::numberings(&self.index))?;
         tracing::warn!(
             accounts = numberings.len(),
             "this is a restored or copied store: a new epoch begins and every numbering moves on"

@@ -15,7 +15,9 @@ use bytes::Bytes;
 use pli_protocol::id::AccountId;
 
 use super::apply::{Applied, Applier, Memory};
-use super::format::{Kind, SEGMENT_HEADER};
+use super::Tuning;
+use super::cursor::Fields;
+use super::format::{Kind, Position, Record, SEGMENT_HEADER};
 use super::index::{Index, Space};
 use super::keys;
 use super::log::Log;
@@ -23,9 +25,10 @@ use super::quarantine::Quarantine;
 use super::queues::Queues;
 use super::scan::{Scanned, scan};
 use super::values::Waiting;
-use crate::store::Lane;
 
 const INDEX_DIRECTORY: &str = "index";
+/// Settlements applied at once by a rebuild.
+const SETTLEMENTS_PER_CHANGE: usize = 64;
 /// Its presence says: the index is damaged, build it again.
 const REBUILD_MARKER: &str = "REBUILD";
 
@@ -62,8 +65,9 @@ impl From<RecoveryError> for io::Error {
 pub(super) struct Recovered {
     pub(super) index: Index,
     pub(super) next_group: u64,
-    /// The index knew of groups that the log does not have: an inconsistent copy.
-    pub(super) log_is_short: bool,
+    /// Sequence numbers may have been given out that neither index nor log know any more: the log ends
+    /// before the index does, or the index was built again from a log with damage in it.
+    pub(super) numbers_are_lost: bool,
 }
 
 /// Asks for a rebuild at the next start.
@@ -75,6 +79,7 @@ pub(super) fn mark_for_rebuild(directory: &Path) -> io::Result<()> {
 /// Brings index and log together.
 pub(super) fn recover(
     directory: &Path,
+    tuning: Tuning,
     log: &Log,
     quarantine: &Quarantine,
     memory: &mut Memory,
@@ -86,31 +91,26 @@ pub(super) fn recover(
         remove_directory(&path)?;
         fs::remove_file(&marker)?;
     }
-    let opened = if path.exists() { usable(&path, log) } else { Ok(None) };
-    let (index, start, log_is_short) = match opened {
-        Ok(Some((index, start))) => (Some(index), Some(start), false),
-        Ok(None) => (None, None, false),
-        Err(Unusable::LogIsShort) => (None, None, true),
+    let opened = if path.exists() { usable(&path, tuning, log) } else { Ok(None) };
+    let log_is_short = matches!(opened, Err(Unusable::LogIsShort));
+    match opened {
+        Ok(Some((index, start))) => match Replay::new(log, quarantine, &index, memory).tail(start) {
+            Ok(next_group) => return Ok(Recovered { index, next_group, numbers_are_lost: false }),
+            Err(RecoveryError::Index(error)) if !matches!(error, fjall::Error::Io(_)) => {
+                tracing::warn!(%error, "the index is damaged: building it again from the log");
+                memory.forget_index();
+            }
+            Err(error) => return Err(error),
+        },
         Err(Unusable::Damaged(error)) => {
             tracing::warn!(%error, "the index does not open: building it again from the log");
-            (None, None, false)
         }
-    };
-    let index = match index {
-        Some(index) => index,
-        None => {
-            remove_directory(&path)?;
-            Index::open(&path)?
-        }
-    };
-    let mut replay = Replay { log, quarantine, index: &index, memory, next_group: 1 };
-    match start {
-        Some(start) => replay.tail(start)?,
-        None => replay.rebuild()?,
+        Ok(None) | Err(Unusable::LogIsShort) => {}
     }
-    let next_group = replay.next_group;
-    memory.queues = count(&index)?;
-    Ok(Recovered { index, next_group, log_is_short })
+    remove_directory(&path)?;
+    let index = Index::open(&path, tuning.memtable_bytes_max)?;
+    let (next_group, damaged) = Replay::new(log, quarantine, &index, memory).rebuild()?;
+    Ok(Recovered { index, next_group, numbers_are_lost: log_is_short || damaged })
 }
 
 enum Unusable {
@@ -119,9 +119,9 @@ enum Unusable {
 }
 
 // An index that has not been built to its end has no `applied` row.
-fn usable(path: &Path, log: &Log) -> Result<Option<(Index, Applied)>, Unusable> {
+fn usable(path: &Path, tuning: Tuning, log: &Log) -> Result<Option<(Index, Applied)>, Unusable> {
     // fjall 3.1 asserts that some fields of its journal are what it wrote: damage there panics.
-    let opened = std::panic::catch_unwind(|| Index::open(path));
+    let opened = std::panic::catch_unwind(|| Index::open(path, tuning.memtable_bytes_max));
     let index = opened.unwrap_or(Err(fjall::Error::Unrecoverable)).map_err(Unusable::Damaged)?;
     let value = index.get(Space::Meta, keys::APPLIED).map_err(Unusable::Damaged)?;
     let Some(applied) = value.as_deref().and_then(Applied::decode) else { return Ok(None) };
@@ -148,11 +148,16 @@ struct Replay<'a> {
     index: &'a Index,
     memory: &'a mut Memory,
     next_group: u64,
+    damaged: bool,
 }
 
-impl Replay<'_> {
-    /// What came after the index's last change.
-    fn tail(&mut self, start: Applied) -> Result<(), RecoveryError> {
+impl<'a> Replay<'a> {
+    fn new(log: &'a Log, quarantine: &'a Quarantine, index: &'a Index, memory: &'a mut Memory) -> Self {
+        Self { log, quarantine, index, memory, next_group: 1, damaged: false }
+    }
+
+    /// What came after the index's last change. Returns the number of the next group.
+    fn tail(mut self, start: Applied) -> Result<u64, RecoveryError> {
         let Applied { segment: first, offset, next_group } = start;
         self.next_group = next_group;
         self.load_dead()?;
@@ -173,19 +178,35 @@ impl Replay<'_> {
                 self.cut(segment, &torn)?;
             }
         }
-        Ok(())
+        self.memory.queues = count(self.index)?;
+        Ok(self.next_group)
     }
 
-    /// Everything. Settlements come second: compaction may have moved an envelope behind what settled it.
-    fn rebuild(&mut self) -> Result<(), RecoveryError> {
+    /// Everything. Settlements come second and in the order of their numbers: compaction may have moved an
+    /// envelope behind what settled it, or one settlement behind the next.
+    /// Returns the number of the next group, and whether there was damage.
+    fn rebuild(mut self) -> Result<(u64, bool), RecoveryError> {
         let segments = self.log.segments();
-        let settles = |kind| matches!(kind, Kind::Settlement | Kind::ReportsSettled);
+        let mut settling = Vec::new();
         for &(segment, _) in &segments {
             self.note_header(segment)?;
-            scan(self.log, segment, 0, |scanned| self.group(segment, &scanned, |kind| !settles(kind), false))?;
+            scan(self.log, segment, 0, |scanned| {
+                for (at, record) in &scanned.records {
+                    match record {
+                        Some(record) if record.kind == Kind::Settlement => {
+                            settling.push((Fields(&record.meta).u64().unwrap_or_default(), *at));
+                        }
+                        Some(record) if record.kind == Kind::ReportsSettled => settling.push((u64::MAX, *at)),
+                        _ => {}
+                    }
+                }
+                let first = |kind| !matches!(kind, Kind::Settlement | Kind::ReportsSettled);
+                self.group(segment, &scanned, first, false)
+            })?;
         }
-        for &(segment, _) in &segments {
-            scan(self.log, segment, 0, |scanned| self.group(segment, &scanned, settles, false))?;
+        settling.sort_unstable();
+        for some in settling.chunks(SETTLEMENTS_PER_CHANGE) {
+            self.settle(some)?;
         }
         // Whole records of a torn last group are kept here: the index that knew what was acknowledged is gone.
         if let Some(&(segment, length)) = segments.last() {
@@ -193,7 +214,20 @@ impl Replay<'_> {
             applier.finish(Some(Applied { segment, offset: length, next_group: self.next_group }))?;
         }
         self.index.sync()?;
-        Ok(())
+        self.memory.queues = count(self.index)?;
+        Ok((self.next_group, self.damaged))
+    }
+
+    fn settle(&mut self, some: &[(u64, Position)]) -> Result<(), RecoveryError> {
+        let mut applier = Applier::new(self.index.change(0), self.memory, 0);
+        for &(_, at) in some {
+            let raw = self.log.read(at).unwrap_or_default();
+            match Record::parse(&raw, self.log.seed()) {
+                Some(record) => drop(applier.record(&record, at)?),
+                None => self.quarantine.keep_from_log(self.log, at),
+            }
+        }
+        Ok(applier.finish(None)?)
     }
 
     fn group(
@@ -203,8 +237,9 @@ impl Replay<'_> {
         wanted: impl Fn(Kind) -> bool,
         advance: bool,
     ) -> Result<(), RecoveryError> {
-        let number = scanned.number.unwrap_or(self.next_group);
-        self.next_group = self.next_group.max(number + 1);
+        self.next_group = self.next_group.max(scanned.number.map_or(0, |number| number + 1));
+        // A number that no group gets, for the rows that are named after the group.
+        let number = scanned.number.unwrap_or(u64::MAX - scanned.start);
         let mut applier = Applier::new(self.index.change(scanned.records.len() * 4), self.memory, number);
         for (at, record) in &scanned.records {
             let applied = match record {
@@ -213,10 +248,12 @@ impl Replay<'_> {
                 None => None,
             };
             if applied.is_none() {
+                self.damaged = true;
                 self.quarantine.keep_from_log(self.log, *at);
             }
         }
         if scanned.number.is_none() {
+            self.damaged = true;
             tracing::error!(segment, end = scanned.end, "the header of a group is damaged; its whole records were kept");
         }
         let applied = Applied { segment, offset: scanned.end, next_group: self.next_group };
@@ -257,8 +294,8 @@ fn count(index: &Index) -> Result<Queues, RecoveryError> {
     let mut queues = Queues::default();
     for row in index.prefix(Space::Queue, []) {
         let (key, value) = row.into_inner()?;
-        let lane = if key[key.len() - 9] == 0 { Lane::Priority } else { Lane::Bulk };
-        if let (Some(destination), Some(waiting)) = (keys::leading_destination(&key), Waiting::decode(&value)) {
+        let waiting = Waiting::decode(&value);
+        if let (Some(destination), Some(lane), Some(waiting)) = (keys::leading_destination(&key), keys::lane(&key), waiting) {
             queues.add(&destination, lane, waiting.bytes);
         }
     }
@@ -276,7 +313,7 @@ fn count(index: &Index) -> Result<Queues, RecoveryError> {
 }
 
 /// Every account that has a numbering, with its last number.
-pub(super) fn numberings(index: &Index) -> Result<Vec<(AccountId, u64)>, RecoveryError> {
+pub(super) fn numberings(index: &Index) -> fjall::Result<Vec<(AccountId, u64)>> {
     let mut all = Vec::new();
     for row in index.prefix(Space::Rows, []) {
         let (key, value) = row.into_inner()?;

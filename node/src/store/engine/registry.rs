@@ -165,7 +165,7 @@ impl Applier<'_> {
             None => {
                 self.memory.queues.update(&report.destination, |depth| depth.reports += 1);
                 let due = keys::expiry(report.expires, Stage::Report, report.position);
-                self.change.put_blind(Space::Expiry, &due, key.clone());
+                self.change.put(Space::Expiry, due, key.clone());
             }
         }
         let mut value = Vec::with_capacity(20);

@@ -1,16 +1,19 @@
 //! Settlements and reports: what became of envelopes, durably, with its evidence.
 
+use std::collections::{HashMap, hash_map};
+
 use bytes::Bytes;
-use pli_protocol::id::AuthorityId;
+use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits::{ACK_DISPOSITIONS_MAX, GROUP_BYTES_MAX};
 
 use super::apply::Applier;
 use super::cursor::Put;
 use super::format::{GROUP_RECORDS_MAX, Kind};
+use super::index::Space;
 use super::registry::encode_positions;
-use super::values::{ReportMeta, encode_settlement};
+use super::values::{EvidenceRef, Known, ReportMeta, encode_settlement};
 use super::{Engine, ReserveShare};
-use crate::store::{Report, Settled, Settlement, StoreError};
+use crate::store::{Outcome, Report, Settled, Settlement, StoreError};
 
 impl Engine {
     pub(super) fn settle_all(&self, settlements: &[Settlement], reports: &[Report]) -> Result<Settled, StoreError> {
@@ -21,32 +24,57 @@ impl Engine {
         let mut writer = self.writer();
         let writer = &mut *writer;
         let mut group = self.log.group(&writer.tail, settlements.len() + reports.len());
-        for settlement in settlements {
-            let number = group.next_position();
-            group.push(Kind::Settlement, encode_settlement(settlement), |meta| meta.put_u64(number));
+        let (effects, settled) = self.effects(settlements, group.number)?;
+        for (settlement, effective) in settlements.iter().zip(&effects) {
+            // A repeated answer of a peer costs no bytes.
+            if effective.contains(&true) {
+                let number = group.next_position();
+                group.push(Kind::Settlement, encode_settlement(settlement, effective), |meta| meta.put_u64(number));
+            }
         }
         for report in reports {
             let position = group.next_position();
             group.push(Kind::Report, report.bytes.clone(), |meta| ReportMeta::encode(report, position, meta));
         }
-        let (segment, offset) = self.write(&mut writer.tail, &group, ReserveShare::Half)?;
-        let mut applier = Applier::new(self.index.change(group.len() * 8), &mut writer.memory, group.number);
-        let mut total = Settled::default();
-        for (number, (at, record)) in group.records(segment, offset).enumerate() {
-            match settlements.get(number) {
-                Some(settlement) => {
-                    let settled = self.indexed(applier.settlement(group.position(number), settlement, at))?;
-                    total.applied += settled.applied;
-                    total.ignored += settled.ignored;
+        if group.len() > 0 {
+            self.write_and_apply(writer, &group, ReserveShare::Half)?;
+            self.note_queued(&writer.memory);
+        }
+        Ok(settled)
+    }
+
+    /// Which items will change something, in the order in which they come.
+    fn effects(&self, settlements: &[Settlement], number: u64) -> Result<(Vec<Vec<bool>>, Settled), StoreError> {
+        let mut seen: HashMap<EnvelopeId, Option<Known>> = HashMap::new();
+        let mut settled = Settled::default();
+        let mut effects = Vec::with_capacity(settlements.len());
+        for settlement in settlements {
+            let mut effective = Vec::with_capacity(settlement.items.len());
+            for &(id, outcome) in &settlement.items {
+                if outcome == Outcome::Unchanged {
+                    effective.push(false);
+                    continue;
                 }
-                None => {
-                    self.indexed(applier.record(&record, at))?.expect("this program encoded it");
+                let known = match seen.entry(id) {
+                    hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                    hash_map::Entry::Vacant(entry) => {
+                        let value = self.indexed(self.index.get(Space::Ids, id.as_bytes()))?;
+                        entry.insert(value.and_then(|value| Known::decode(id, &value)))
+                    }
+                };
+                let known = known.as_mut().filter(|known| known.may_become(outcome));
+                effective.push(known.is_some());
+                match known {
+                    Some(known) => {
+                        settled.applied += 1;
+                        known.become_settled(EvidenceRef { settlement: number, index: 0, outcome });
+                    }
+                    None => settled.ignored += 1,
                 }
             }
+            effects.push(effective);
         }
-        self.indexed(applier.finish(Some(writer.tail.applied())))?;
-        self.note_queued(&writer.memory);
-        Ok(total)
+        Ok((effects, settled))
     }
 
     pub(super) fn drop_reports(&self, destination: &AuthorityId, positions: &[u64]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Timestamp};
+use pli_protocol::limits::RECEIPTS_PER_ENVELOPE_MAX;
 
 use super::cursor::{Fields, Put};
 use super::format::{Position, RECORD_HEADER};
@@ -130,7 +131,7 @@ pub(super) fn lane_byte(lane: Lane) -> u8 {
     }
 }
 
-fn lane_from_byte(byte: u8) -> Option<Lane> {
+pub(super) fn lane_from_byte(byte: u8) -> Option<Lane> {
     match byte {
         0 => Some(Lane::Priority),
         1 => Some(Lane::Bulk),
@@ -173,6 +174,24 @@ pub(super) struct EvidenceRef {
 impl Known {
     pub(super) fn held(meta: EnvelopeMeta, at: Position) -> Self {
         Self { state: State::Held, at, kept: true, evidence: Vec::new(), meta }
+    }
+
+    /// May this outcome follow? The first final one stands.
+    pub(super) fn may_become(&self, outcome: Outcome) -> bool {
+        let queued = matches!(self.meta.place, Placed::Queue { .. });
+        self.evidence.len() < RECEIPTS_PER_ENVELOPE_MAX
+            && match (self.state, outcome) {
+                (_, Outcome::Unchanged) => false,
+                (State::Held, Outcome::Retrieved) => true,
+                (State::Held, _) => queued,
+                (State::After(Outcome::Delivered) | State::Expired, Outcome::Retrieved) => true,
+                _ => false,
+            }
+    }
+
+    pub(super) fn become_settled(&mut self, evidence: EvidenceRef) {
+        self.state = State::After(evidence.outcome);
+        self.evidence.push(evidence);
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -242,7 +261,12 @@ fn put_outcome(out: &mut Vec<u8>, outcome: Outcome) {
 }
 
 fn outcome(fields: &mut Fields<'_>) -> Option<Outcome> {
-    Some(match fields.u8()? {
+    let tag = fields.u8()?;
+    outcome_of(tag, fields)
+}
+
+fn outcome_of(tag: u8, fields: &mut Fields<'_>) -> Option<Outcome> {
+    Some(match tag {
         0 => Outcome::Unchanged,
         1 => Outcome::Delivered,
         2 => Outcome::Retrieved,
@@ -252,28 +276,38 @@ fn outcome(fields: &mut Fields<'_>) -> Option<Outcome> {
     })
 }
 
+/// Marks an item of a settlement that changed nothing when it came: a rebuild must not let it change anything either.
+const WITHOUT_EFFECT: u8 = 0x80;
+
 /// The body of a settlement record: the leaves once, then the receipts.
-pub(super) fn encode_settlement(settlement: &Settlement) -> Bytes {
+pub(super) fn encode_settlement(settlement: &Settlement, effective: &[bool]) -> Bytes {
     const ITEM_EXPECTED: usize = 33;
     let mut out = Vec::with_capacity(4 + settlement.items.len() * ITEM_EXPECTED + settlement.receipts.len());
     out.put_u32(u32::try_from(settlement.items.len()).expect("bounded by a group"));
-    for (id, item) in &settlement.items {
+    for ((id, item), effective) in settlement.items.iter().zip(effective) {
         out.put(id.as_bytes());
+        let at = out.len();
         put_outcome(&mut out, *item);
+        if !effective {
+            out[at] |= WITHOUT_EFFECT;
+        }
     }
     out.put(&settlement.receipts);
     out.into()
 }
 
-pub(super) fn decode_settlement(body: &Bytes) -> Option<Settlement> {
+/// The settlement, and which of its items had an effect.
+pub(super) fn decode_settlement(body: &Bytes) -> Option<(Settlement, Vec<bool>)> {
     let mut fields = Fields(body);
     let count = fields.u32()?;
-    let mut items = Vec::new();
+    let (mut items, mut effective) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let id = EnvelopeId::new(fields.array()?);
-        items.push((id, outcome(&mut fields)?));
+        let tag = fields.u8()?;
+        effective.push(tag & WITHOUT_EFFECT == 0);
+        items.push((id, outcome_of(tag & !WITHOUT_EFFECT, &mut fields)?));
     }
-    Some(Settlement { receipts: body.slice_ref(fields.0), items })
+    Some((Settlement { receipts: body.slice_ref(fields.0), items }, effective))
 }
 
 /// An account's numbering and what its mailboxes hold.

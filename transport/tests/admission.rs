@@ -199,6 +199,7 @@ async fn r12_unauthenticated_connects_leave_no_memory_behind() {
     round(connects).await;
     let after = resident_kib();
     assert!(server.listener.stats().admitted >= u64::from(connects) / 2);
+    println!("{before} KiB before, {after} KiB after {connects} connects");
     // 5 %, and what an allocator may keep of its own.
     assert!(
         after <= before + before / 20 + 4_096,

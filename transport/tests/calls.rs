@@ -281,7 +281,7 @@ async fn open_soon(dialled: &DialledConnection) -> Option<CallStream> {
         call.send.send(vec![1]).await.unwrap();
         call
     };
-    tokio::time::timeout(Duration::from_millis(500), open)
+    tokio::time::timeout(Duration::from_millis(1_500), open)
         .await
         .ok()
 }

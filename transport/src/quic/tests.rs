@@ -123,6 +123,7 @@ async fn r12_a_stranger_has_one_stream_and_a_small_window() {
         "and no other"
     );
     // Nobody has looked at it yet, and it sends as much as it can.
+    let soon = Duration::from_secs(1);
     while tokio::time::timeout(soon, send.write(&[0xff; 65_536]))
         .await
         .is_ok()

@@ -13,7 +13,7 @@ use pli_transport::{ConnectError, DialledConnection, Dialler, Endpoints};
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
     /// The directory names no such node, or it may not be dialled now.
-    #[error("the directory: {0}")]
+    #[error(transparent)]
     Directory(#[from] TrustRefusal),
     /// A node without a key is not dialled: nothing could be pinned.
     #[error(

@@ -106,6 +106,8 @@ impl From<DeviceError> for Failed {
                 "Cet appareil n'est rattaché à aucun compte. Demandez une invitation, puis : pli device enrol INVITATION",
                 "This device has no account yet. Ask for an invitation, then: pli device enrol INVITATION",
             ),
+            // Tomorrow's directory may name it; today the name is wrong.
+            DeviceError::Authority(_) => Self { exit: Exit::NotDone, ..failed },
             DeviceError::Page(_) => {
                 let failed = failed.hint(
                     "Votre hébergeur ne remet pas vos lettres comme il le doit. Rien n'a été accepté de lui.",

@@ -158,7 +158,7 @@ fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
         fact(out, "folder", &home.display().to_string());
         out.line("");
         out.line(format!(
-            "Next, at the authority: pli authority add-service … --service {} --key {public}",
+            "Next, at the authority: pli authority add-service {} --service-key {public} --name-fr … --name-en …",
             args.id.name(),
         ));
     }

@@ -87,7 +87,7 @@ fn what_is_wrong_is_named() {
             json!({ "notice": {"title": {"br": "a"}, "body": "b"} }),
             "notice.title",
         ),
-        (json!("notice"), "notice"),
+        (json!("notice"), "variant"),
         (json!([]), ""),
     ] {
         let error = from_json(value.clone()).expect_err("refused").to_string();

@@ -141,7 +141,7 @@ mod tests {
         let now = Timestamp::from_ms(1_795_000_000_000);
         let accepts = BTreeSet::from([Class::Message]);
         let mut grants = Grants::read(folder.path()).expect("empty");
-        let mut make = |grants: &mut Grants, name: &AuthorityId, now| {
+        let make = |grants: &mut Grants, name: &AuthorityId, now| {
             let made = grants.make(folder.path(), &secrets, name, &home, accepts.clone(), now);
             made.expect("made").clone()
         };

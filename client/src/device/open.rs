@@ -58,7 +58,7 @@ pub enum DeviceError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The directory does not know an authority.
-    #[error("the directory: {0}")]
+    #[error(transparent)]
     Authority(#[from] TrustRefusal),
     /// The home was not reached.
     #[error(transparent)]

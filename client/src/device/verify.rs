@@ -97,7 +97,7 @@ pub enum LetterRefusal {
     #[error("{got} signatures, expected 1")]
     SignatureCount { got: usize },
     /// TRU-4.6
-    #[error("the directory: {0}")]
+    #[error(transparent)]
     Directory(#[from] TrustRefusal),
     /// SIG-5.4
     #[error(transparent)]
@@ -271,4 +271,4 @@ pub(super) type MailboxKey = MailboxId;
 
 #[cfg(test)]
 #[path = "verify_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

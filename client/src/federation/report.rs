@@ -92,7 +92,10 @@ impl Report {
     /// The value of a fact, as text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
-        self.facts.iter().find(|(fact, _)| *fact == name).map(|(_, value)| text(value))
+        self.facts
+            .iter()
+            .find(|(fact, _)| *fact == name)
+            .map(|(_, value)| text(value))
     }
 
     /// What to do next: for the standard error stream where the form has no place for it.
@@ -169,7 +172,9 @@ impl Report {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 #[cfg(test)]

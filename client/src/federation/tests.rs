@@ -118,7 +118,12 @@ async fn the_ceremony_by_commands_gives_a_directory_that_a_node_loads() {
     // New online keys by a rotated root.
     let rotate = "federation rotate-root --dir @/federation --timestamp @/keys/new/timestamp.key --snapshot @/keys/new/snapshot.key --key @/keys/offline/root-1.key --key @/keys/offline/root-2.key";
     assert_eq!(
-        pli(folder, rotate).await.unwrap().get("root_version").as_deref(), Some("2")
+        pli(folder, rotate)
+            .await
+            .unwrap()
+            .get("root_version")
+            .as_deref(),
+        Some("2")
     );
     assert!(
         pli(
@@ -225,5 +230,8 @@ async fn tru_6_1_holders_who_are_apart_sign_one_after_the_other() {
     );
     assert!(pli(folder, &sign("targets-1")).await.is_err());
     pli(folder, &sign("root-3")).await.unwrap();
-    assert_eq!(publish(folder, "").await.get("root_version").as_deref(), Some("2"));
+    assert_eq!(
+        publish(folder, "").await.get("root_version").as_deref(),
+        Some("2")
+    );
 }

@@ -45,7 +45,7 @@ pub enum ServiceError {
     Directory(#[from] DirectoryError),
     /// The directory does not let this service send with this key.
     #[error(
-        "the directory: {refusal}; the authority's operator publishes it with: pli authority add-service {service} --key {key}"
+        "{refusal}; the authority's operator publishes this service with: pli authority add-service {} --service-key {key} …", .service.name()
     )]
     NotListed {
         refusal: Box<TrustRefusal>,

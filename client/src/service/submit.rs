@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pli_protocol::code::Code;
+use pli_protocol::code::{Blame, Code};
 use pli_protocol::codec;
 use pli_protocol::custody::ack::Issuer;
 use pli_protocol::custody::pipeline::{PipelineError, Sending};
@@ -342,7 +342,7 @@ impl<T: Send> Submission<T> {
                 .expect("as many fly as Sending says");
             item.tries += 1;
             if let Disposition::Refused(code) = disposition
-                && code.retryable()
+                && passes_soon(*code)
                 && item.tries < TRIES_MAX
             {
                 let delay = Duration::from_millis(limits::RETRY_BASE_MS << item.tries);
@@ -388,6 +388,12 @@ impl<T: Send> Submission<T> {
     fn held(&self) -> usize {
         self.pool.len() + self.later.len() + self.flying.len()
     }
+}
+
+/// Whether a node that refuses a letter with this code may take it in seconds: it is busy or about
+/// to stop. A quota or a full mailbox is also worth another try, but not now; that is the caller's.
+fn passes_soon(code: Code) -> bool {
+    code.retryable() && (code.blame() == Blame::Ours || code == Code::NotYetValid)
 }
 
 /// Frames handed to the connection in one go.

@@ -36,24 +36,40 @@ impl Federation {
         let link = links
             .first()
             .ok_or_else(|| Error::unexpected("invitations", "none was made"))?;
-        self.enrol(name, home, link).await
+        self.reception(home).enrol(name, link).await
     }
 
+    /// Where the citizens of a home enrol.
+    pub fn reception(&self, home: &str) -> Reception {
+        Reception {
+            devices: self.folder().join("devices"),
+            // As a phone does: the directory comes from the home, and is believed for its signatures alone.
+            directory: format!("http://{}/trust", self.node(home).addresses().http),
+        }
+    }
+}
+
+/// Enrols devices at one home. Cheap to clone, for many at a time.
+#[derive(Clone, Debug)]
+pub struct Reception {
+    devices: PathBuf,
+    directory: String,
+}
+
+impl Reception {
     /// Enrols the device of a citizen who was invited.
-    pub async fn enrol(&self, name: &str, home: &str, link: &str) -> Result<Citizen, Error> {
-        let folder = self.folder().join("devices").join(name);
+    pub async fn enrol(&self, name: &str, link: &str) -> Result<Citizen, Error> {
+        let folder = self.devices.join(name);
         std::fs::create_dir_all(&folder)?;
         let request = EnrolRequest {
             link: link
                 .parse()
                 .map_err(|error| Error::unexpected("an invitation", error))?,
-            // As a phone does: the directory comes from the home, and is believed for its signatures alone.
-            source: format!("http://{}/trust", self.node(home).addresses().http),
+            source: self.directory.clone(),
             dev: false,
         };
-        enrol(&folder, &request)
-            .await
-            .map_err(|error| Error::unexpected(format!("enrolling {name}"), error))?;
+        let enrolled = enrol(&folder, &request).await;
+        enrolled.map_err(|error| Error::unexpected(format!("enrolling {name}"), error))?;
         Citizen::open(name, folder).await
     }
 }
@@ -72,15 +88,24 @@ impl Citizen {
 
     /// Lets a service's authority write; the service pins the grant under this citizen's name.
     pub async fn grant(&mut self, service: &Service) -> Result<Arc<Grant>, Error> {
+        let name = self.name.clone();
+        self.grant_as(service, &name).await
+    }
+
+    /// The same; the service knows the citizen by another name.
+    pub async fn grant_as(
+        &mut self,
+        service: &Service,
+        contact: &str,
+    ) -> Result<Arc<Grant>, Error> {
         let accepts = BTreeSet::from([Class::Message]);
         let authority = service.id().authority();
         let signed = self.device.grant(authority, accepts, false).await;
         let signed =
             signed.map_err(|error| Error::unexpected(format!("{} grants", self.name), error))?;
-        let added =
-            service
-                .contacts()
-                .add(signed.encoded().clone(), Some(&self.name), clock::now());
+        let added = service
+            .contacts()
+            .add(signed.encoded().clone(), Some(contact), clock::now());
         let (contact, _) = added.map_err(|error| Error::unexpected("a contact", error))?;
         Ok(contact.grant)
     }

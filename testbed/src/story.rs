@@ -54,7 +54,7 @@ impl Story {
 
     /// A row of a table: the name, then what there is to say.
     pub fn row(&self, name: &str, text: &str) {
-        self.line(&format!("     {name:<24}{text}"));
+        self.line(&format!("     {name:<24} {text}"));
     }
 
     /// As it is.

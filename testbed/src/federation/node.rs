@@ -209,6 +209,11 @@ impl Node {
         }
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::pid)
+    }
+
     /// What it counts, by series.
     pub async fn samples(&self) -> Result<BTreeMap<String, f64>, Error> {
         let answer = ops::get(self.addresses.ops, "/metrics").await?;
@@ -223,7 +228,7 @@ impl Node {
     /// Resident memory of the process, in bytes (`/proc`).
     pub fn resident_bytes(&self) -> Result<u64, Error> {
         const PAGE: u64 = 4_096;
-        let pid = self.process.as_ref().and_then(Process::pid).unwrap_or(0);
+        let pid = self.pid().unwrap_or(0);
         let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
         let pages = statm
             .split(' ')

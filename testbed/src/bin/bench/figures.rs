@@ -5,17 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-/// A measured number.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Figure {
-    pub(crate) value: f64,
-    pub(crate) unit: &'static str,
-}
-
 /// Everything measured in this run.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    figures: BTreeMap<&'static str, Figure>,
+    figures: BTreeMap<&'static str, f64>,
     verdicts: Vec<Verdict>,
 }
 
@@ -46,15 +39,20 @@ impl Figures {
             json!({ "figure": name, "value": round(value), "unit": unit })
         );
         eprintln!("  {name:<52} {:>14} {unit}", human(value));
-        self.figures.insert(name, Figure { value, unit });
+        self.figures.insert(name, value);
+    }
+
+    /// Whether this was measured already.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.figures.contains_key(name)
     }
 
     /// A figure of this run; a missing one is a mistake of the bench.
     pub(crate) fn value(&self, name: &str) -> f64 {
-        self.figures
+        *self
+            .figures
             .get(name)
             .unwrap_or_else(|| panic!("{name} was not measured"))
-            .value
     }
 
     /// A ratio or figure with a target that it should reach.
@@ -159,4 +157,9 @@ pub(crate) fn quantile(times_ms: &mut [f64], share: f64) -> f64 {
     times_ms.sort_by(f64::total_cmp);
     let index = ((times_ms.len() as f64 - 1.0) * share).round() as usize;
     times_ms[index]
+}
+
+/// The middle one of some measurements.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(&mut values.to_vec(), 0.5)
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pli_protocol::crypto::sign::SigningKey;
+use sha2::{Digest, Sha256};
 
 use crate::Anyhow;
 use crate::figures::Figures;
@@ -48,6 +49,25 @@ fn verify_for(seed: u8) -> f64 {
         checks += 64;
     }
     checks as f64 / started.elapsed().as_secs_f64()
+}
+
+/// SHA-256 by one core: of a sealed letter, as its id is made, and of a pair of hashes, as a step of its path is.
+pub(crate) fn sha256(figures: &mut Figures) {
+    figures.add("raw_sha256_2560_bytes", hash_rate::<2_560>(), "1/s");
+    figures.add("raw_sha256_65_bytes", hash_rate::<65>(), "1/s");
+}
+
+fn hash_rate<const BYTES: usize>() -> f64 {
+    let block = [0x5a; BYTES];
+    let started = Instant::now();
+    let mut count = 0_u64;
+    while started.elapsed() < MEASURE_FOR / 4 {
+        for _ in 0..256 {
+            black_box(Sha256::digest(black_box(block)));
+        }
+        count += 256;
+    }
+    count as f64 / started.elapsed().as_secs_f64()
 }
 
 /// One small append and fsync after the other, then groups as the node's commits are.

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # The whole suite against this repository's own pli-node: makes a federation of two authorities with a node each,
 # on loopback and in a folder of its own, and stops what it started.
+#   PROFILE=release: the release build
 #   PLI, PLI_NODE, PLI_INTEROP: the programs (default: beside each other in target/debug)
+#   ONE_NODE=1: the origin keeps the mailbox too
 #   KEEP=1: leave the folder; further arguments go to pli-interop
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-target="${CARGO_TARGET_DIR:-$here/../target}/debug"
+target="${CARGO_TARGET_DIR:-$here/../target}/${PROFILE:-debug}"
 pli="${PLI:-$target/pli}" node="${PLI_NODE:-$target/pli-node}" interop="${PLI_INTEROP:-$target/pli-interop}"
 
 folder="$(mktemp -d)"
@@ -70,6 +72,13 @@ for ops in "$ops_4" "$ops_8"; do
     (ready "$ops") 2>/dev/null || { cat ./*/node.log >&2; echo "a node is not ready" >&2; exit 2; }
 done
 
+mailboxes="$home"
+table="[home]
+authority = \"$home\"
+key = \"$(cat "$home/keys/node.key.pub")\"
+quic = \"127.0.0.1:$quic_8\"
+websocket = \"127.0.0.1:$websocket_8\""
+if [ -n "${ONE_NODE:-}" ]; then mailboxes="$origin" table=""; fi
 cat >interop.toml <<TOML
 name = "pli-node"
 version = "$("$node" --version | awk '{print $2}')"
@@ -79,17 +88,13 @@ authority = "$origin"
 key = "$(cat "$origin/keys/node.key.pub")"
 quic = "127.0.0.1:$quic_4"
 websocket = "127.0.0.1:$websocket_4"
-[home]
-authority = "$home"
-key = "$(cat "$home/keys/node.key.pub")"
-quic = "127.0.0.1:$quic_8"
-websocket = "127.0.0.1:$websocket_8"
+$table
 [service]
 id = "rdv@$origin"
 key_file = "rdv.key"
 revoked_key_file = "rdv-old.key"
 [device]
-invitation = "$("$node" invite --config "$home/node.toml" | grep -o 'pli:invite?[^ ]*')"
+invitation = "$("$node" invite --config "$mailboxes/node.toml" | grep -o 'pli:invite?[^ ]*')"
 state_file = "device.json"
 TOML
 "$interop" --config interop.toml --vectors "$here/../spec/vectors" "$@"

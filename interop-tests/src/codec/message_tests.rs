@@ -4,6 +4,7 @@ use super::super::schema::{
     CALL, DIALLER_HELLO, DISPOSITION, EXTENSION, GRANT, HEADER, INCLUSION, SIGNATURE, SIGNED, TEXT,
 };
 use super::*;
+use crate::codec::Fault;
 
 fn not_canonical(schema: &'static Schema, hex_bytes: &str) {
     let got = Message::decode(schema, &hex::decode(hex_bytes).expect("hex"));

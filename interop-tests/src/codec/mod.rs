@@ -7,6 +7,7 @@
 
 pub mod frame;
 mod message;
+mod read;
 pub mod schema;
 pub mod varint;
 

@@ -18,6 +18,9 @@ pub const SIGNATURES_MAX: usize = 8;
 const HASH_LEN: usize = 32;
 const SIGNATURE_LEN: usize = 64;
 
+/// A key id, and the signature that is said to be by that key.
+pub type Claim = (Vec<u8>, Vec<u8>);
+
 /// A wrapper whose form is right; nothing is said yet about its signatures being true.
 #[derive(Clone, Debug)]
 pub struct Signed {
@@ -26,8 +29,8 @@ pub struct Signed {
     pub leaf: Hash,
     pub root: Hash,
     pub tree_size: u64,
-    /// (key id, signature), ascending.
-    pub signatures: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Ascending by key id.
+    pub signatures: Vec<Claim>,
 }
 
 impl Signed {
@@ -110,7 +113,7 @@ pub fn strong(key: &PublicKey) -> Result<(), Refused> {
 }
 
 /// SIG-5.1, SIG-5.2
-fn signatures_of(wrapper: &Message) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Refused> {
+fn signatures_of(wrapper: &Message) -> Result<Vec<Claim>, Refused> {
     let found = wrapper.messages("signatures");
     if found.is_empty() {
         return refuse("SIGNATURE_COUNT", "none");
@@ -118,7 +121,7 @@ fn signatures_of(wrapper: &Message) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Refused> 
     if found.len() > SIGNATURES_MAX {
         return refuse("TOO_MANY", "signatures");
     }
-    let mut out: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(found.len());
+    let mut out: Vec<Claim> = Vec::with_capacity(found.len());
     for signature in found {
         let (key_id, bytes) = (signature.bytes("key_id"), signature.bytes("signature"));
         if key_id.len() != HASH_LEN || bytes.len() != SIGNATURE_LEN {

@@ -3,6 +3,7 @@
 //! A case is made from the seed and its number alone, so any one can be made again.
 
 pub mod generate;
+mod mutate;
 pub mod random;
 
 use std::collections::BTreeMap;

@@ -92,8 +92,8 @@ impl Run<'_> {
     }
 }
 
-/// The server must refuse with one of these codes, in a refusal, a reset or a close. yamux resets carry no code:
-/// over WebSocket any end will do where the refusal has no frame of its own.
+/// The server must refuse with one of these codes: in a refusal, by resetting the stream or by closing the connection
+/// (a WebSocket with 4000 + code, SES-8.1). Only a yamux reset carries no code; it will do where nothing else is said.
 pub fn refused<T: std::fmt::Debug>(via: Via, got: Result<T, Failed>, codes: &[&str]) -> Went {
     let wanted = codes.join(" or ");
     let failed = match got {
@@ -105,9 +105,7 @@ pub fn refused<T: std::fmt::Debug>(via: Via, got: Result<T, Failed>, codes: &[&s
         Some(got) => codes
             .iter()
             .any(|name| u64::from(code::number(name)) == got),
-        None => {
-            via == Via::WebSocket && matches!(&failed, Failed::Ended(ended) if ended.is_an_end())
-        }
+        None => via == Via::WebSocket && matches!(failed, Failed::Ended(Ended::Reset { .. })),
     };
     if right {
         Ok(())

@@ -13,14 +13,14 @@ pub fn check(message: &Message) -> Result<(), Refused> {
     }
     let mut last = None;
     for extension in extensions {
+        if extension.bytes("value").len() > EXTENSION_VALUE_MAX {
+            return refuse("TOO_LONG", "extension value");
+        }
         let id = extension.number("id");
         if last.is_some_and(|last| last >= id) {
             return refuse("NOT_CANONICAL", "extensions not ascending");
         }
         last = Some(id);
-        if extension.bytes("value").len() > EXTENSION_VALUE_MAX {
-            return refuse("TOO_LONG", "extension value");
-        }
         if extension.number("critical") != 0 {
             return refuse("UNKNOWN_CRITICAL_EXTENSION", "no extension is registered");
         }

@@ -49,13 +49,6 @@ impl Header {
         let recipient = names::mailbox(recipient)?;
         let created_ms = time(&header, "created_ms")?;
         let expires_ms = time(&header, "expires_ms")?;
-        // ENV-4.5
-        if expires_ms <= created_ms {
-            return refuse("FIELD_INVALID", "expires_ms not after created_ms");
-        }
-        if expires_ms - created_ms > ENVELOPE_LIFETIME_MAX_MS {
-            return refuse("LIFETIME_TOO_LONG", "over 400 days");
-        }
         let class = enumeration(&header, "class", CLASSES)?;
         let urgency = enumeration(&header, "urgency", URGENCIES)?;
         let importance = enumeration(&header, "importance", IMPORTANCES)?;
@@ -65,6 +58,13 @@ impl Header {
             _ => return refuse("FIELD_INVALID", "supersedes"),
         };
         extensions::check(&header)?;
+        // ENV-4.5 relates two fields, so it comes after each field by itself.
+        if expires_ms <= created_ms {
+            return refuse("FIELD_INVALID", "expires_ms not after created_ms");
+        }
+        if expires_ms - created_ms > ENVELOPE_LIFETIME_MAX_MS {
+            return refuse("LIFETIME_TOO_LONG", "over 400 days");
+        }
         Ok(Self {
             sender,
             recipient,

@@ -85,7 +85,9 @@ async fn repeated(ground: &Ground) -> Went {
     let sent = vec![vec![letter.clone()]];
     let (_, all) = super::submit::acknowledgement(ground, &mut stream, 0, &sent).await?;
     super::submit::each_accepted(&all)?;
-    stream.send_frame(&batch(1, &[letter.clone()])).await?;
+    stream
+        .send_frame(&batch(1, std::slice::from_ref(&letter)))
+        .await?;
     refused(
         session.connection.via(),
         reply(&mut stream, "ack", ACK_WITHIN).await,

@@ -5,7 +5,10 @@
 
 mod account;
 mod batches;
+mod custody;
 mod delivery;
+mod grants;
+mod invitations;
 mod letters;
 mod refusals;
 mod submit;
@@ -82,7 +85,8 @@ pub async fn run(run: &mut Run<'_>, config: &Config) {
             return;
         }
     };
-    account::run(run, &ground, config).await;
+    invitations::run(run, &ground, config).await;
+    grants::run(run, &ground).await;
     // Without a grant nothing can be delivered: one verdict instead of forty alike.
     if let Err(stop) = account::open_mailbox(&ground).await {
         run.case(
@@ -107,6 +111,7 @@ pub async fn run(run: &mut Run<'_>, config: &Config) {
     refusals::run(run, &ground).await;
     batches::run(run, &ground).await;
     delivery::run(run, &ground).await;
+    custody::run(run, &ground).await;
 }
 
 async fn ground(config: &Config) -> Result<Ground, Stop> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::{Level, Run, Went, fail, unsupported};
-use super::{Ground, delivery, letters, submit};
+use super::{Ground, custody, letters, submit};
 use crate::clock::now_ms;
 use crate::code;
 use crate::codec::Message;
@@ -113,8 +113,8 @@ async fn refused_by_home(ground: &Ground, mailbox: [u8; 16], wanted: &'static st
     }
     let id = submit::accepted(ground, &letter).await?;
     let ends = ["refused", "undeliverable", "stored", "retrieved"];
-    let custody = delivery::track_until(ground, id, &ends, REFUSED_WITHIN).await?;
-    match custody.last() {
+    let receipts = custody::track_until(ground, id, &ends, REFUSED_WITHIN).await?;
+    match receipts.last() {
         Some(receipt)
             if receipt.step == "refused"
                 && receipt.node == ground.home.authority

@@ -1,11 +1,17 @@
 //! Bytes that are no frame, or frames that are no message, first in the handshake, then in a call.
 //! Spec: SES-2, SES-6.4; cases 1, 2, 4, R27.
 
+use std::time::Duration;
+
 use super::super::{Level, Run, Went, fail, refused};
 use super::{Ground, calls};
-use crate::codec::frame::{self, FRAME_MAX};
-use crate::dial::{SOON, Via};
+use crate::codec::frame::{self, FRAME_MAX, PREFIX_LEN};
+use crate::crypto::signed::SIGNED_OBJECT_MAX;
+use crate::dial::{Ended, SOON, Via};
 use crate::session::{Failed, Session, hello_offering, reply, server_hello};
+
+/// How long a server may think about a prefix.
+const PREFIX_IS_ENOUGH: Duration = Duration::from_secs(1);
 
 /// (case, title, the bytes on the stream, codes that are right).
 type Bad = (&'static str, &'static str, Vec<u8>, &'static [&'static str]);
@@ -93,18 +99,20 @@ pub(super) async fn run(run: &mut Run<'_>, ground: &Ground) {
     .await;
     run.case(
         Level::Session,
-        &ground.name("frame-largest"),
-        "a prefix of exactly FRAME_MAX is read on",
+        &ground.name("hello-long"),
+        "a first message of SIGNED_OBJECT_MAX + 1 bytes",
+        &["SES-3.2"],
+        async { refused(ground.via, too_long(ground).await, &["TOO_LONG"]) },
+    )
+    .await;
+    run.case(
+        Level::Session,
+        &ground.name("call-frame-largest"),
+        "a frame of exactly FRAME_MAX bytes is read to its end",
         &["SES-2.2"],
         async {
-            let mut bytes = (FRAME_MAX as u32).to_be_bytes().to_vec();
-            bytes.resize(4 + FRAME_MAX, 0xff);
-            // Whatever it is refused for, it is not its length as a frame.
-            refused(
-                ground.via,
-                in_handshake(ground, &bytes).await,
-                &["DECODE", "TOO_LONG"],
-            )
+            // Rubbish, but not for its length.
+            in_call(ground, &frame::write(&vec![0xff; FRAME_MAX]), &["DECODE"]).await
         },
     )
     .await;
@@ -135,6 +143,23 @@ async fn in_handshake(ground: &Ground, bytes: &[u8]) -> Result<String, Failed> {
         }
         Err(failed) => Err(failed),
     }
+}
+
+/// The prefix says enough; the body follows only when the server wants to see it. What a server leaves unread when it
+/// closes TCP can cost its last word.
+async fn too_long(ground: &Ground) -> Result<String, Failed> {
+    let connection = ground.server.dial(ground.via).await?;
+    let mut stream = connection.open(SOON).await?;
+    let bytes = frame::write(&vec![0xff; SIGNED_OBJECT_MAX + 1]);
+    stream.send(&bytes[..PREFIX_LEN]).await?;
+    let hello = match server_hello(&mut stream, PREFIX_IS_ENOUGH).await {
+        Err(Failed::Ended(Ended::TimedOut { .. })) => {
+            stream.send(&bytes[PREFIX_LEN..]).await?;
+            server_hello(&mut stream, SOON).await
+        }
+        answered => answered,
+    };
+    hello.map(|hello| format!("{hello:?}"))
 }
 
 /// A bad frame in a call is answered by the code, on the stream or by closing the connection, and ends that

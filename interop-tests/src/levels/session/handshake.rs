@@ -1,6 +1,6 @@
 //! The handshake, right and wrong in one place each. Spec: SES-3.
 
-use super::super::{Level, Run, Went, fail, refused, unsupported};
+use super::super::{Level, Run, Went, fail, refused};
 use super::Ground;
 use crate::codec::Message;
 use crate::codec::schema::SIGNATURE;
@@ -9,8 +9,7 @@ use crate::crypto::contexts::{HANDOVER, SESSION};
 use crate::crypto::keys::SecretKey;
 use crate::crypto::signed::sign_one;
 use crate::session::{
-    Failed, Hello, ROLE_NODE, ROLE_SERVICE, Session, Who, begin, check_hello, hello_offering,
-    proof, prove,
+    Failed, Hello, ROLE_SERVICE, Session, Who, begin, check_hello, hello_offering, proof, prove,
 };
 
 /// How far the server's clock may be from ours without our saying so.
@@ -21,7 +20,6 @@ pub(super) async fn run(run: &mut Run<'_>, ground: &Ground) {
     right(run, ground).await;
     versions(run, ground).await;
     proofs(run, ground).await;
-    names(run, ground).await;
 }
 
 async fn right(run: &mut Run<'_>, ground: &Ground) {
@@ -187,7 +185,7 @@ async fn versions(run: &mut Run<'_>, ground: &Ground) {
 }
 
 /// A handshake whose proof `change` has changed before it is signed. Gives the `Welcome`.
-async fn shake(
+pub(super) async fn shake(
     ground: &Ground,
     who: &Who,
     offered: &[u32],
@@ -379,82 +377,4 @@ fn twice_signed(payload: &[u8], key: &SecretKey) -> Vec<u8> {
         .without("signatures")
         .with_all("signatures", all)
         .encode()
-}
-
-/// Who may bear which name: the directory decides; and whom a node lets in at all (SES-3.7).
-async fn names(run: &mut Run<'_>, ground: &Ground) {
-    let stranger_as = |role, name: &str| Who {
-        role,
-        name: name.to_owned(),
-        key: SecretKey::generate(),
-    };
-    let own = ground.server.authority.as_str();
-    let service = ground.service.as_ref();
-    let unlisted = format!("no-such-service-interop@{own}");
-    // Another authority that takes part, if the run knows one.
-    let other = Some(ground.home.authority.as_str()).filter(|other| *other != own);
-    let service_as_node = |name: &&str| {
-        service.map(|who| Who {
-            role: ROLE_NODE,
-            name: (*name).to_owned(),
-            key: who.key.clone(),
-        })
-    };
-    let cases: [(&str, &str, Option<Who>, &str); 6] = [
-        (
-            "key-unknown",
-            "a key that the service does not list",
-            service.map(|who| stranger_as(ROLE_SERVICE, &who.name)),
-            "UNKNOWN_KEY",
-        ),
-        (
-            "service-unknown",
-            "a service that the authority does not list",
-            Some(stranger_as(ROLE_SERVICE, &unlisted)),
-            "UNKNOWN_SERVICE",
-        ),
-        (
-            "service-elsewhere",
-            "a service of another authority than the node's",
-            Some(stranger_as(ROLE_SERVICE, "rdv@no-such-authority.example")),
-            "NOT_AUTHORITATIVE",
-        ),
-        (
-            "node-itself",
-            "a node that names the server's own authority",
-            Some(stranger_as(ROLE_NODE, own)),
-            "NOT_AUTHORITATIVE",
-        ),
-        (
-            "node-unknown",
-            "a node of an authority that is not listed",
-            Some(stranger_as(ROLE_NODE, "no-such-authority.example")),
-            "UNKNOWN_AUTHORITY",
-        ),
-        (
-            "role-wrong",
-            "a service's key in the role of a node",
-            other.as_ref().and_then(service_as_node),
-            "UNKNOWN_KEY",
-        ),
-    ];
-    for (case, title, who, wanted) in cases {
-        run.case(
-            Level::Session,
-            &ground.name(case),
-            title,
-            &["SES-3.5", "SES-3.7", "TRU-4.6"],
-            async {
-                let Some(who) = who else {
-                    return unsupported("no [service] or no second node is configured");
-                };
-                refused(
-                    ground.via,
-                    shake(ground, &who, &[1], |p, _| p).await,
-                    &[wanted],
-                )
-            },
-        )
-        .await;
-    }
 }

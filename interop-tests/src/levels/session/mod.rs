@@ -4,6 +4,7 @@ mod calls;
 mod frames;
 mod handshake;
 mod limits;
+mod names;
 mod slow;
 mod tls;
 
@@ -67,6 +68,7 @@ pub async fn run(run: &mut Run<'_>, config: &Config) {
         };
         tls::run(run, &ground).await;
         handshake::run(run, &ground).await;
+        names::run(run, &ground).await;
         frames::run(run, &ground).await;
         calls::run(run, &ground).await;
         limits::run(run, &ground).await;

@@ -1,6 +1,8 @@
 //! The suite's own answer to every operation, from its own codec and rules. A vector that it does not decide
 //! as the file says is in doubt: the suite or the vector is wrong, and no implementation is blamed.
 
+mod input;
+
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -8,27 +10,13 @@ use crate::codec::frame::{self, FRAME_MAX, Reading};
 use crate::codec::schema;
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::crypto::signed::{Signed, sign_batch, strong};
-use crate::crypto::{Hash, account, contexts, hpke, merkle, padding};
+use crate::crypto::{Hash, account, hpke, merkle, padding};
 use crate::validator::header::Header;
 use crate::validator::receipt::Receipt;
 use crate::validator::{
     self, Refused, canonical, content, envelope, mailbox, names, refuse, session, trust,
 };
-
-/// Why there is no `ok`.
-#[derive(Debug)]
-enum No {
-    Refused(Refused),
-    /// The request is not understood.
-    Input(String),
-    Unsupported,
-}
-
-impl From<Refused> for No {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
-    }
-}
+use input::{Input, No};
 
 type Outcome = Result<Value, No>;
 
@@ -389,91 +377,6 @@ fn handover_check(input: &Input<'_>) -> Outcome {
     let ids = validator::handover::check(&input.bytes("handover")?, &input.key("key")?)?;
     let ids: Vec<String> = ids.iter().map(hex::encode).collect();
     Ok(json!({ "envelope_ids": ids }))
-}
-
-/// The input of a request; a field that is missing or of another kind is an error, never a verdict.
-struct Input<'a>(&'a Value);
-
-impl<'a> Input<'a> {
-    fn get(&self, name: &str) -> Result<&'a Value, No> {
-        self.0
-            .get(name)
-            .ok_or_else(|| No::Input(format!("{name} is missing")))
-    }
-
-    fn text(&self, name: &str) -> Result<&'a str, No> {
-        self.get(name)?
-            .as_str()
-            .ok_or_else(|| No::Input(format!("{name} is not a text")))
-    }
-
-    fn number(&self, name: &str) -> Result<u64, No> {
-        self.get(name)?
-            .as_u64()
-            .ok_or_else(|| No::Input(format!("{name} is not a number")))
-    }
-
-    fn u32(&self, name: &str) -> Result<u32, No> {
-        u32::try_from(self.number(name)?).map_err(|_| No::Input(format!("{name} is over 32 bits")))
-    }
-
-    fn bytes(&self, name: &str) -> Result<Vec<u8>, No> {
-        unhex(self.text(name)?, name)
-    }
-
-    fn array<const N: usize>(&self, name: &str) -> Result<[u8; N], No> {
-        self.bytes(name)?
-            .try_into()
-            .map_err(|_| No::Input(format!("{name} has not {N} bytes")))
-    }
-
-    /// A key as an argument: one of another length is a refusal of SIG-4.1.
-    fn key(&self, name: &str) -> Result<PublicKey, No> {
-        match self.bytes(name)?.try_into() {
-            Ok(bytes) => Ok(PublicKey(bytes)),
-            Err(_) => Ok(refuse("FIELD_INVALID", "key length")?),
-        }
-    }
-
-    fn list(&self, name: &str) -> Result<Vec<Vec<u8>>, No> {
-        let list = self
-            .get(name)?
-            .as_array()
-            .ok_or_else(|| No::Input(format!("{name} is not a list")))?;
-        list.iter()
-            .map(|item| {
-                item.as_str()
-                    .ok_or_else(|| No::Input(format!("{name} holds no texts")))
-            })
-            .map(|item| unhex(item?, name))
-            .collect()
-    }
-
-    fn hashes(&self, name: &str) -> Result<Vec<Hash>, No> {
-        self.list(name)?
-            .into_iter()
-            .map(|hash| {
-                hash.try_into()
-                    .map_err(|_| No::Input(format!("{name} holds no hashes")))
-            })
-            .collect()
-    }
-
-    fn context(&self) -> Result<&'static str, No> {
-        let text = self.text("context")?;
-        contexts::SIGNATURES
-            .iter()
-            .find(|(context, _)| *context == text)
-            .map(|(context, _)| *context)
-            .ok_or_else(|| No::Input(format!("no such context: {text}")))
-    }
-}
-
-fn unhex(text: &str, name: &str) -> Result<Vec<u8>, No> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(No::Input(format!("{name} is not lower-case hexadecimal")));
-    }
-    hex::decode(text).map_err(|_| No::Input(format!("{name} is not hexadecimal")))
 }
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ use quinn::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub(crate) use reset::ResetKey;
+
+mod reset;
+
 /// QUIC version 1 (RFC 9000) and no draft.
 const QUIC_V1: u32 = 1;
 /// Every path carries this much UDP payload (RFC 9000, section 14); discovery goes up from here,
@@ -120,10 +124,20 @@ fn endpoint_config() -> EndpointConfig {
     config
 }
 
-/// An endpoint on a fresh socket.
-pub(crate) fn endpoint(address: SocketAddr, server: Option<ServerConfig>) -> io::Result<Endpoint> {
+/// An endpoint on a fresh socket; a server's with the key of its resets.
+pub(crate) fn endpoint(
+    address: SocketAddr,
+    server: Option<(ServerConfig, ResetKey)>,
+) -> io::Result<Endpoint> {
     let socket = socket(address)?;
-    Endpoint::new(endpoint_config(), server, socket, Arc::new(TokioRuntime))
+    let mut config = endpoint_config();
+    let server = server.map(|(server, reset)| {
+        config
+            .reset_key(Arc::new(reset))
+            .cid_generator(|| Box::new(reset::RandomIds));
+        server
+    });
+    Endpoint::new(config, server, socket, Arc::new(TokioRuntime))
 }
 
 /// A UDP socket with large buffers.

@@ -10,7 +10,7 @@ use pli_protocol::session::ServerIdentity;
 use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Admission, ListenerStats, TurnedAway};
@@ -31,7 +31,7 @@ pub struct Listener {
     quic: Option<Endpoint>,
     websocket: Option<TcpListener>,
     shared: Arc<Shared>,
-    closed: Notify,
+    stopped: watch::Sender<bool>,
 }
 
 /// What every pending connection needs.
@@ -40,6 +40,12 @@ pub(super) struct Shared {
     pub(super) admission: Arc<Admission>,
     pub(super) acceptor: TlsAcceptor,
     pub(super) http: Option<mpsc::Sender<PlainHttp>>,
+}
+
+impl Shared {
+    pub(super) fn handshake_ms(&self) -> u64 {
+        u64::try_from(self.admission.limits().handshake_time.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -60,7 +66,8 @@ impl Listener {
                 let tls = tls::server_config(&config.identity, tls::ALPN);
                 let tls = QuicServerConfig::try_from(tls)
                     .expect("AWS-LC has the initial cipher suite of QUIC");
-                quic::endpoint(address, Some(quic::server_config(tls, handshakes)))
+                let server = quic::server_config(tls, handshakes);
+                quic::endpoint(address, Some((server, config.identity.reset_key())))
                     .map_err(|error| socket_error(address, &error))
             })
             .transpose()?;
@@ -82,7 +89,7 @@ impl Listener {
             quic,
             websocket,
             shared,
-            closed: Notify::new(),
+            stopped: watch::Sender::new(false),
         })
     }
 
@@ -101,12 +108,15 @@ impl Listener {
     }
 
     /// The next connection that has a place. Cheap: call [`Pending::authenticate`] in a task of
-    /// its own. `None` once [`close`](Self::close)d. Cancel-safe.
+    /// its own. `None` once [stopped](Self::stop_accepting). Cancel-safe.
     pub async fn accept(&self) -> Option<Pending> {
+        let mut stopped = self.stopped.subscribe();
         tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => None,
             pending = self.accept_quic() => pending,
             pending = self.accept_websocket() => Some(pending),
-            () = self.closed.notified() => None,
+
         }
     }
 
@@ -131,7 +141,7 @@ impl Listener {
         if let Some(endpoint) = &self.quic {
             endpoint.set_server_config(None);
         }
-        self.closed.notify_one();
+        self.stopped.send_replace(true);
     }
 
     /// Closes every QUIC connection at once, and waits until the peers could hear of it. Those

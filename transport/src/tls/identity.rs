@@ -12,6 +12,7 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use super::SERVER_NAME;
 use super::pinned::subject_public_key_info;
 use crate::error::BindError;
+use crate::quic::ResetKey;
 
 /// A node's key and the certificate that it signs for itself.
 #[derive(Clone)]
@@ -42,6 +43,10 @@ impl Identity {
     /// The key that diallers pin.
     pub fn public_key(&self) -> &PublicKey {
         self.key.public()
+    }
+
+    pub(crate) fn reset_key(&self) -> ResetKey {
+        ResetKey::of(&self.key)
     }
 
     pub(super) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {

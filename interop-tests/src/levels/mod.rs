@@ -113,3 +113,61 @@ pub fn refused<T: std::fmt::Debug>(via: Via, got: Result<T, Failed>, codes: &[&s
         fail(format!("{failed}, wanted {wanted}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_reset(code: u64) -> Result<(), Failed> {
+        Err(Failed::Ended(Ended::Reset { code }))
+    }
+
+    #[test]
+    fn a_refusal_counts_only_with_its_code() {
+        let (right, other) = (code::number("EXPIRED"), code::number("DECODE"));
+        let by_frame = |code: u32| -> Result<(), Failed> {
+            Err(Failed::Refused {
+                code: code.into(),
+                detail: String::new(),
+            })
+        };
+        for via in Via::BOTH {
+            assert!(refused(via, by_frame(right), &["EXPIRED"]).is_ok());
+            assert!(refused(via, by_reset(right.into()), &["DECODE", "EXPIRED"]).is_ok());
+            for wrong in [by_frame(other), by_reset(other.into()), Ok(())] {
+                assert!(matches!(
+                    refused(via, wrong, &["EXPIRED"]),
+                    Err(Stop::Fail(_))
+                ));
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_yamux_reset_may_say_nothing() {
+        assert!(refused(Via::WebSocket, by_reset(0), &["EXPIRED"]).is_ok());
+        assert!(refused(Via::Quic, by_reset(0), &["EXPIRED"]).is_err());
+        let closed = || {
+            Failed::Ended(Ended::Closed {
+                code: 0,
+                reason: String::new(),
+            })
+        };
+        let late = || {
+            Failed::Ended(Ended::TimedOut {
+                within: Duration::ZERO,
+            })
+        };
+        for via in Via::BOTH {
+            assert!(refused::<()>(via, Err(closed()), &["EXPIRED"]).is_err());
+            assert!(refused::<()>(via, Err(late()), &["EXPIRED"]).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_not_configured_is_unsupported_and_never_a_failure() {
+        let missing = Failed::Dial(DialError::NotConfigured("QUIC"));
+        let went = refused::<()>(Via::Quic, Err(missing), &["EXPIRED"]);
+        assert!(matches!(went, Err(Stop::Unsupported(_))));
+    }
+}

@@ -183,3 +183,79 @@ pub fn self_check(recorder: &mut Recorder, vectors: &[Vector], only: Option<&str
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Verdict as Word;
+    use serde_json::json;
+
+    fn vector(bytes: &str, expect: Value) -> Vector {
+        Vector {
+            level: Level::Codec,
+            id: "v".to_owned(),
+            op: "frame.decode".to_owned(),
+            title: String::new(),
+            requirements: Vec::new(),
+            input: json!({ "bytes": bytes }),
+            expect,
+        }
+    }
+
+    /// A harness that gives this answer to everything.
+    fn verdict(vector: &Vector, answer: &str) -> Word {
+        let script = format!("while read l; do echo '{answer}'; done");
+        let command = ["sh".to_owned(), "-c".to_owned(), script];
+        judge(&mut None, &command, vector).verdict
+    }
+
+    #[test]
+    fn the_implementation_is_judged_by_the_vector() {
+        let empty = vector("00000000", json!({ "refused": "FRAME_EMPTY" }));
+        assert_eq!(
+            verdict(&empty, r#"{"id":"v","refused":"FRAME_EMPTY"}"#),
+            Word::Pass
+        );
+        assert_eq!(
+            verdict(&empty, r#"{"id":"v","refused":"DECODE"}"#),
+            Word::Fail
+        );
+        assert_eq!(
+            verdict(&empty, r#"{"id":"v","ok":{"bodies":[]}}"#),
+            Word::Fail
+        );
+        assert_eq!(
+            verdict(&empty, r#"{"id":"v","unsupported":true}"#),
+            Word::Unsupported
+        );
+        assert_eq!(
+            verdict(&empty, r#"{"id":"v","error":"x"}"#),
+            Word::HarnessError
+        );
+        assert_eq!(
+            verdict(&empty, r#"{"id":"w","refused":"FRAME_EMPTY"}"#),
+            Word::HarnessError
+        );
+        assert_eq!(judge(&mut None, &[], &empty).verdict, Word::Unsupported);
+    }
+
+    #[test]
+    fn a_wrong_vector_blames_nobody() {
+        let wrong = vector("00000000", json!({ "refused": "TRUNCATED" }));
+        assert_eq!(
+            verdict(&wrong, r#"{"id":"v","refused":"TRUNCATED"}"#),
+            Word::HarnessError
+        );
+    }
+
+    #[test]
+    fn the_suite_decides_every_vector_of_spec_as_it_stands() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/vectors");
+        let all = load(&folder).expect("the vectors are part of the project");
+        let doubts: Vec<_> = all
+            .iter()
+            .filter_map(|v| check(v).err().map(|d| (&v.id, d)))
+            .collect();
+        assert!(doubts.is_empty(), "{doubts:#?}");
+    }
+}

@@ -92,7 +92,7 @@ impl From<ServiceError> for Failed {
 impl From<CampaignError> for Failed {
     fn from(error: CampaignError) -> Self {
         match error {
-            CampaignError::Service(error) => error.into(),
+            CampaignError::Service(error) => (*error).into(),
             other => Self::new(other.to_string()),
         }
     }

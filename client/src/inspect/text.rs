@@ -23,7 +23,7 @@ pub fn decode_text(bytes: &[u8]) -> Option<Vec<u8>> {
 
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let pair = |pair: &[u8]| {

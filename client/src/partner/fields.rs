@@ -57,16 +57,16 @@ impl Fields {
     /// One line for people or software. `None` where absent or after a fault.
     pub(super) fn line(&mut self, field: &'static str, max: usize) -> Option<Line> {
         let text = self.string(field)?;
-        self.to_line(field, text, max)
+        self.check_line(field, text, max)
     }
 
     /// The same, when it must be there.
     pub(super) fn required_line(&mut self, field: &'static str, max: usize) -> Option<Line> {
         let text = self.required(field)?;
-        self.to_line(field, text, max)
+        self.check_line(field, text, max)
     }
 
-    fn to_line(&mut self, field: &'static str, text: String, max: usize) -> Option<Line> {
+    fn check_line(&mut self, field: &'static str, text: String, max: usize) -> Option<Line> {
         let text = self.plain(field, text);
         match Line::new(text, max) {
             Ok(line) => Some(line),
@@ -116,16 +116,16 @@ impl Fields {
     /// An ISO 8601 date and time with its offset from UTC.
     pub(super) fn date(&mut self, field: &'static str) -> Option<Timestamp> {
         let text = self.string(field)?;
-        self.to_date(field, &text)
+        self.check_date(field, &text)
     }
 
     /// The same, when it must be there.
     pub(super) fn required_date(&mut self, field: &'static str) -> Option<Timestamp> {
         let text = self.required(field)?;
-        self.to_date(field, &text)
+        self.check_date(field, &text)
     }
 
-    fn to_date(&mut self, field: &'static str, text: &str) -> Option<Timestamp> {
+    fn check_date(&mut self, field: &'static str, text: &str) -> Option<Timestamp> {
         let ms = text
             .trim()
             .parse::<jiff::Timestamp>()

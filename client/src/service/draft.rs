@@ -118,7 +118,7 @@ impl Randomness {
                     .expect("the system's generator works or nothing does");
             }
             Self::Campaign(secret) => {
-                let hashes = letter.map(|part| Sha256::digest(part));
+                let hashes = letter.map(Sha256::digest);
                 let info = [CAMPAIGN_INFO, &hashes[0], &hashes[1], &hashes[2]];
                 Hkdf::<Sha256>::new(None, secret.as_slice())
                     .expand_multi_info(&info, drawn.as_mut())

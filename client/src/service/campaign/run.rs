@@ -74,10 +74,16 @@ pub enum CampaignError {
     File(#[from] FileError),
     /// The service or its node.
     #[error(transparent)]
-    Service(#[from] ServiceError),
+    Service(Box<ServiceError>),
     /// The system.
     #[error("no random bytes: {0}")]
     Random(String),
+}
+
+impl From<ServiceError> for CampaignError {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(Box::new(error))
+    }
 }
 
 impl Campaign {

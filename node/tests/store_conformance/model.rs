@@ -381,6 +381,29 @@ fn run(opener: Opener, steps: &[Step]) {
     }
 }
 
+/// Found by a long search: what settled an envelope must not leave the log before the envelope is forgotten
+/// for good, though another one is overdue.
+#[test]
+fn a_forgotten_envelope_is_not_delivered_again_by_a_rebuild() {
+    use Step::{Append, Compact, Expire, Rebuild, Settle};
+    let steps = [
+        Append(vec![21, 7, 22, 20, 31, 0, 36, 35]),
+        Expire(11, 1),
+        Append(vec![42, 14, 13, 41, 45, 17]),
+        Append(vec![46, 10, 44, 29, 32, 39, 47, 24, 6, 38, 4, 27, 30, 9]),
+        Append(vec![15]),
+        Append(vec![25, 19, 12, 16]),
+        Settle(vec![(0, Outcome::Delivered), (41, Outcome::Refused { code: 1 })], false),
+        Expire(26, 1),
+        Settle(vec![(20, Outcome::Delivered)], false),
+        Compact,
+        Expire(38, 1),
+        Compact,
+        Rebuild,
+    ];
+    run(fjall_small, &steps);
+}
+
 /// `PROPTEST_CASES` asks for a longer search.
 fn config(cases: u32) -> ProptestConfig {
     let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());

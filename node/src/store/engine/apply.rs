@@ -24,7 +24,7 @@ pub(super) struct Memory {
     pub(super) queues: Queues,
     /// Bytes of records per segment that nothing needs any more.
     pub(super) dead: HashMap<u32, u64>,
-    /// The latest time that a whole round of expiry has seen.
+    /// Every id whose retention ended up to this time has been forgotten.
     pub(super) expired_upto: Timestamp,
     pub(super) retention_ms: u64,
 }

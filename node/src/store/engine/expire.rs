@@ -23,7 +23,7 @@ impl Engine {
         let mut writer = self.writer();
         let memory = &mut writer.memory;
         let applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
-        let mut round = Round { applier, now, left: limit, result: Expiry::default(), forget: BTreeMap::new() };
+        let mut round = Round { applier, now, left: limit, overdue: None, result: Expiry::default(), forget: BTreeMap::new() };
         for row in self.index.prefix(Space::Expiry, []) {
             let (key, value) = self.indexed(row.into_inner())?;
             let Some((bucket, stage)) = keys::parse_expiry(&key) else { continue };
@@ -36,10 +36,12 @@ impl Engine {
             }
             self.indexed(round.row(&key, &value, bucket, stage))?;
         }
+        let overdue = round.overdue;
         let (applier, result) = round.finish();
         self.indexed(applier.finish(None))?;
-        if !result.more && result.undelivered.is_empty() {
-            memory.expired_upto = memory.expired_upto.max(now);
+        if !result.more {
+            let upto = overdue.map_or(now, |overdue| Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(now));
+            memory.expired_upto = memory.expired_upto.max(upto);
         }
         self.note_queued(memory);
         Ok(result)
@@ -51,6 +53,8 @@ struct Round<'a> {
     now: Timestamp,
     /// Ids that this round may still handle.
     left: usize,
+    /// The earliest time at which something undelivered would have been forgotten, had it been settled.
+    overdue: Option<Timestamp>,
     result: Expiry,
     forget: BTreeMap<u64, (Timestamp, Vec<u8>)>,
 }
@@ -60,8 +64,10 @@ impl<'a> Round<'a> {
         match stage {
             Stage::Due => self.ids(key, value, Self::due),
             Stage::Forget => self.ids(key, value, Self::forget),
-            // Without a time of their own: when their whole bucket is over.
-            Stage::Settlement | Stage::Report if bucket == keys::bucket(self.now) => Ok(()),
+            // Not before a rebuild would know that all its envelopes are forgotten, or it would deliver them again.
+            Stage::Settlement if bucket >= keys::bucket(self.applier.memory.expired_upto) => Ok(()),
+            // It has no time of its own here: when its whole bucket is over.
+            Stage::Report if bucket == keys::bucket(self.now) => Ok(()),
             Stage::Settlement => {
                 self.left -= 1;
                 let row = self.applier.change.get(Space::Settlements, value)?;
@@ -118,6 +124,8 @@ impl<'a> Round<'a> {
         }
         match (known.state, &known.meta.place) {
             (State::Held, Placed::Queue { destination, .. }) if known.kept => {
+                let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
+                self.overdue = Some(self.overdue.map_or(forget_at, |earlier| earlier.min(forget_at)));
                 self.result.undelivered.push(Due {
                     id: known.meta.id,
                     destination: destination.clone(),

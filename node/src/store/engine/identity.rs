@@ -27,7 +27,7 @@ pub(super) struct Identity {
     pub(super) node_key: KeyId,
     pub(super) seed: Seed,
     pub(super) epoch: Epoch,
-    /// Ids whose retention ended before this may have left the log.
+    /// Every id whose retention ended up to this time is forgotten, and what settled it may have left the log.
     pub(super) expired_upto: Timestamp,
     /// The file is where and when it was written.
     pub(super) original: bool,

@@ -278,6 +278,31 @@ async fn ses_1_2_a_server_with_another_key_is_refused_on_both_ways() {
     }
 }
 
+/// A server that takes too long to ask its directory is as late as a silent dialler.
+#[tokio::test]
+async fn ses_4_1_a_dialler_that_is_kept_waiting_is_told_that_time_is_up() {
+    let limits = ListenerLimits {
+        handshake_time: Duration::from_millis(300),
+        ..ListenerLimits::default()
+    };
+    let listener = listener_of(SERVER_SEED, limits, None);
+    let endpoints = Endpoints {
+        quic: listener.quic_addr().into_iter().collect(),
+        websocket: vec![],
+    };
+    let (identity, dialler) = (server_identity(), dialler(1));
+    let serving = async {
+        let pending = listener.accept().await.unwrap();
+        pending
+            .authenticate(|_| std::future::pending())
+            .await
+            .map(drop)
+    };
+    let (served, dialled) = tokio::join!(serving, dialler.connect(&identity, &endpoints));
+    assert_eq!(served.unwrap_err().code(), Some(Code::HandshakeTimeout));
+    assert_eq!(dialled.unwrap_err().code(), Some(Code::HandshakeTimeout));
+}
+
 #[tokio::test]
 async fn a_listener_that_stops_lets_nobody_new_in_and_keeps_who_is() {
     for via in VIAS {
@@ -285,6 +310,9 @@ async fn a_listener_that_stops_lets_nobody_new_in_and_keeps_who_is() {
         let dialled = server.dial(&dialler(1), via).await;
         let accepted = server.session().await;
         server.listener.stop_accepting();
+        for _ in 0..2 {
+            assert!(within(server.listener.accept()).await.is_none(), "for good");
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
         if via == Via::Quic {
             let error = turned_away(&server, 3, via).await;

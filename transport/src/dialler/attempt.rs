@@ -32,7 +32,9 @@ pub(super) async fn run(
             Via::WebSocket => dial_websocket(server, address).await?,
         };
         let link = Link::new(wire, None);
-        let welcome = handshake::dial(&link, dialler.credential(), server.clone()).await?;
+        let welcome = handshake::dial(&link, dialler.credential(), server.clone())
+            .await
+            .inspect_err(|error| link.close(error.code(), &error.to_string()))?;
         Ok(DialledConnection {
             link,
             server: server.clone(),

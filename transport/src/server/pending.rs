@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use pli_protocol::session::{Authenticated, Refusal, Welcome};
@@ -84,14 +84,7 @@ impl Pending {
         Answer: Future<Output = Result<Welcome, Refusal>>,
     {
         let shared = self.shared.clone();
-        let limit = shared.admission.limits().handshake_time;
-        let outcome = match timeout_at(self.due, self.handshake(authorize)).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-                Err(HandshakeError::TimedOut { limit_ms })
-            }
-        };
+        let outcome = self.handshake(authorize).await;
         if !matches!(outcome, Ok(_) | Err(HandshakeError::PlainHttp)) {
             shared.admission.counters.failed();
         }
@@ -108,30 +101,21 @@ impl Pending {
             remote,
             permit,
             shared,
-            ..
+            due,
         } = self;
-        let wire = match stage {
-            Stage::Quic(connecting) => Wire::Quic(connecting.await.map_err(Lost::from)?),
-            Stage::Upgraded(io) => mux(websocket::from_upgraded(io).await, remote),
-            Stage::Tcp(stream) => {
-                let tls = shared
-                    .acceptor
-                    .accept(stream)
-                    .await
-                    .map_err(|e| fault(&e))?;
-                match websocket::accept(Box::new(tls))
-                    .await
-                    .map_err(|e| fault(&e))?
-                {
-                    Wanted::Session(socket) => mux(socket, remote),
-                    Wanted::Http(io) => {
-                        hand_over(&shared, io, remote, permit).await;
-                        return Err(HandshakeError::PlainHttp);
-                    }
-                }
-            }
+        let late = HandshakeError::TimedOut {
+            limit_ms: shared.handshake_ms(),
         };
-        let permit = Arc::new(std::sync::Mutex::new(permit));
+        let wire = match timeout_at(due, encrypt(stage, remote, &shared)).await {
+            Ok(Ok(Encrypted::Wire(wire))) => wire,
+            Ok(Ok(Encrypted::Http(io))) => {
+                hand_over(&shared, io, remote, permit).await;
+                return Err(HandshakeError::PlainHttp);
+            }
+            Ok(Err(lost)) => return Err(lost.into()),
+            Err(_) => return Err(late),
+        };
+        let permit = Arc::new(Mutex::new(permit));
         let link = Link::new(wire, Some(permit.clone()));
         let place = |peer: &Authenticated| {
             let mut permit = permit
@@ -141,13 +125,15 @@ impl Pending {
                 .authenticated(peer.key)
                 .map_err(|turned_away| Refusal::new(turned_away.code(), turned_away.to_string()))
         };
-        let letting_in = |peer: Authenticated| async move {
+        let let_in = |peer: Authenticated| async move {
             let answer = authorize(peer.clone());
             let welcome = answer.await?;
             place(&peer)?;
             Ok(welcome)
         };
-        match handshake::answer(&link, shared.own.clone(), letting_in).await {
+        let answering = handshake::answer(&link, shared.own.clone(), let_in);
+        let answered = timeout_at(due, answering).await.unwrap_or(Err(late));
+        match answered {
             Ok(peer) => Ok(AcceptedConnection {
                 link,
                 peer: Arc::new(peer),
@@ -155,6 +141,36 @@ impl Pending {
             Err(error) => {
                 link.close(error.code(), &error.to_string());
                 Err(error)
+            }
+        }
+    }
+}
+
+/// What is below the session, once TLS is done.
+enum Encrypted {
+    Wire(Wire),
+    Http(Rewound),
+}
+
+async fn encrypt(stage: Stage, remote: SocketAddr, shared: &Shared) -> Result<Encrypted, Lost> {
+    match stage {
+        Stage::Quic(connecting) => Ok(Encrypted::Wire(Wire::Quic(connecting.await?))),
+        Stage::Upgraded(io) => {
+            let socket = websocket::from_upgraded(io).await;
+            Ok(Encrypted::Wire(mux(socket, remote)))
+        }
+        Stage::Tcp(stream) => {
+            let tls = shared
+                .acceptor
+                .accept(stream)
+                .await
+                .map_err(|error| fault(&error))?;
+            match websocket::accept(Box::new(tls))
+                .await
+                .map_err(|error| fault(&error))?
+            {
+                Wanted::Session(socket) => Ok(Encrypted::Wire(mux(socket, remote))),
+                Wanted::Http(io) => Ok(Encrypted::Http(io)),
             }
         }
     }

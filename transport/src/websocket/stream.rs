@@ -7,16 +7,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-use ::bytes::{Buf, Bytes, BytesMut};
-use futures_util::io::{AsyncRead, AsyncWrite};
+use ::bytes::{Buf, Bytes};
+use futures_util::StreamExt;
+use futures_util::io::AsyncWrite;
 use pli_protocol::codec::FRAME_PREFIX;
 use tokio::sync::OwnedSemaphorePermit;
+use yamux::Packet;
 
 use super::mux::Shared;
 use crate::error::{Lost, PeerCode, RecvError, SendError};
-
-/// Bytes taken from a stream at once.
-const READ_MAX: usize = 16_384;
 
 /// A handle on one stream; the call holds two, one a half.
 #[derive(Clone)]
@@ -42,22 +41,18 @@ impl MuxStream {
 
     /// What has arrived; `None` at the end. Cancel-safe.
     pub(crate) async fn read(&mut self) -> Result<Option<Bytes>, RecvError> {
-        let mut buffer = BytesMut::zeroed(READ_MAX);
         let read = tokio::select! {
             biased;
-            read = poll_fn(|cx| self.poll_read(cx, &mut buffer)) => read,
+            read = poll_fn(|cx| self.poll_read(cx)) => read,
             lost = self.shared.closed() => return Err(lost.into()),
         };
         match read {
-            Ok(0) => match self.shared.lost() {
+            Some(Ok(packet)) => Ok(Some(Bytes::from_owner(packet))),
+            Some(Err(error)) => Err(self.gone(&error).into()),
+            None => match self.shared.lost() {
                 Some(lost) => Err(lost.into()),
                 None => Ok(None),
             },
-            Ok(length) => {
-                buffer.truncate(length);
-                Ok(Some(buffer.freeze()))
-            }
-            Err(error) => Err(self.gone(&error).into()),
         }
     }
 
@@ -107,10 +102,10 @@ impl MuxStream {
         .map_err(|error| self.stopped(&error))
     }
 
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Packet>>> {
         match self.lock().as_mut() {
-            Some(stream) => Pin::new(stream).poll_read(cx, buffer),
-            None => Poll::Ready(Err(aborted())),
+            Some(stream) => stream.poll_next_unpin(cx),
+            None => Poll::Ready(Some(Err(aborted()))),
         }
     }
 

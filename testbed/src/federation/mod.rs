@@ -99,7 +99,7 @@ impl Federation {
             .to_string();
         let websocket = format!("wss://{}/pli/1", node.addresses().websocket);
         let (dir, keys_dir) = (text(&workspace)?, text(&keys)?);
-        self.pli(&[
+        let mut arguments = vec![
             "authority",
             "init",
             authority.id.as_str(),
@@ -107,16 +107,19 @@ impl Federation {
             dir,
             "--keys",
             keys_dir,
+        ];
+        arguments.extend([
             "--name-fr",
             &authority.name_fr,
             "--name-en",
             &authority.name_en,
             "--quic",
             &quic,
-            "--websocket",
-            &websocket,
-        ])
-        .await?;
+        ]);
+        if authority.publishes_websocket {
+            arguments.extend(["--websocket", &websocket]);
+        }
+        self.pli(&arguments).await?;
         for service in &authority.services {
             self.add_service(authority, service).await?;
         }

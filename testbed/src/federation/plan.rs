@@ -17,6 +17,7 @@ pub struct AuthorityPlan {
     pub(super) may_host: bool,
     pub(super) services: Vec<ServicePlan>,
     pub(super) published_quic: Option<SocketAddr>,
+    pub(super) publishes_websocket: bool,
 }
 
 /// A service to be.
@@ -38,6 +39,7 @@ impl AuthorityPlan {
             may_host: false,
             services: Vec::new(),
             published_quic: None,
+            publishes_websocket: true,
         }
     }
 
@@ -63,13 +65,6 @@ impl AuthorityPlan {
             name_en: name_en.to_owned(),
             link_hosts: link_hosts.iter().map(|host| (*host).to_owned()).collect(),
         });
-        self
-    }
-
-    /// The directory names this address instead of the node's own: that of a relay in front of it.
-    #[must_use]
-    pub fn published_quic(mut self, address: SocketAddr) -> Self {
-        self.published_quic = Some(address);
         self
     }
 }
@@ -132,6 +127,28 @@ impl Builder {
                     &["aides.social.gouv.fr"],
                 ),
         )
+    }
+
+    /// The directory names this address instead of the authority's own: that of a relay in front of its node.
+    #[must_use]
+    pub fn published_quic(mut self, authority: &str, address: SocketAddr) -> Self {
+        self.planned(authority).published_quic = Some(address);
+        self
+    }
+
+    /// The directory names no WebSocket of this authority, so nobody can fall back to it.
+    #[must_use]
+    pub fn without_websocket(mut self, authority: &str) -> Self {
+        self.planned(authority).publishes_websocket = false;
+        self
+    }
+
+    fn planned(&mut self, authority: &str) -> &mut AuthorityPlan {
+        let found = self
+            .authorities
+            .iter_mut()
+            .find(|plan| plan.id.as_str() == authority);
+        found.unwrap_or_else(|| panic!("{authority} is not in the plan yet"))
     }
 
     /// Everything goes into this folder, which stays.

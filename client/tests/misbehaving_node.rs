@@ -15,6 +15,7 @@ use pli_client::device::cursor::PageFault;
 use pli_client::device::enrol::{EnrolRequest, enrol};
 use pli_client::device::evidence;
 use pli_client::device::{Device, DeviceError, Standing};
+use pli_client::reach::{self, ReachError};
 use pli_client::service::draft::{Draft, Handling, Randomness};
 use pli_client::service::submit::SubmitError;
 use pli_client::service::{Service, ServiceError};
@@ -239,7 +240,8 @@ async fn case_60_what_a_broken_call_left_unacknowledged_is_sent_again_with_the_s
                     .unwrap()
                     .push((ids(&batch), batch.envelopes.clone()));
                 if nth < 2 {
-                    // Takes the letter and dies without a word; or says that it is stopping.
+                    // Takes the letter and dies without a word; or says that it is stopping, which
+                    // acknowledges nothing (CUS-3.6).
                     if nth == 1 {
                         let refusal = Refusal::new(Code::ShuttingDown, "").to_wire();
                         reply(&mut stream, Reply::Refusal(refusal)).await;
@@ -331,6 +333,19 @@ async fn a_letter_that_is_refused_for_now_is_sent_again_and_one_that_is_refused_
         assert_eq!(settled.disposition, expected, "{first}");
         assert_eq!(*count.lock().unwrap(), batches, "{first}");
     }
+}
+
+#[tokio::test]
+async fn tru_4_7_only_nodes_that_the_directory_names_are_dialled() {
+    let federation = Federation::new().await;
+    let (service, _) = service(&federation).await;
+    let origin = service.origin(PATIENCE);
+    let elsewhere = "elsewhere.gouv.fr".parse().unwrap();
+    let directory = origin.directory.current();
+    let dialled = reach::connect(&origin.dialler, &directory, &elsewhere, clock::now()).await;
+    let error = dialled.unwrap_err();
+    assert!(matches!(error, ReachError::Directory(_)), "{error}");
+    assert_eq!(error.code(), Some(Code::UnknownAuthority));
 }
 
 #[tokio::test]

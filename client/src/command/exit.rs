@@ -4,6 +4,7 @@ use pli_protocol::code::{Blame, Code};
 
 use crate::device::DeviceError;
 use crate::device::enrol::EnrolError;
+use crate::folder::FileError;
 use crate::service::ServiceError;
 use crate::service::campaign::CampaignError;
 use crate::service::submit::SubmitError;
@@ -122,6 +123,10 @@ impl From<DeviceError> for Failed {
                 );
                 Self { exit: Exit::TryLater, ..failed }
             }
+            DeviceError::File(FileError::InUse { .. }) => failed.hint(
+                "Une autre commande pli utilise cet appareil. Attendez qu'elle finisse, ou arrêtez-la.",
+                "Another pli command uses this device. Wait for it to end, or stop it.",
+            ),
             DeviceError::Key(_) | DeviceError::Secrets(_) => failed.hint(
                 "Les secrets de cet appareil ne peuvent pas être utilisés.",
                 "The secrets of this device cannot be used.",

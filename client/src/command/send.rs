@@ -26,7 +26,11 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) struct SendArgs {
     #[command(flatten)]
     home: Home,
-    /// Send every line of a file of NDJSON ({"to", "event" | "content"}); - is standard input
+    /// Send every line of a file of NDJSON; - is standard input
+    ///
+    /// A line is {"to": "CONTACT", "event": {…}} with a partner's event, whose recipient_fc_hash is the
+    /// contact where "to" is left out, or {"to": "CONTACT", "content": {"notice": {"title": "…", "body": "…"}}}.
+    /// "urgency", "importance" and "supersedes" may be added. A run that was killed goes on where it was.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["to", "event", "content", "title", "body"])]
     file: Option<PathBuf>,
     /// Where the file's progress is kept; by default FILE.pli-state

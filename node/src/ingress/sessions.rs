@@ -15,7 +15,7 @@ use pli_transport::{AcceptedConnection, Listener, Pending};
 use tokio::task::JoinSet;
 
 use super::calls;
-use crate::metrics::{self, AlarmKind};
+use crate::metrics::{self, AlarmKind, Metrics};
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
 
@@ -28,13 +28,13 @@ pub async fn run(relay: Arc<Relay>, listener: Arc<Listener>, mut shutdown: Shutd
                 let Some(pending) = pending else { break };
                 sessions.spawn(session(Arc::clone(&relay), pending, shutdown.clone()));
             }
-            Some(ended) = sessions.join_next() => note_panic(&relay, ended),
+            Some(ended) = sessions.join_next() => note_panic(&relay.metrics, ended),
             () = shutdown.begun() => break,
         }
     }
     listener.stop_accepting();
     while let Some(ended) = sessions.join_next().await {
-        note_panic(&relay, ended);
+        note_panic(&relay.metrics, ended);
     }
 }
 
@@ -101,7 +101,7 @@ async fn serve(
             Some(ended) = calls.join_next() => match ended {
                 Ok(None) => {}
                 Ok(Some(code)) => break Some(code),
-                Err(panic) => note_panic(relay, Err(panic)),
+                Err(panic) => note_panic(&relay.metrics, Err(panic)),
             },
             Some(newer) = directory.changed() => {
                 if let Err(refusal) = check(&newer, &peer, relay, relay.clock.now()) {
@@ -119,7 +119,7 @@ async fn serve(
     // A stop lets the calls under way say their last word; they hear of it themselves.
     while let Some(ended) = calls.join_next().await {
         if let Err(panic) = ended {
-            note_panic(relay, Err(panic));
+            note_panic(&relay.metrics, Err(panic));
         }
     }
     why
@@ -171,10 +171,10 @@ fn check(
     known.map(|_| ()).map_err(|refusal| refusal.code())
 }
 
-fn note_panic(relay: &Relay, ended: Result<(), tokio::task::JoinError>) {
+fn note_panic(metrics: &Metrics, ended: Result<(), tokio::task::JoinError>) {
     let Err(error) = ended else { return };
     if error.is_panic() {
-        relay.metrics.session.panics_total.increment(1);
+        metrics.session.panics_total.increment(1);
         tracing::error!(%error, "a task panicked; its stream or session ended, nothing else");
     }
 }
@@ -196,5 +196,29 @@ impl From<Role> for metrics::Role {
             Role::Gateway => Self::Gateway,
             Role::Device => Self::Device,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ses_7_4_case_56_a_panic_ends_its_own_call_and_is_counted() {
+        let metrics = Metrics::new();
+        let mut calls = JoinSet::new();
+        calls.spawn(async { panic!("a fault of ours") });
+        calls.spawn(async {});
+        let mut well = 0;
+        while let Some(ended) = calls.join_next().await {
+            well += usize::from(ended.is_ok());
+            note_panic(&metrics, ended);
+        }
+        assert_eq!(well, 1, "the other call ended in order");
+        assert!(
+            metrics.render().contains("pli_session_panics_total 1"),
+            "{}",
+            metrics.render()
+        );
     }
 }

@@ -24,9 +24,12 @@ pub use custody::custody;
 pub use objects::{canonical, envelope, frame, signed};
 pub use session::session;
 
+/// What takes the fuzzer's bytes.
+pub type Target = fn(&[u8]);
+
 /// A target by its name, for the stored corpus.
-pub fn target(name: &str) -> Option<fn(&[u8])> {
-    let targets: [(&str, fn(&[u8])); 6] = [
+pub fn target(name: &str) -> Option<Target> {
+    let targets: [(&str, Target); 6] = [
         ("frame", frame),
         ("canonical", canonical),
         ("signed", signed),

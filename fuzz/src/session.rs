@@ -34,7 +34,7 @@ pub fn session(data: &[u8]) {
         if choices.is_empty() {
             return;
         }
-        let to_server = choices.byte() % 2 == 0;
+        let to_server = choices.byte().is_multiple_of(2);
         let frame = meddle(&mut choices, &seen);
         if to_server {
             let output = server.handle(&frame);

@@ -55,16 +55,14 @@ pub async fn run(
         if !asked.follow {
             return Ok(());
         }
-        loop {
-            tokio::select! {
-                () = watch.changed() => break,
-                // A device that ends its half ends the call; what it says else is not expected.
-                frame = recv.next() => match frame? {
-                    None => return Ok(()),
-                    Some(_) => return Err(CallEnd::Cut(Code::UnexpectedMessage)),
-                },
-                () = shutdown.begun() => return Err(CallEnd::Refuse(Code::ShuttingDown)),
-            }
+        tokio::select! {
+            () = watch.changed() => {}
+            // A device that ends its half ends the call; what it says else is not expected.
+            frame = recv.next() => match frame? {
+                None => return Ok(()),
+                Some(_) => return Err(CallEnd::Cut(Code::UnexpectedMessage)),
+            },
+            () = shutdown.begun() => return Err(CallEnd::Refuse(Code::ShuttingDown)),
         }
     }
 }

@@ -3,5 +3,6 @@
 # SOAK=seconds sets the length of the soak; the default keeps a whole run to some minutes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-cargo build --release --locked -p pli-node -p pli-client -p pli-testbed --bins >&2
+cargo build --release --locked -p pli-node -p pli-client --bins >&2
+cargo build --release --locked -p pli-testbed --bin bench >&2
 exec "${CARGO_TARGET_DIR:-target}/release/bench" ${SOAK:+--soak "$SOAK"} "$@"

@@ -95,8 +95,14 @@ pub(crate) async fn unloaded(figures: &mut Figures, stage: &Stage) -> Result<(),
     let (p50, p99) = (quantile(&mut arrived, 0.5), quantile(&mut arrived, 0.99));
     figures.add("submit_to_device_p50", p50, "ms");
     figures.add("submit_to_device_p99", p99, "ms");
-    let fsyncs = FSYNCS * figures.value("raw_fsync_ms");
-    figures.at_most("submit_to_device_p50 - 2 fsyncs", p50 - fsyncs, 10.0, "ms");
+    // The smaller of the two, which is what the store does: more of the time is then ours.
+    let fsyncs = FSYNCS * figures.value("raw_fdatasync_ms");
+    figures.at_most(
+        "submit_to_device_p50 - 2 fdatasyncs",
+        p50 - fsyncs,
+        10.0,
+        "ms",
+    );
     figures.at_most("submit_to_device_p99", p99, 40.0, "ms");
     Ok(())
 }

@@ -33,7 +33,7 @@ use stage::{INTERIOR, SOCIAL, Stage};
 /// The bench stops at the first thing that does not work, with its words.
 type Anyhow = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long a soak has to be for the target of issue and note alike.
+/// How long a soak has to be before its target applies.
 const SOAK_FULL_SECONDS: u64 = 3_600;
 
 #[derive(Debug, Parser)]
@@ -44,30 +44,34 @@ struct Arguments {
     soak: u64,
     /// Keeps sending to one node, one signature for each letter, for so many seconds, and measures nothing else:
     /// for a profiler.
-    #[arg(long, conflicts_with = "hold_batched")]
+    #[arg(long, group = "hold")]
     hold_individual: Option<u64>,
     /// The same with one signature for 1,024 letters.
-    #[arg(long)]
+    #[arg(long, group = "hold")]
     hold_batched: Option<u64>,
+    /// The same, to another home.
+    #[arg(long, group = "hold")]
+    hold_forwarded: Option<u64>,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Anyhow> {
     let arguments = Arguments::parse();
-    let hold = match (arguments.hold_individual, arguments.hold_batched) {
-        (Some(seconds), _) => Some((1, seconds)),
-        (None, Some(seconds)) => Some((letters::BATCH, seconds)),
-        (None, None) => None,
-    };
-    if let Some((batch, seconds)) = hold {
-        return throughput::hold(&Stage::raise().await?, batch, seconds).await;
+    for (seconds, home, batch) in [
+        (arguments.hold_individual, INTERIOR, 1),
+        (arguments.hold_batched, INTERIOR, letters::BATCH),
+        (arguments.hold_forwarded, SOCIAL, letters::BATCH),
+    ] {
+        if let Some(seconds) = seconds {
+            return throughput::hold(&Stage::raise().await?, home, batch, seconds).await;
+        }
     }
 
     let mut figures = Figures::default();
     eprintln!("this machine's limits");
     figures.add("load_average_before", usage::load_average()?, "");
     let folder = tempfile::tempdir()?;
-    limits::verify(&mut figures);
+    limits::verify(&mut figures)?;
     limits::sha256(&mut figures);
     limits::fsync(&mut figures, folder.path())?;
     limits::quic(&mut figures).await?;
@@ -87,12 +91,12 @@ async fn main() -> Result<(), Anyhow> {
     drop(interior);
     eprintln!("from node to node");
     throughput::forwarded(&mut figures, &stage, &social).await?;
-    throughput::synced(&mut figures, &stage).await?;
+    let devices = throughput::synced(&mut figures, &stage).await?;
     eprintln!("soak of {} s at half load", arguments.soak);
     if arguments.soak < SOAK_FULL_SECONDS {
         eprintln!("  short: what the target says of an hour is not shown by this run (SOAK=3600)");
     }
-    soak::run(&mut figures, &stage, &social, arguments.soak).await?;
+    soak::run(&mut figures, &stage, &devices, &social, arguments.soak).await?;
     figures.add("load_average_after", usage::load_average()?, "");
     figures.summary();
     Ok(())

@@ -36,7 +36,7 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// Connects them all. They read from the beginning; what was handed over is not there any more.
+    /// Connects them all. They read from the beginning.
     pub(crate) async fn connect(stage: &Stage) -> Result<Self, Anyhow> {
         let handed_over = Arc::new(AtomicU64::new(0));
         let failed = Arc::new(Mutex::new(None));
@@ -107,13 +107,14 @@ async fn take(
 pub(crate) async fn run(
     figures: &mut Figures,
     stage: &Stage,
+    devices: &Devices,
     sealed: &Sealed,
     seconds: u64,
 ) -> Result<(), Anyhow> {
     let rate = figures.value("forwarded_and_stored") / 2.0;
     let each_tick = ((rate * TICK.as_secs_f64()) as usize).clamp(1, letters::BATCH * 4);
     let nodes = [INTERIOR, SOCIAL].map(|name| stage.federation.node(name));
-    let devices = Devices::connect(stage).await?;
+    let handed_over_before = devices.handed_over();
     let receipts_before = answered(nodes[0]).await?;
     let mut submission = Submission::open(stage).await?;
     let mut samples: [Vec<f64>; 2] = Default::default();
@@ -139,7 +140,10 @@ pub(crate) async fn run(
     }
     let took = started.elapsed().as_secs_f64();
     let drained = Instant::now();
-    while devices.handed_over() < sent as u64 && drained.elapsed() < DRAIN {
+    while drained.elapsed() < DRAIN
+        && (devices.handed_over() - handed_over_before < sent as u64
+            || answered(nodes[0]).await? - receipts_before < sent as f64)
+    {
         sleep(TICK).await;
     }
     devices.check()?;
@@ -147,7 +151,7 @@ pub(crate) async fn run(
     figures.add("soak_sent", sent as f64 / took, "1/s");
     let receipts = answered(nodes[0]).await? - receipts_before;
     figures.add("soak_receipts_missing", sent as f64 - receipts, "");
-    let lost = sent as f64 - devices.handed_over() as f64;
+    let lost = sent as f64 - (devices.handed_over() - handed_over_before) as f64;
     figures.add("soak_not_handed_over", lost, "");
     let names = [
         [

@@ -78,6 +78,7 @@ struct Names {
     node_us: &'static str,
     generator_us: &'static str,
     cores_busy: &'static str,
+    ceiling: &'static str,
 }
 
 const INDIVIDUALLY: Names = Names {
@@ -85,20 +86,27 @@ const INDIVIDUALLY: Names = Names {
     node_us: "accepted_individually_node_cpu_us",
     generator_us: "accepted_individually_generator_cpu_us",
     cores_busy: "accepted_individually_cores_busy",
+    ceiling: "accepted_individually_share_by_cpu_time",
 };
 const BATCHED: Names = Names {
     rate: "accepted_batched",
     node_us: "accepted_batched_node_cpu_us",
     generator_us: "accepted_batched_generator_cpu_us",
     cores_busy: "accepted_batched_cores_busy",
+    ceiling: "accepted_batched_share_by_cpu_time",
 };
 
 fn note(figures: &mut Figures, names: &Names, runs: &[Run]) {
     let middle = |of: fn(&Run) -> f64| median(&runs.iter().map(of).collect::<Vec<_>>());
+    let (node_us, generator_us) = (middle(|run| run.node_us), middle(|run| run.generator_us));
     figures.add(names.rate, middle(|run| run.rate), "1/s");
-    figures.add(names.node_us, middle(|run| run.node_us), "us");
-    figures.add(names.generator_us, middle(|run| run.generator_us), "us");
+    figures.add(names.node_us, node_us, "us");
+    figures.add(names.generator_us, generator_us, "us");
     figures.add(names.cores_busy, middle(|run| run.cores_busy), "cores");
+    // As if the two had the cores to themselves and kept them busy: processor time only, no waiting.
+    let limit = figures.value("raw_verify_strict_per_cpu_second");
+    let ceiling = 1e6 / (node_us + generator_us) / limit;
+    figures.add(names.ceiling, ceiling, "");
 }
 
 async fn repeat(
@@ -259,7 +267,9 @@ pub(crate) async fn answered(node: &Node) -> Result<f64, Anyhow> {
 }
 
 /// What waits at the social home is taken by its devices and handed over, all at once.
-pub(crate) async fn synced(figures: &mut Figures, stage: &Stage) -> Result<(), Anyhow> {
+///
+/// Gives the devices, which stay connected.
+pub(crate) async fn synced(figures: &mut Figures, stage: &Stage) -> Result<Devices, Anyhow> {
     let expected = SEALED as u64 * REPEATS;
     let started = Instant::now();
     let devices = Devices::connect(stage).await?;
@@ -272,14 +282,21 @@ pub(crate) async fn synced(figures: &mut Figures, stage: &Stage) -> Result<(), A
     }
     let rate = expected as f64 / started.elapsed().as_secs_f64();
     figures.add("synced_and_handed_over", rate, "1/s");
-    Ok(())
+    Ok(devices)
 }
 
-/// Load without an end for a profiler.
-pub(crate) async fn hold(stage: &Stage, batch: usize, seconds: u64) -> Result<(), Anyhow> {
-    let letters = letters::seal(&mut Figures::default(), stage, INTERIOR).await?;
-    let pid = stage.federation.node(INTERIOR).pid().unwrap_or_default();
-    eprintln!("loading process {pid}");
+/// Load without an end for a profiler; to another home, no faster than that stores it.
+pub(crate) async fn hold(
+    stage: &Stage,
+    home: &str,
+    batch: usize,
+    seconds: u64,
+) -> Result<(), Anyhow> {
+    let letters = letters::seal(&mut Figures::default(), stage, home).await?;
+    let origin = stage.federation.node(INTERIOR);
+    for node in [origin, stage.federation.node(SOCIAL)] {
+        eprintln!("{} is process {:?}", node.authority(), node.pid());
+    }
     let started = Instant::now();
     let mut salt = 0;
     while started.elapsed().as_secs() < seconds {
@@ -287,6 +304,10 @@ pub(crate) async fn hold(stage: &Stage, batch: usize, seconds: u64) -> Result<()
         let signed = letters.vary(salt)?.sign(stage.service.key(), batch)?;
         let run = submit(stage, &signed).await?;
         eprintln!("  {run:.1?}");
+        let goal = (salt * SEALED as u64) as f64;
+        while home == SOCIAL && answered(origin).await? < goal {
+            sleep(POLL).await;
+        }
     }
     Ok(())
 }

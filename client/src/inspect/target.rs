@@ -21,7 +21,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Option<Report> {
     report.field("sha256", to_hex(&Sha256::digest(bytes)));
     report.not_checked(
         "signature",
-        "a repository proves itself as a whole: pli federation status, or a node's copy",
+        "a repository proves itself as a whole: pli federation show, or a node's copy",
     );
     Some(report)
 }

@@ -229,6 +229,21 @@ mod tests {
     }
 
     #[test]
+    fn case_08_compressed_anything_is_not_decoded() {
+        // A gzip member of one stored block (RFC 1951, section 3.2.4): the letter is in it as it is.
+        let letter = sign(payload(b"text"));
+        let length = u16::try_from(letter.len()).unwrap();
+        let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 0x01];
+        gzip.extend(length.to_le_bytes());
+        gzip.extend((!length).to_le_bytes());
+        gzip.extend_from_slice(&letter);
+        assert_eq!(
+            Letter::decode(gzip.into()).unwrap_err().code(),
+            Code::Decode
+        );
+    }
+
+    #[test]
     fn env_3_2_the_largest_content_fits_an_envelope() {
         let encoded = sign(payload(&vec![1; CONTENT_MAX]));
         assert!(encoded.len() <= ENVELOPE_MAX, "{}", encoded.len());

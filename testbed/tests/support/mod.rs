@@ -1,0 +1,216 @@
+//! What the whole-process tests share: letters, receipts, and sessions without the client's good manners.
+#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pli_client::clock;
+use pli_client::device::cursor::Body;
+use pli_client::reach;
+use pli_client::service::Service;
+use pli_client::service::batch::Prepared;
+use pli_client::service::draft::{Draft, Handling};
+use pli_client::service::track::Tracked;
+use pli_protocol::account::Grant;
+use pli_protocol::content::{Content, Kind, Notice, Text};
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::custody::Step;
+use pli_protocol::id::{AuthorityId, EnvelopeId};
+use pli_protocol::session::Principal;
+use pli_protocol::wire::{self, call, call_reply};
+use pli_protocol::{codec, limits};
+use pli_testbed::citizens::Citizen;
+use pli_testbed::{Federation, sending};
+use pli_transport::{CallStream, Credential, DialledConnection, Dialler};
+use pli_trust::keyfile;
+
+pub const ORIGIN: &str = "interieur.gouv.fr";
+pub const HOME: &str = "social.gouv.fr";
+pub const SERVICE: &str = "rdv@interieur.gouv.fr";
+/// Long enough for a node that is killed and started again, on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+pub fn authority(name: &str) -> AuthorityId {
+    name.parse().expect("an authority")
+}
+
+/// A short letter.
+pub fn draft(to: &Arc<Grant>, handling: Handling) -> Draft {
+    let notice = Notice::new(
+        Text::french("Rendez-vous"),
+        Text::french("Votre rendez-vous est confirmé."),
+    );
+    Draft::new(to.clone(), &Content::from(Kind::Notice(notice)), handling).expect("a draft")
+}
+
+/// So many short letters under one signature.
+pub async fn letters(service: &Service, to: &Arc<Grant>, count: usize) -> Vec<Prepared<()>> {
+    let drafts = (0..count).map(|_| ((), draft(to, Handling::new(clock::now()))));
+    sending::prepare(service, drafts.collect())
+        .await
+        .expect("sealed")
+}
+
+/// One letter that expires soon.
+pub async fn short_lived(service: &Service, to: &Arc<Grant>, lifetime_ms: u64) -> Prepared<()> {
+    let mut handling = Handling::new(clock::now());
+    handling.expires = handling.created.plus_ms(lifetime_ms);
+    let drafts = vec![((), draft(to, handling))];
+    sending::prepare(service, drafts)
+        .await
+        .expect("sealed")
+        .remove(0)
+}
+
+/// Fetches what is new: the ids of the letters, in the order in which the home numbered them.
+pub async fn fetch(citizen: &mut Citizen) -> Vec<EnvelopeId> {
+    let new = citizen.device.sync().await.expect("fetched");
+    let letters = new
+        .into_iter()
+        .filter(|entry| matches!(entry.numbered.body, Body::Envelope { .. }));
+    letters.filter_map(|entry| entry.numbered.id).collect()
+}
+
+/// Fetches until `count` letters came or the time is over; then whatever came.
+pub async fn fetch_until(citizen: &mut Citizen, count: usize, within: Duration) -> Vec<EnvelopeId> {
+    let began = Instant::now();
+    let mut came = Vec::new();
+    loop {
+        came.extend(fetch(citizen).await);
+        if came.len() >= count || began.elapsed() > within {
+            return came;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Each exactly once.
+pub fn each_once(expected: impl IntoIterator<Item = EnvelopeId>, came: &[EnvelopeId]) {
+    let mut times: BTreeMap<EnvelopeId, usize> = BTreeMap::new();
+    for id in came {
+        *times.entry(*id).or_default() += 1;
+    }
+    let expected: BTreeMap<EnvelopeId, usize> = expected.into_iter().map(|id| (id, 1)).collect();
+    assert_eq!(times, expected);
+}
+
+/// What the origin says of a letter. Every receipt must prove what it says (CUS-2).
+pub async fn track(service: &Service, id: EnvelopeId) -> Vec<Step> {
+    let tracked: Tracked = service
+        .track(&[id])
+        .await
+        .expect("the origin answers")
+        .remove(0);
+    let checked = tracked.receipts.iter().map(|checked| {
+        assert!(checked.verdict.is_ok(), "{:?}", checked.verdict);
+        checked.receipt.as_ref().expect("it can be read").step
+    });
+    checked.collect()
+}
+
+/// The steps of a letter once the last is as wanted.
+pub async fn steps_when(
+    service: &Service,
+    id: EnvelopeId,
+    wanted: impl Fn(Step) -> bool,
+) -> Vec<Step> {
+    let began = Instant::now();
+    loop {
+        let steps = track(service, id).await;
+        if steps.last().is_some_and(|last| wanted(*last)) {
+            return steps;
+        }
+        assert!(began.elapsed() < PATIENCE, "{id} stays at {steps:?}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// The secret key of a node.
+pub fn node_key(federation: &Federation, of: &str) -> SigningKey {
+    keyfile::load(&federation.node(of).home().join("keys/node.key")).expect("a key")
+}
+
+/// A session of one node with another.
+pub async fn node_session(
+    federation: &Federation,
+    service: &Service,
+    from: &str,
+    to: &str,
+) -> DialledConnection {
+    let key = Arc::new(node_key(federation, from));
+    let dialler = Dialler::new(Credential {
+        principal: Principal::Node(authority(from)),
+        key,
+    });
+    let directory = service.directory().current();
+    reach::connect(&dialler, &directory, &authority(to), clock::now())
+        .await
+        .expect("reached")
+}
+
+/// A session of a service with its own node.
+pub async fn service_session(service: &Service) -> DialledConnection {
+    let origin = service.origin(PATIENCE);
+    let directory = service.directory().current();
+    reach::connect(&origin.dialler, &directory, &origin.authority, clock::now())
+        .await
+        .expect("reached")
+}
+
+pub async fn open(connection: &DialledConnection, kind: call::Kind) -> CallStream {
+    let mut stream = connection.open_call().await.expect("opened");
+    stream
+        .send
+        .send_message(&wire::Call { kind: Some(kind) })
+        .await
+        .expect("sent");
+    stream
+}
+
+/// The next reply; `None` when the call ended.
+pub async fn reply(stream: &mut CallStream) -> Option<call_reply::Kind> {
+    let frame = tokio::time::timeout(PATIENCE, stream.recv.next())
+        .await
+        .expect("in time")
+        .expect("not lost");
+    let reply: wire::CallReply =
+        codec::decode_canonical(&frame?, limits::FRAME_MAX).expect("a reply");
+    Some(reply.kind.expect("it says something"))
+}
+
+/// One call with one batch of envelopes; the answer to it.
+pub async fn hand_over(
+    connection: &DialledConnection,
+    kind: call::Kind,
+    envelopes: Vec<Bytes>,
+) -> call_reply::Kind {
+    let mut stream = open(connection, kind).await;
+    stream
+        .send
+        .send_message(&wire::EnvelopeBatch { seq: 1, envelopes })
+        .await
+        .expect("sent");
+    reply(&mut stream).await.expect("an answer")
+}
+
+/// The code of each disposition of an acknowledgement; 0 where it is none.
+pub fn codes(reply: &call_reply::Kind) -> Vec<u32> {
+    let call_reply::Kind::Ack(ack) = reply else {
+        panic!("an acknowledgement is due: {reply:?}")
+    };
+    ack.dispositions
+        .iter()
+        .map(|disposition| disposition.code)
+        .collect()
+}
+
+/// The code with which a call was refused.
+pub fn refusal(reply: &call_reply::Kind) -> u32 {
+    let call_reply::Kind::Refusal(refusal) = reply else {
+        panic!("a refusal is due: {reply:?}")
+    };
+    refusal.code
+}

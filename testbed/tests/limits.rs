@@ -1,0 +1,220 @@
+//! What a node does not let others do to it, and how it stops. Whole processes.
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use pli_client::service::submit;
+use pli_protocol::code::Code;
+use pli_protocol::content::{Content, Kind, Notice, Text};
+use pli_protocol::custody::Disposition;
+use pli_protocol::limits;
+use pli_protocol::wire::{self, call};
+use pli_testbed::Federation;
+use pli_testbed::hostile::Hostile;
+use pli_testbed::sending::submit_all;
+use support::{HOME, ORIGIN, SERVICE};
+use tokio::sync::mpsc;
+
+fn content() -> Content {
+    Content::from(Kind::Notice(Notice::new(
+        Text::french("Titre"),
+        Text::french("Bonjour"),
+    )))
+}
+
+const SUBMIT: call::Kind = call::Kind::Submit(wire::Submit {});
+
+/// CUS-1.1, case 27: the stages come in their order. What several would refuse, the first refuses, and what is
+/// refused before admission uses up no quota.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envelope_is_refused_by_the_first_stage_that_finds_a_fault() {
+    let federation = Federation::builder()
+        .two_hosts()
+        .set("quotas", "sender_mailbox_per_day", "1")
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    let hostile = Hostile::new(&service, grant, content());
+    let connection = support::service_session(&service).await;
+    for (what, letter, code) in [
+        (
+            "forged, before anything counted",
+            hostile.forged(),
+            Some(Code::UnknownKey),
+        ),
+        ("the only one that the quota allows", hostile.good(), None),
+        ("over the quota", hostile.good(), Some(Code::QuotaExceeded)),
+        (
+            "forged and over the quota",
+            hostile.forged(),
+            Some(Code::UnknownKey),
+        ),
+        (
+            "expired and over the quota",
+            hostile.expired(),
+            Some(Code::Expired),
+        ),
+        (
+            "too large and over the quota",
+            hostile.oversized(),
+            Some(Code::EnvelopeTooLarge),
+        ),
+    ] {
+        let answer = support::hand_over(&connection, SUBMIT, vec![letter.expect("made")]).await;
+        assert_eq!(
+            support::codes(&answer),
+            [code.map_or(0, Code::number)],
+            "{what}"
+        );
+    }
+}
+
+/// Case 55, SES-5.4: a peer that floods with bad signatures is cut; a service beside it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_55_a_flood_of_bad_signatures_cuts_the_peer_and_nobody_else() {
+    let federation = Federation::builder()
+        .two_hosts()
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    let hostile = Hostile::new(&service, grant.clone(), content());
+    let connection = support::service_session(&service).await;
+    let beside = support::service_session(&service).await;
+    // Two batches, since so many do not fit one frame.
+    const HALF: usize = limits::BAD_ENVELOPES_MAX as usize / 2;
+    for _ in 0..2 {
+        let bad = (0..HALF)
+            .map(|_| hostile.bad_signature().expect("made"))
+            .collect();
+        let answer = support::hand_over(&connection, SUBMIT, bad).await;
+        assert_eq!(support::codes(&answer), [Code::BadSignature.number(); HALF]);
+    }
+    let lost = tokio::time::timeout(support::PATIENCE, connection.closed())
+        .await
+        .expect("it is cut");
+    assert_eq!(lost.code(), Some(Code::PeerCut));
+    let answer = support::hand_over(&beside, SUBMIT, vec![hostile.good().expect("made")]).await;
+    assert_eq!(support::codes(&answer), [0], "who behaves goes on");
+}
+
+/// SES-7.5, CUS-1.2: a node that is told to stop finishes what it has begun and ends well; what it acknowledged is
+/// there afterwards, and nothing else is lost either, since the sender still has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_drains_keeps_what_it_acknowledged_and_ends_with_0() {
+    let mut federation = Federation::builder()
+        .two_hosts()
+        .set("quotas", "sender_mailbox_per_day", "1000000")
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    let letters = support::letters(&service, &grant, 1_000).await;
+    let ids: Vec<_> = letters.iter().map(|letter| letter.id).collect();
+    let (outgoing, to_submit) = mpsc::channel(16);
+    let (settled, mut answers) = mpsc::channel(2_048);
+    let origin = service.origin(support::PATIENCE);
+    let submitting = tokio::spawn(async move { submit::submit(&origin, to_submit, settled).await });
+    let feed = tokio::spawn(async move {
+        for part in letters.chunks(20) {
+            for letter in part {
+                outgoing
+                    .send(letter.clone())
+                    .await
+                    .expect("submitting goes on");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let first = answers.recv().await.expect("an answer");
+    assert_eq!(first.disposition, Disposition::Accepted);
+    let idle = support::service_session(&federation.service(SERVICE).await.expect("open")).await;
+    let node = federation.node_mut(ORIGIN);
+    let status = node
+        .terminate(Duration::from_secs(30))
+        .await
+        .expect("it ends by itself");
+    assert!(status.success(), "{status}");
+    assert!(!feed.is_finished(), "it was stopped in the middle");
+    tokio::time::timeout(support::PATIENCE, idle.closed())
+        .await
+        .expect("every session is closed");
+    node.restart().await.expect("ready again");
+    feed.await.expect("fed");
+    submitting.await.expect("no panic").expect("settled");
+    while answers.recv().await.is_some() {}
+    let came = support::fetch_until(&mut citizen, ids.len(), support::PATIENCE).await;
+    support::each_once(ids, &came);
+}
+
+/// MBX-2.1: an account id has 32 bytes, is another for each citizen, and no other node ever sees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_id_never_leaves_its_home() {
+    let federation = Federation::builder()
+        .two_hosts()
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut accounts = Vec::new();
+    for name in ["une", "autre"] {
+        let mut citizen = federation.citizen(name, HOME).await.expect("enrolled");
+        let config = std::fs::read_to_string(citizen.folder.join("device.toml")).expect("read");
+        let account = config
+            .lines()
+            .find_map(|line| line.strip_prefix("account = "))
+            .expect("an account");
+        accounts.push(bytes(account.trim_matches('"')));
+        let grant = citizen.grant(&service).await.expect("granted");
+        let letters = support::letters(&service, &grant, 1).await;
+        submit_all(&service, letters).await.expect("answered");
+        assert_eq!(
+            support::fetch_until(&mut citizen, 1, support::PATIENCE)
+                .await
+                .len(),
+            1
+        );
+    }
+    assert_ne!(accounts[0], accounts[1]);
+    for account in &accounts {
+        assert_eq!(account.len(), limits::ACCOUNT_ID_LEN);
+        let kept_by = |node: &str| keeps(&federation.node(node).home().join("store"), account);
+        assert!(kept_by(HOME), "so the search can find one");
+        assert!(
+            !kept_by(ORIGIN),
+            "the origin knows an account of another home"
+        );
+    }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let pairs = hex
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+    pairs
+        .map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal"))
+        .collect()
+}
+
+/// Whether a file below this folder holds these bytes.
+fn keeps(folder: &Path, wanted: &[u8]) -> bool {
+    std::fs::read_dir(folder).expect("a folder").any(|entry| {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            return keeps(&path, wanted);
+        }
+        // The engine may take a file away meanwhile.
+        std::fs::read(&path)
+            .is_ok_and(|content| content.windows(wanted.len()).any(|part| part == wanted))
+    })
+}

@@ -176,4 +176,12 @@ impl Mailboxes for KnownMailboxes {
             .usage(account, mailbox)
             .map_err(|error| error.code())
     }
+
+    fn took(&self, envelope: &EnvelopeId) -> Result<bool, Code> {
+        let known = self
+            .store
+            .known(&[*envelope])
+            .map_err(|error| error.code())?;
+        Ok(known.iter().any(Option::is_some))
+    }
 }

@@ -6,7 +6,7 @@
 mod quota;
 
 use pli_protocol::code::Code;
-use pli_protocol::id::{AccountId, AuthorityId, MailboxId, Timestamp};
+use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, MailboxId, Timestamp};
 use pli_protocol::trust::Directory;
 
 use crate::ingress::received::{Refused, Way};
@@ -32,6 +32,8 @@ pub trait Mailboxes {
     fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code>;
     /// What it holds now.
     fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, Code>;
+    /// Whether this node took in this very envelope before.
+    fn took(&self, envelope: &EnvelopeId) -> Result<bool, Code>;
 }
 
 /// Third token: allowed in, and where it belongs.
@@ -104,14 +106,28 @@ impl<M: Mailboxes> Admission<'_, M> {
             }
         };
         // Last, so that what was refused for another reason costs the sender nothing.
+        match self.room(verified, &place) {
+            // CUS-5.3: a duplicate takes no room, and refusing it now would take back a receipt.
+            Err(_) if self.mailboxes.took(&verified.letter().id())? => Ok(place),
+            Err(code) => Err(code),
+            Ok(()) => Ok(place),
+        }
+    }
+
+    fn room(&self, verified: &Verified, place: &Place) -> Result<(), Code> {
+        let sender = verified.sender();
+        if let Place::Mailbox { account, mailbox } = place {
+            let usage = self.mailboxes.usage(account, mailbox)?;
+            self.quotas
+                .check_mailbox(usage, verified.letter().encoded().len())?;
+        }
         let authority = self
             .directory
             .authority(sender.authority())
             .map_err(|refusal| refusal.code())?;
-        let mailbox = &header.recipient.mailbox;
+        let mailbox = &verified.letter().header().recipient.mailbox;
         self.quotas
-            .take(sender, mailbox, &authority.quotas, self.now)?;
-        Ok(place)
+            .take(sender, mailbox, &authority.quotas, self.now)
     }
 
     // CUS-5.4, MBX-4.4: the mailbox is this authority's alone; another one's knowledge of it is worth nothing.
@@ -123,9 +139,6 @@ impl<M: Mailboxes> Admission<'_, M> {
         if mailbox.authority != *verified.sender().authority() || !accepted {
             return Err(Code::NotGranted);
         }
-        let usage = self.mailboxes.usage(&mailbox.account, &id)?;
-        self.quotas
-            .check_mailbox(usage, verified.letter().encoded().len())?;
         Ok(Place::Mailbox {
             account: mailbox.account,
             mailbox: id,

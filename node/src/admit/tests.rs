@@ -7,7 +7,8 @@ use crate::ingress::received::Received;
 use crate::verify::fixture::{NOW, directory, header, interior, letter, rdv, rdv_key, social};
 use crate::verify::{RootMemory, verify};
 
-struct Known(HashMap<MailboxId, Mailbox>, Usage);
+/// What a store would say; the last is whether it has seen the envelope before.
+struct Known(HashMap<MailboxId, Mailbox>, Usage, bool);
 
 impl Mailboxes for Known {
     fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code> {
@@ -15,6 +16,9 @@ impl Mailboxes for Known {
     }
     fn usage(&self, _: &AccountId, _: &MailboxId) -> Result<Usage, Code> {
         Ok(self.1)
+    }
+    fn took(&self, _: &EnvelopeId) -> Result<bool, Code> {
+        Ok(self.2)
     }
 }
 
@@ -27,6 +31,7 @@ fn granted_to(authority: AuthorityId, accepts: Class) -> Known {
     Known(
         HashMap::from([(header().recipient.mailbox, mailbox)]),
         Usage::default(),
+        false,
     )
 }
 
@@ -52,7 +57,7 @@ fn at_home(header: &Header, known: &Known) -> Result<Place, Code> {
 }
 
 fn at_origin(header: &Header) -> Result<Place, Code> {
-    let nobody = Known(HashMap::new(), Usage::default());
+    let nobody = Known(HashMap::new(), Usage::default(), false);
     admit(&interior(), &Way::Submit(rdv()), header, &nobody)
 }
 
@@ -104,7 +109,7 @@ fn mbx_4_a_mailbox_is_for_the_authority_it_was_granted_to() {
         at_home(&header(), &granted_to(interior(), Class::Alert)),
         Err(Code::NotGranted)
     );
-    let nobody = Known(HashMap::new(), Usage::default());
+    let nobody = Known(HashMap::new(), Usage::default(), false);
     assert_eq!(at_home(&header(), &nobody), Err(Code::UnknownMailbox));
 }
 
@@ -128,4 +133,7 @@ fn r6_a_full_mailbox_is_refused() {
         bytes: 0,
     };
     assert_eq!(at_home(&header(), &known), Err(Code::MailboxFull));
+    // CUS-5.3: what filled it was accepted; sent again it is a duplicate, not a refusal.
+    known.2 = true;
+    assert!(at_home(&header(), &known).is_ok());
 }

@@ -1,0 +1,118 @@
+//! A letter that breaks its home each time it comes (R2, CUS-6.5). The origin is a real node; the home is played
+//! here, with the home's own key, since no real node does this.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pli_client::clock;
+use pli_protocol::code::Code;
+use pli_protocol::custody::ack::{self, Issuer};
+use pli_protocol::custody::{Disposition, Step};
+use pli_protocol::envelope::acknowledged_id;
+use pli_protocol::id::EnvelopeId;
+use pli_protocol::limits::{FRAME_MAX, POISON_TRIES_MAX};
+use pli_protocol::session::Welcome;
+use pli_protocol::wire::{self, call_reply};
+use pli_protocol::{codec, crypto::sign::SigningKey};
+use pli_testbed::Federation;
+use pli_testbed::sending::submit_all;
+use pli_transport::{AcceptedConnection, Identity, Listener, ListenerConfig, ListenerLimits};
+use support::{HOME, ORIGIN, SERVICE};
+
+/// Takes everything but the poison, at which it drops the connection; says whether it was alone on its way.
+async fn take_until_poison(
+    connection: &AcceptedConnection,
+    key: &SigningKey,
+    poison: EnvelopeId,
+) -> Option<usize> {
+    let mut stream = connection.accept_call().await.ok()?;
+    stream.recv.next().await.ok()??;
+    while let Some(frame) = stream.recv.next().await.ok()? {
+        let batch: wire::EnvelopeBatch =
+            codec::decode_canonical(&frame, FRAME_MAX).expect("a batch");
+        let ids: Vec<EnvelopeId> = batch.envelopes.iter().map(acknowledged_id).collect();
+        if ids.contains(&poison) {
+            connection.close(None, "poisoned");
+            return Some(ids.len());
+        }
+        let taken: Vec<_> = ids
+            .into_iter()
+            .map(|id| (id, Disposition::Accepted))
+            .collect();
+        let issuer = Issuer {
+            node: support::authority(HOME),
+            step: Step::Stored,
+        };
+        let ack = ack::sign(&issuer, batch.seq..=batch.seq, clock::now(), &taken, key)
+            .expect("not empty");
+        let reply = wire::CallReply {
+            kind: Some(call_reply::Kind::Ack(ack)),
+        };
+        stream.send.send_message(&reply).await.ok()?;
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
+    let mut federation = Federation::builder()
+        .two_hosts()
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let caller = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    federation.node_mut(HOME).kill().await.expect("killed");
+    let addresses = federation.node(HOME).addresses();
+    let key = support::node_key(&federation, HOME);
+    let home = Listener::bind(ListenerConfig {
+        identity: Identity::new(key.clone()).expect("a certificate"),
+        authority: support::authority(HOME),
+        quic: Some(addresses.quic),
+        websocket: Some(addresses.websocket),
+        http: None,
+        limits: ListenerLimits::default(),
+    })
+    .expect("the home is away");
+    let letters = support::letters(&service, &grant, 5).await;
+    let poison = letters[2].id;
+    let federation = Arc::new(federation);
+    let alone = Arc::new(AtomicU32::new(0));
+    let playing = {
+        let (federation, alone) = (federation.clone(), alone.clone());
+        tokio::spawn(async move {
+            while let Some(pending) = home.accept().await {
+                let welcome = Welcome {
+                    server_time: clock::now(),
+                    max_batches_in_flight: 4,
+                };
+                let session = pending.authenticate(|_| async move { Ok(welcome) }).await;
+                let Ok(connection) = session else { continue };
+                if take_until_poison(&connection, &key, poison).await == Some(1) {
+                    alone.fetch_add(1, Ordering::Relaxed);
+                }
+                // CUS-6.3: heard from, the origin tries again at once, or this test would take minutes.
+                drop(support::node_session(&federation, &caller, HOME, ORIGIN).await);
+            }
+        })
+    };
+    submit_all(&service, letters.clone())
+        .await
+        .expect("answered");
+    let steps = support::steps_when(&service, poison, |step| {
+        matches!(step, Step::Undeliverable(_))
+    })
+    .await;
+    assert_eq!(steps, [Step::Accepted, Step::Undeliverable(Code::SetAside)]);
+    for letter in letters.iter().filter(|letter| letter.id != poison) {
+        let steps = support::steps_when(&service, letter.id, |step| step == Step::Stored).await;
+        assert_eq!(steps, [Step::Accepted, Step::Stored]);
+    }
+    let alone = alone.load(Ordering::Relaxed);
+    assert_eq!(alone, POISON_TRIES_MAX, "tried alone, so often and no more");
+    playing.abort();
+}

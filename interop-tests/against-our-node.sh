@@ -21,8 +21,9 @@ trap finish EXIT
 cd "$folder"
 
 origin=interieur.gouv.fr home=social.gouv.fr
-# Eight ports in a row; a node that finds one taken says so and the run ends.
-base=$((20000 + RANDOM % 20000))
+# Eight ports in a row, below those that the system hands out by itself (32,768 on Linux); a node that finds one taken
+# says so and the run ends.
+base=$((20000 + RANDOM % 12000))
 quiet() { "$@" >>setup.log 2>&1 || { cat setup.log >&2; echo "failed: $*" >&2; exit 2; }; }
 
 quiet "$pli" federation init --dir federation --keys keys

@@ -132,7 +132,7 @@ pub(crate) async fn run(
         sent += signed.len();
         ticks += 1;
         devices.check()?;
-        if ticks % SAMPLE_EVERY_TICKS == 0 {
+        if ticks.is_multiple_of(SAMPLE_EVERY_TICKS) {
             for (samples, node) in samples.iter_mut().zip(nodes) {
                 samples.push(usage::node_mib(node)?);
             }

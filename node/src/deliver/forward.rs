@@ -3,7 +3,7 @@
 //! Envelopes are read from the store page by page, priority first, and leave it when the home's
 //! signed acknowledgement has been checked and written down. Whatever breaks off stays queued.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use pli_protocol::code::Code;
@@ -21,10 +21,18 @@ use tokio::sync::Notify;
 use super::evidence;
 use crate::metrics;
 use crate::relay::Relay;
-use crate::store::{Lane, Outcome, PageBound, Pending, StoreError};
+use crate::store::{Lane, Outcome, PageBound, Pending, Settlement, StoreError};
 
 /// Room for the envelopes of one frame; the rest is for tags and lengths.
 const FRAME_ROOM: usize = FRAME_MAX - BATCH_ENVELOPES_MAX * 4 - 64;
+
+/// Read from the store at once: a task of its own for every frame would cost more than the frame.
+const READ_AHEAD: PageBound = PageBound {
+    items: 1_024,
+    bytes: 4 << 20,
+};
+/// Acknowledgements written down by one fsync.
+const SETTLED_AT_ONCE: usize = 64;
 
 /// Why forwarding stopped.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +71,11 @@ pub struct Forwarding<'a> {
     sending: Sending,
     /// How far each lane has been read on this connection.
     after: HashMap<Lane, u64>,
+    /// Read and not sent yet; bounded by [`READ_AHEAD`].
+    urgent: VecDeque<Pending>,
+    bulk: VecDeque<Pending>,
+    /// The priority lane may hold what was not read.
+    news: bool,
     /// Something was refused for now and must be read again later.
     deferred: bool,
 }
@@ -85,6 +98,9 @@ impl<'a> Forwarding<'a> {
             caution,
             sending: Sending::new(granted),
             after: HashMap::new(),
+            urgent: VecDeque::new(),
+            bulk: VecDeque::new(),
+            news: true,
             deferred: false,
         }
     }
@@ -116,9 +132,9 @@ impl<'a> Forwarding<'a> {
             }
             tokio::select! {
                 reply = next_reply(&mut stream.recv), if !self.sending.is_settled() => {
-                    self.settle(reply?).await?;
+                    self.settle(reply?, &mut stream.recv).await?;
                 }
-                () = self.wake.notified(), if self.has_room() => {}
+                () = self.wake.notified(), if self.has_room() => self.news = true,
                 lost = connection.closed(), if self.sending.is_settled() => return Err(peer(lost)),
             }
         }
@@ -147,44 +163,52 @@ impl<'a> Forwarding<'a> {
         Ok(())
     }
 
-    /// The next envelopes: the priority lane first, always (CUS-6.2).
+    /// The next envelopes, as many as a frame takes: the priority lane first, always (CUS-6.2).
     async fn next_batch(&mut self) -> Result<Vec<Pending>, Broken> {
-        let items = if self.caution.one_at_a_time > 0 {
-            1
+        if self.urgent.is_empty() && self.news {
+            self.urgent = self.read(Lane::Priority).await?;
+            self.news = !self.urgent.is_empty();
+        }
+        if self.urgent.is_empty() && self.bulk.is_empty() {
+            self.bulk = self.read(Lane::Bulk).await?;
+        }
+        let careful = self.caution.one_at_a_time > 0;
+        let (lane, ready) = if self.urgent.is_empty() {
+            (Lane::Bulk, &mut self.bulk)
         } else {
-            BATCH_ENVELOPES_MAX
+            (Lane::Priority, &mut self.urgent)
         };
-        for lane in [Lane::Priority, Lane::Bulk] {
-            loop {
-                let after = self.after.get(&lane).copied().unwrap_or(0);
-                let home = self.home.clone();
-                let page = self
-                    .relay
-                    .on_store(move |store| {
-                        store.pending(
-                            &home,
-                            lane,
-                            after,
-                            PageBound {
-                                items,
-                                bytes: FRAME_ROOM,
-                            },
-                        )
-                    })
-                    .await?;
-                let moved = page.next_after != after;
-                self.after.insert(lane, page.next_after);
-                self.give_up(page.damaged, Code::Damaged).await?;
-                if !page.items.is_empty() {
-                    self.count(lane, page.items.len());
-                    return Ok(page.items);
+        let mut room = FRAME_ROOM;
+        let mut batch = Vec::new();
+        let most = if careful { 1 } else { BATCH_ENVELOPES_MAX };
+        while batch.len() < most {
+            match ready.pop_front_if(|next| next.bytes.len() <= room) {
+                Some(next) => {
+                    room -= next.bytes.len();
+                    batch.push(next);
                 }
-                if !moved {
-                    break;
-                }
+                None => break,
             }
         }
-        Ok(Vec::new())
+        self.count(lane, batch.len());
+        Ok(batch)
+    }
+
+    /// The next page of a lane; empty when all of it has been read on this connection.
+    async fn read(&mut self, lane: Lane) -> Result<VecDeque<Pending>, Broken> {
+        loop {
+            let after = self.after.get(&lane).copied().unwrap_or(0);
+            let home = self.home.clone();
+            let page = self
+                .relay
+                .on_store(move |store| store.pending(&home, lane, after, READ_AHEAD))
+                .await?;
+            self.after.insert(lane, page.next_after);
+            self.give_up(page.damaged, Code::Damaged).await?;
+            if !page.items.is_empty() || page.next_after == after {
+                return Ok(page.items.into());
+            }
+        }
     }
 
     fn count(&self, lane: Lane, envelopes: usize) {
@@ -200,8 +224,29 @@ impl<'a> Forwarding<'a> {
             .increment(envelopes as u64);
     }
 
-    /// Writes down what the home says, after checking that it says it.
-    async fn settle(&mut self, reply: wire::CallReply) -> Result<(), Broken> {
+    /// Writes down what the home says: this answer, and all that have come meanwhile, by one
+    /// fsync. What breaks before that is still queued.
+    async fn settle(
+        &mut self,
+        first: wire::CallReply,
+        recv: &mut FrameReader,
+    ) -> Result<(), Broken> {
+        let mut settlements = vec![self.check(first)?];
+        while settlements.len() < SETTLED_AT_ONCE && !self.sending.is_settled() {
+            tokio::select! {
+                biased;
+                reply = next_reply(recv) => settlements.push(self.check(reply?)?),
+                () = std::future::ready(()) => break,
+            }
+        }
+        self.relay
+            .on_store(move |store| store.settle(&settlements, &[]))
+            .await?;
+        Ok(())
+    }
+
+    /// Checks that the home says what it says.
+    fn check(&mut self, reply: wire::CallReply) -> Result<Settlement, Broken> {
         let ack = match reply.kind {
             Some(call_reply::Kind::Ack(ack)) => ack,
             // CUS-3.6: it acknowledges nothing.
@@ -225,10 +270,6 @@ impl<'a> Forwarding<'a> {
             .zip(acknowledged.dispositions())
             .map(|(id, disposition)| (*id, self.outcome(*id, *disposition)))
             .collect();
-        let settlement = evidence::of_acknowledgement(self.home, &ack, items);
-        self.relay
-            .on_store(move |store| store.settle(&[settlement], &[]))
-            .await?;
         self.sending.settle(ack.last_seq).map_err(peer)?;
         // Whatever broke the connection before, it was not one of these.
         self.caution.one_at_a_time = self.caution.one_at_a_time.saturating_sub(ids.len());
@@ -236,7 +277,7 @@ impl<'a> Forwarding<'a> {
         for id in &ids {
             self.caution.tries.remove(id);
         }
-        Ok(())
+        Ok(evidence::of_acknowledgement(self.home, &ack, items))
     }
 
     fn outcome(&mut self, id: EnvelopeId, disposition: Disposition) -> Outcome {

@@ -17,7 +17,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fjall::{Database, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
-use pli_node::store::{self, Entry, Lane, OpenOptions, Outcome, PageBound, Place, Sender, Settlement, Store};
+use pli_node::store::{
+    self, Entry, Lane, OpenOptions, Outcome, PageBound, Place, Sender, Settlement, Store,
+};
 use pli_protocol::crypto::contexts::ENVELOPE;
 use pli_protocol::id::{AccountId, EnvelopeId, KeyId, MailboxId, Timestamp};
 use pli_protocol::signed::leaf_hash;
@@ -28,12 +30,22 @@ type Outcomes = Result<(), Box<dyn Error>>;
 const ENVELOPE_BYTES: usize = 2_560;
 const ACCOUNTS: u64 = 200_000;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-const PAGE: PageBound = PageBound { items: 1_024, bytes: 4 << 20 };
+const PAGE: PageBound = PageBound {
+    items: 1_024,
+    bytes: 4 << 20,
+};
 
 fn main() -> Outcomes {
     let mut arguments = std::env::args().skip(1);
-    let directory = PathBuf::from(arguments.next().unwrap_or_else(|| "target/store-bench".into()));
-    let envelopes: usize = arguments.next().unwrap_or_else(|| "400000".into()).parse()?;
+    let directory = PathBuf::from(
+        arguments
+            .next()
+            .unwrap_or_else(|| "target/store-bench".into()),
+    );
+    let envelopes: usize = arguments
+        .next()
+        .unwrap_or_else(|| "400000".into())
+        .parse()?;
     let group: usize = arguments.next().unwrap_or_else(|| "1024".into()).parse()?;
     let only = arguments.next();
     let wanted = |name: &str| only.as_deref().is_none_or(|only| name.starts_with(only));
@@ -72,10 +84,18 @@ fn raw(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
 
 fn fjall_alone(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
     let database = Database::builder(directory).worker_threads(1).open()?;
-    let plain = || KeyspaceCreateOptions::default().manual_journal_persist(true).max_memtable_size(16 << 20);
+    let plain = || {
+        KeyspaceCreateOptions::default()
+            .manual_journal_persist(true)
+            .max_memtable_size(16 << 20)
+    };
     let separated = || {
-        let separation = KvSeparationOptions::default().separation_threshold(512).file_target_size(128 << 20);
-        plain().max_memtable_size(64 << 20).with_kv_separation(Some(separation))
+        let separation = KvSeparationOptions::default()
+            .separation_threshold(512)
+            .file_target_size(128 << 20);
+        plain()
+            .max_memtable_size(64 << 20)
+            .with_kv_separation(Some(separation))
     };
     let bytes = database.keyspace("envelopes", separated)?;
     let ids = database.keyspace("ids", plain)?;
@@ -90,12 +110,18 @@ fn fjall_alone(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
             let mut batch = database.batch();
             let mut due = Vec::with_capacity(group * 32);
             for (at, entry) in (number..).zip(&entries) {
-                let Place::Mailbox { account, .. } = &entry.place else { continue };
+                let Place::Mailbox { account, .. } = &entry.place else {
+                    continue;
+                };
                 if ids.get(entry.id.as_bytes())?.is_some() {
                     continue;
                 }
                 due.extend_from_slice(entry.id.as_bytes());
-                batch.insert(&bytes, [&account.as_bytes()[..], &at.to_be_bytes()].concat(), entry.bytes.clone());
+                batch.insert(
+                    &bytes,
+                    [&account.as_bytes()[..], &at.to_be_bytes()].concat(),
+                    entry.bytes.clone(),
+                );
                 batch.insert(&ids, &entry.id.as_bytes()[..], vec![1; 120]);
                 batch.insert(&rows, &account.as_bytes()[..], vec![2; 40]);
             }
@@ -121,14 +147,20 @@ fn engine_mailbox(directory: &Path, envelopes: usize, group: usize) -> Outcomes 
         if let Place::Mailbox { account, .. } = &entries[0].place {
             accounts.push(*account);
         }
-        meter.timed(group, || Ok(drop(store.append(&entries)?)))?;
+        meter.timed(group, || {
+            store.append(&entries)?;
+            Ok(())
+        })?;
     }
     meter.print("append")?;
     // A duplicate costs a look-up that hits.
     let again: Vec<_> = Source::new().take(group);
     let mut meter = Meter::new("engine_mailbox", directory);
     for _ in 0..50 {
-        meter.timed(group, || Ok(drop(store.append(&again)?)))?;
+        meter.timed(group, || {
+            store.append(&again)?;
+            Ok(())
+        })?;
     }
     meter.print("duplicates")?;
     let mut meter = Meter::new("engine_mailbox", directory);
@@ -144,7 +176,10 @@ fn engine_mailbox(directory: &Path, envelopes: usize, group: usize) -> Outcomes 
     drop(store);
     let started = Instant::now();
     let store = open(directory)?;
-    println!("{}", serde_json::json!({ "store": "engine_mailbox", "phase": "reopen", "ms": started.elapsed().as_millis() as u64 }));
+    println!(
+        "{}",
+        serde_json::json!({ "store": "engine_mailbox", "phase": "reopen", "ms": started.elapsed().as_millis() as u64 })
+    );
     let mut meter = Meter::new("engine_mailbox", directory);
     meter.done = envelopes;
     meter.wrote = 0;
@@ -155,20 +190,36 @@ fn engine_mailbox(directory: &Path, envelopes: usize, group: usize) -> Outcomes 
 fn engine_queue(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
     let store = open(directory)?;
     let mut source = Source::new();
-    let (mut meter, mut settled) = (Meter::new("engine_queue", directory), Meter::new("engine_queue", directory));
+    let (mut meter, mut settled) = (
+        Meter::new("engine_queue", directory),
+        Meter::new("engine_queue", directory),
+    );
     let mut after = [0; DESTINATIONS];
     while meter.done < envelopes {
         let entries: Vec<_> = (0..group).map(|_| source.queue_entry()).collect();
-        meter.timed(group, || Ok(drop(store.append(&entries)?)))?;
+        meter.timed(group, || {
+            store.append(&entries)?;
+            Ok(())
+        })?;
         for (index, after) in after.iter_mut().enumerate() {
             let destination = destination(index);
             let mut count = 0;
             settled.timed_any(|| {
                 let page = store.pending(&destination, Lane::Bulk, *after, PAGE)?;
                 *after = page.next_after;
-                let items = page.items.iter().map(|item| (item.id, Outcome::Delivered)).collect::<Vec<_>>();
+                let items = page
+                    .items
+                    .iter()
+                    .map(|item| (item.id, Outcome::Delivered))
+                    .collect::<Vec<_>>();
                 count = items.len();
-                store.settle(&[Settlement { receipts: vec![7; 96 + 4 * items.len()].into(), items }], &[])?;
+                store.settle(
+                    &[Settlement {
+                        receipts: vec![7; 96 + 4 * items.len()].into(),
+                        items,
+                    }],
+                    &[],
+                )?;
                 Ok(())
             })?;
             settled.done += count;
@@ -183,20 +234,28 @@ fn engine_queue(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
             bytes => freed += bytes,
         }
     }
-    println!("{}", serde_json::json!({ "store": "engine_queue", "phase": "compact", "freed_bytes": freed }));
+    println!(
+        "{}",
+        serde_json::json!({ "store": "engine_queue", "phase": "compact", "freed_bytes": freed })
+    );
     meter.print("compacted")
 }
 
 fn open(directory: &Path) -> Result<std::sync::Arc<dyn Store>, Box<dyn Error>> {
     let mut options = OpenOptions::new(KeyId::new([1; 32]));
     options.limits.disk_free = 64 << 20;
-    Ok(store::open(&format!("fjall:{}", directory.display()), &options)?)
+    Ok(store::open(
+        &format!("fjall:{}", directory.display()),
+        &options,
+    )?)
 }
 
 const DESTINATIONS: usize = 3;
 
 fn destination(index: usize) -> pli_protocol::id::AuthorityId {
-    format!("home-{index}.gouv.fr").parse().expect("a valid domain")
+    format!("home-{index}.gouv.fr")
+        .parse()
+        .expect("a valid domain")
 }
 
 /// Envelopes that are alike in everything but their first bytes; the ids are real leaf hashes.
@@ -234,14 +293,27 @@ impl Source {
         let mut bytes = self.body.clone();
         bytes[3..11].copy_from_slice(&self.made.to_le_bytes());
         self.made += 1;
-        (EnvelopeId::new(leaf_hash(ENVELOPE, &bytes[3..])), bytes.into())
+        (
+            EnvelopeId::new(leaf_hash(ENVELOPE, &bytes[3..])),
+            bytes.into(),
+        )
     }
 
     fn entry(&mut self, place: Place) -> Entry {
         let (id, bytes) = self.envelope();
         let now = 1_790_000_000_000 + self.made / 40;
-        let (accepted_at, expires) = (Timestamp::from_ms(now), Timestamp::from_ms(now + 30 * DAY_MS));
-        Entry { id, bytes, accepted_at, expires, sender: self.sender.clone(), place }
+        let (accepted_at, expires) = (
+            Timestamp::from_ms(now),
+            Timestamp::from_ms(now + 30 * DAY_MS),
+        );
+        Entry {
+            id,
+            bytes,
+            accepted_at,
+            expires,
+            sender: self.sender.clone(),
+            place,
+        }
     }
 
     fn mailbox_entry(&mut self) -> Entry {
@@ -249,12 +321,18 @@ impl Source {
         let (mut account, mut mailbox) = ([0; 32], [0; 16]);
         account[..8].copy_from_slice(&number.to_be_bytes());
         mailbox[..8].copy_from_slice(&number.to_be_bytes());
-        self.entry(Place::Mailbox { account: AccountId::new(account), mailbox: MailboxId::new(mailbox) })
+        self.entry(Place::Mailbox {
+            account: AccountId::new(account),
+            mailbox: MailboxId::new(mailbox),
+        })
     }
 
     fn queue_entry(&mut self) -> Entry {
         let index = self.random() as usize % DESTINATIONS;
-        self.entry(Place::Queue { destination: destination(index), lane: Lane::Bulk })
+        self.entry(Place::Queue {
+            destination: destination(index),
+            lane: Lane::Bulk,
+        })
     }
 
     fn take(mut self, count: usize) -> Vec<Entry> {
@@ -275,7 +353,15 @@ struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     fn new(name: &'static str, directory: &'a Path) -> Self {
-        Self { name, directory, done: 0, seconds: 0.0, cpu_seconds: 0.0, wrote: 0, slowest: 0.0 }
+        Self {
+            name,
+            directory,
+            done: 0,
+            seconds: 0.0,
+            cpu_seconds: 0.0,
+            wrote: 0,
+            slowest: 0.0,
+        }
     }
 
     fn timed(&mut self, count: usize, work: impl FnOnce() -> Outcomes) -> Outcomes {
@@ -319,7 +405,10 @@ fn round(value: f64) -> f64 {
 
 /// From `/proc/self/schedstat` of every thread: nanoseconds, not the 10 ms ticks of `stat`.
 fn cpu_seconds() -> f64 {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let tasks = fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
     tasks
         .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
         .filter_map(|text| text.split_whitespace().next()?.parse::<f64>().ok())
@@ -330,7 +419,8 @@ fn cpu_seconds() -> f64 {
 fn proc_field(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or_default()
 }
 
 fn written() -> u64 {
@@ -348,7 +438,11 @@ fn disk_bytes(directory: &Path) -> Result<u64, Box<dyn Error>> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        total += if metadata.is_dir() { disk_bytes(&entry.path())? } else { metadata.blocks() * 512 };
+        total += if metadata.is_dir() {
+            disk_bytes(&entry.path())?
+        } else {
+            metadata.blocks() * 512
+        };
     }
     Ok(total)
 }

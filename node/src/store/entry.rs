@@ -3,7 +3,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, MailboxAddress, MailboxId, ServiceId, Timestamp};
+use pli_protocol::id::{
+    AccountId, AuthorityId, EnvelopeId, MailboxAddress, MailboxId, ServiceId, Timestamp,
+};
 
 /// One envelope of a group.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -15,15 +15,24 @@ pub enum StoreError {
     ReadOnly { free: u64, needed: u64 },
     /// Case 39. The process must end; a second fsync could succeed without the data being there.
     #[error("the disk failed while {doing}: {source}; the store is closed, restart the node")]
-    Fatal { doing: &'static str, source: io::Error },
+    Fatal {
+        doing: &'static str,
+        source: io::Error,
+    },
     /// Something was asked that the store never does, such as a group over its bound.
     #[error("{what}: got {got}, at most {max}")]
-    Misuse { what: &'static str, got: u64, max: u64 },
+    Misuse {
+        what: &'static str,
+        got: u64,
+        max: u64,
+    },
     /// Case 42.
     #[error("{path} is in use by another process")]
     InUse { path: PathBuf },
     /// Case 77.
-    #[error("the store has format {found}, this program knows up to {supported}: use a newer program")]
+    #[error(
+        "the store has format {found}, this program knows up to {supported}: use a newer program"
+    )]
     NewerFormat { found: u32, supported: u32 },
     /// Case 74.
     #[error("the store belongs to the node key {expected}, the configuration has {got}")]

@@ -34,7 +34,11 @@ pub struct MailboxItem {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Item {
     /// The envelope, its bytes checked against its id in this very read.
-    Envelope { id: EnvelopeId, stored_at: Timestamp, bytes: Bytes },
+    Envelope {
+        id: EnvelopeId,
+        stored_at: Timestamp,
+        bytes: Bytes,
+    },
     /// Nothing any more.
     Absent { reason: AbsenceReason },
 }

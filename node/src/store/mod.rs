@@ -23,8 +23,8 @@ pub use error::StoreError;
 pub use mailbox::{AbsenceReason, Item, MailboxItem, Page, PageBound, Usage};
 pub use open::{Epoch, Limits, OpenOptions, Status, open};
 pub use queue::{
-    Custody, CustodyState, DestinationState, Due, Evidence, Expiry, Outcome, Pending, PendingPage, Report,
-    ReportEntry, Settled, Settlement,
+    Custody, CustodyState, DestinationState, Due, Evidence, Expiry, Outcome, Pending, PendingPage,
+    Report, ReportEntry, Settled, Settlement,
 };
 pub use registry::{AccountRecord, DeviceRecord, Enrolment, InvitationId, MailboxRecord};
 
@@ -45,7 +45,12 @@ pub trait Store: Debug + Send + Sync {
     fn known(&self, ids: &[EnvelopeId]) -> Result<Vec<Option<Timestamp>>, StoreError>;
 
     /// The account's items after a sequence number, without a gap: each number is an envelope or an absence.
-    fn read(&self, account: &AccountId, after_seq: u64, bound: PageBound) -> Result<Page, StoreError>;
+    fn read(
+        &self,
+        account: &AccountId,
+        after_seq: u64,
+        bound: PageBound,
+    ) -> Result<Page, StoreError>;
 
     /// The last sequence number given out in this account; 0 before the first.
     fn latest_seq(&self, account: &AccountId) -> Result<u64, StoreError>;
@@ -66,10 +71,16 @@ pub trait Store: Debug + Send + Sync {
     fn destinations(&self) -> Result<Vec<DestinationState>, StoreError>;
 
     /// Envelopes that a peer refused or that were given up, still kept for the operator; oldest first.
-    fn set_aside(&self, destination: &AuthorityId, after: u64, bound: PageBound) -> Result<PendingPage, StoreError>;
+    fn set_aside(
+        &self,
+        destination: &AuthorityId,
+        after: u64,
+        bound: PageBound,
+    ) -> Result<PendingPage, StoreError>;
 
     /// Records what became of envelopes and queues the reports that follow from it; all of it or nothing.
-    fn settle(&self, settlements: &[Settlement], reports: &[Report]) -> Result<Settled, StoreError>;
+    fn settle(&self, settlements: &[Settlement], reports: &[Report])
+    -> Result<Settled, StoreError>;
 
     /// The reports that wait for one destination after a position, oldest first.
     fn pending_reports(
@@ -80,7 +91,11 @@ pub trait Store: Debug + Send + Sync {
     ) -> Result<Vec<ReportEntry>, StoreError>;
 
     /// The reports at these positions have been delivered or given up.
-    fn settle_reports(&self, destination: &AuthorityId, positions: &[u64]) -> Result<(), StoreError>;
+    fn settle_reports(
+        &self,
+        destination: &AuthorityId,
+        positions: &[u64],
+    ) -> Result<(), StoreError>;
 
     /// What is known of an envelope, until [`OpenOptions::custody_retention_ms`] after its expiry.
     fn custody(&self, id: &EnvelopeId) -> Result<Option<Custody>, StoreError>;
@@ -96,7 +111,11 @@ pub trait Store: Debug + Send + Sync {
 
     /// Uses an invitation once and creates the account with its first device. The same device with the
     /// same invitation gets the same account again.
-    fn enrol(&self, invitation: &InvitationId, account: &AccountRecord) -> Result<Enrolment, StoreError>;
+    fn enrol(
+        &self,
+        invitation: &InvitationId,
+        account: &AccountRecord,
+    ) -> Result<Enrolment, StoreError>;
 
     /// An account by id.
     fn account(&self, account: &AccountId) -> Result<Option<AccountRecord>, StoreError>;

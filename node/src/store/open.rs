@@ -26,7 +26,12 @@ impl OpenOptions {
     /// The defaults for a node.
     pub fn new(node_key: KeyId) -> Self {
         const THIRTY_DAYS_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
-        Self { node_key, custody_retention_ms: THIRTY_DAYS_MS, restored: false, limits: Limits::default() }
+        Self {
+            node_key,
+            custody_retention_ms: THIRTY_DAYS_MS,
+            restored: false,
+            limits: Limits::default(),
+        }
     }
 }
 

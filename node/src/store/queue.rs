@@ -128,7 +128,10 @@ pub struct Custody {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CustodyState {
     /// Waits for its destination.
-    Queued { destination: AuthorityId, lane: Lane },
+    Queued {
+        destination: AuthorityId,
+        lane: Lane,
+    },
     /// In a mailbox of this node.
     Stored { account: AccountId, seq: u64 },
     /// The other home has it.

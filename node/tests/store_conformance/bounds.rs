@@ -1,6 +1,8 @@
 //! Every bound, at the limit and one beyond it (R15), and a disk that fills up (case 40).
 
-use pli_node::store::{AccountRecord, Appended, DeviceRecord, Lane, MailboxRecord, Outcome, Settlement, StoreError};
+use pli_node::store::{
+    AccountRecord, Appended, DeviceRecord, Lane, MailboxRecord, Outcome, Settlement, StoreError,
+};
 use pli_protocol::code::Code;
 use pli_protocol::id::{EnvelopeId, KeyId, MailboxId};
 use pli_protocol::limits;
@@ -14,34 +16,66 @@ fn r6_a_full_queue_refuses_only_its_own_entries(opener: Opener) {
     let mut options = options();
     options.limits.queue_envelopes = 5;
     let store = opener(directory.path(), &options).unwrap();
-    let mut group: Vec<_> = (0..6).map(|n| parcel(n, 1, if n < 2 { Lane::Priority } else { Lane::Bulk })).collect();
+    let mut group: Vec<_> = (0..6)
+        .map(|n| parcel(n, 1, if n < 2 { Lane::Priority } else { Lane::Bulk }))
+        .collect();
     group.push(parcel(6, 2, Lane::Bulk));
     group.push(letter(7, 1));
     let outcomes = store.append(&group).unwrap();
     assert_eq!(outcomes[5], Appended::QueueFull, "limit + 1");
-    assert!(outcomes.iter().enumerate().all(|(at, outcome)| at == 5 || matches!(outcome, Appended::New { .. })));
+    assert!(
+        outcomes
+            .iter()
+            .enumerate()
+            .all(|(at, outcome)| at == 5 || matches!(outcome, Appended::New { .. }))
+    );
     assert_eq!(store.append(&group[5..6]).unwrap(), [Appended::QueueFull]);
     // Room again as soon as one has left.
     let items = vec![(group[0].id, Outcome::Delivered)];
-    store.settle(&[Settlement { receipts: "ack".into(), items }], &[]).unwrap();
-    assert!(matches!(store.append(&group[5..6]).unwrap()[..], [Appended::New { .. }]));
+    store
+        .settle(
+            &[Settlement {
+                receipts: "ack".into(),
+                items,
+            }],
+            &[],
+        )
+        .unwrap();
+    assert!(matches!(
+        store.append(&group[5..6]).unwrap()[..],
+        [Appended::New { .. }]
+    ));
 }
 
 /// CUS-6.1
 fn r6_queues_are_bounded_in_bytes_each_and_together(opener: Opener) {
     let directory = fast_directory();
-    let (one, two, three) = (parcel(0, 1, Lane::Bulk), parcel(7, 1, Lane::Bulk), parcel(14, 2, Lane::Bulk));
+    let (one, two, three) = (
+        parcel(0, 1, Lane::Bulk),
+        parcel(7, 1, Lane::Bulk),
+        parcel(14, 2, Lane::Bulk),
+    );
     let length = one.bytes.len() as u64;
-    assert!([&two, &three].iter().all(|entry| entry.bytes.len() as u64 == length));
+    assert!(
+        [&two, &three]
+            .iter()
+            .all(|entry| entry.bytes.len() as u64 == length)
+    );
     let mut options = options();
     options.limits.queue_bytes = 2 * length - 1;
     let store = opener(directory.path(), &options).unwrap();
-    assert!(matches!(store.append(&[one, two.clone()]).unwrap()[..], [Appended::New { .. }, Appended::QueueFull]));
+    assert!(matches!(
+        store.append(&[one, two.clone()]).unwrap()[..],
+        [Appended::New { .. }, Appended::QueueFull]
+    ));
     drop(store);
     options.limits.queue_bytes = 2 * length;
     options.limits.queues_bytes = 3 * length - 1;
     let store = opener(directory.path(), &options).unwrap();
-    assert!(matches!(store.append(&[two, three]).unwrap()[..], [Appended::New { .. }, Appended::QueueFull]));
+    assert!(matches!(
+        store.append(&[two, three]).unwrap()[..],
+        [Appended::New { .. }, Appended::QueueFull]
+    ));
     assert_eq!(store.status().queued_bytes, 2 * length);
 }
 
@@ -49,7 +83,9 @@ fn r15_groups_envelopes_and_settlements_are_bounded(opener: Opener) {
     let directory = fast_directory();
     let store = open(opener, directory.path());
     let misuse = |result: Result<(), StoreError>, expected: u64| match result {
-        Err(StoreError::Misuse { got, max, .. }) => assert_eq!((got, max), (expected + 1, expected)),
+        Err(StoreError::Misuse { got, max, .. }) => {
+            assert_eq!((got, max), (expected + 1, expected))
+        }
         other => panic!("expected a misuse, got {other:?}"),
     };
     let most = limits::GROUP_ENVELOPES_MAX;
@@ -59,21 +95,39 @@ fn r15_groups_envelopes_and_settlements_are_bounded(opener: Opener) {
     let mut long = letter(1_000_000, 1);
     long.bytes = vec![0; limits::ENVELOPE_MAX + 1].into();
     misuse(store.append(&[long]).map(drop), limits::ENVELOPE_MAX as u64);
-    let items = vec![(EnvelopeId::new([9; 32]), Outcome::Delivered); limits::ACK_DISPOSITIONS_MAX + 1];
-    let settlement = Settlement { receipts: "ack".into(), items };
-    misuse(store.settle(&[settlement], &[]).map(drop), limits::ACK_DISPOSITIONS_MAX as u64);
+    let items =
+        vec![(EnvelopeId::new([9; 32]), Outcome::Delivered); limits::ACK_DISPOSITIONS_MAX + 1];
+    let settlement = Settlement {
+        receipts: "ack".into(),
+        items,
+    };
+    misuse(
+        store.settle(&[settlement], &[]).map(drop),
+        limits::ACK_DISPOSITIONS_MAX as u64,
+    );
 }
 
 /// MBX-2.4
 fn r15_devices_and_mailboxes_of_an_account_are_bounded(opener: Opener) {
     let directory = fast_directory();
     let store = open(opener, directory.path());
-    let device = |n: u8| DeviceRecord { key: KeyId::new([n; 32]), public_key: [n; 32], added_at: START };
+    let device = |n: u8| DeviceRecord {
+        key: KeyId::new([n; 32]),
+        public_key: [n; 32],
+        added_at: START,
+    };
     let count = u8::try_from(limits::DEVICES_PER_ACCOUNT_MAX).unwrap();
-    let mut record = AccountRecord { id: account(1), enrolled_at: START, devices: (0..count).map(device).collect() };
+    let mut record = AccountRecord {
+        id: account(1),
+        enrolled_at: START,
+        devices: (0..count).map(device).collect(),
+    };
     store.put_account(&record).unwrap();
     record.devices.push(device(count));
-    assert!(matches!(store.put_account(&record), Err(StoreError::Misuse { .. })));
+    assert!(matches!(
+        store.put_account(&record),
+        Err(StoreError::Misuse { .. })
+    ));
     let mailbox = |n: usize| {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&(n as u64).to_be_bytes());
@@ -88,9 +142,15 @@ fn r15_devices_and_mailboxes_of_an_account_are_bounded(opener: Opener) {
     for n in 0..limits::MAILBOXES_PER_ACCOUNT_MAX {
         store.put_mailbox(&mailbox(n)).unwrap();
     }
-    assert!(matches!(store.put_mailbox(&mailbox(limits::MAILBOXES_PER_ACCOUNT_MAX)), Err(StoreError::Misuse { .. })));
+    assert!(matches!(
+        store.put_mailbox(&mailbox(limits::MAILBOXES_PER_ACCOUNT_MAX)),
+        Err(StoreError::Misuse { .. })
+    ));
     store.put_mailbox(&mailbox(0)).unwrap();
-    assert_eq!(store.mailboxes(&account(1)).unwrap().len(), limits::MAILBOXES_PER_ACCOUNT_MAX);
+    assert_eq!(
+        store.mailboxes(&account(1)).unwrap().len(),
+        limits::MAILBOXES_PER_ACCOUNT_MAX
+    );
 }
 
 fn case_40_below_the_reserve_nothing_is_accepted_and_everything_is_read(opener: Opener) {

@@ -13,14 +13,25 @@ use crate::faulty::{Fault, FaultyDisk, Op};
 use crate::fixture::*;
 
 /// Small, so that a few groups fill a segment.
-const TUNING: Tuning = Tuning { segment_bytes: 16 * 1024, ..SMALL };
+const TUNING: Tuning = Tuning {
+    segment_bytes: 16 * 1024,
+    ..SMALL
+};
 
 fn open_on(disk: &FaultyDisk, directory: &Path) -> Result<Arc<Engine>, StoreError> {
     Engine::open(directory, &options(), Arc::new(disk.clone()), TUNING).map(Arc::new)
 }
 
 fn group(number: u64) -> Vec<Entry> {
-    (number * 10..number * 10 + 10).map(|n| if n % 3 == 0 { parcel(n, 1, Lane::Bulk) } else { letter(n, 1) }).collect()
+    (number * 10..number * 10 + 10)
+        .map(|n| {
+            if n % 3 == 0 {
+                parcel(n, 1, Lane::Bulk)
+            } else {
+                letter(n, 1)
+            }
+        })
+        .collect()
 }
 
 /// What the program was told and may therefore have told others.
@@ -35,23 +46,49 @@ struct Told {
 impl Told {
     fn check(&self, store: &dyn Store, context: &str) {
         for entry in &self.stored {
-            assert_eq!(store.known(&[entry.id]).unwrap(), [Some(entry.accepted_at)], "{context}: lost");
+            assert_eq!(
+                store.known(&[entry.id]).unwrap(),
+                [Some(entry.accepted_at)],
+                "{context}: lost"
+            );
         }
         let page = store.read(&account(1), 0, ALL).unwrap();
         assert_eq!(page.items.len() as u64, page.latest_seq, "{context}");
         let mut whole = BTreeSet::new();
         for item in page.items {
-            let Item::Envelope { id, bytes, .. } = item.item else { panic!("{context}: {} is absent", item.seq) };
-            let entry = self.stored.iter().chain(&self.attempted).find(|entry| entry.id == id).expect(context);
+            let Item::Envelope { id, bytes, .. } = item.item else {
+                panic!("{context}: {} is absent", item.seq)
+            };
+            let entry = self
+                .stored
+                .iter()
+                .chain(&self.attempted)
+                .find(|entry| entry.id == id)
+                .expect(context);
             assert_eq!(entry.bytes, bytes, "{context}");
             whole.insert(*id.as_bytes());
         }
-        let waiting: BTreeSet<_> = waiting(store, 1, Lane::Bulk).iter().map(|id| *id.as_bytes()).collect();
-        for entry in self.stored.iter().filter(|entry| !self.delivered.contains(entry)) {
+        let waiting: BTreeSet<_> = waiting(store, 1, Lane::Bulk)
+            .iter()
+            .map(|id| *id.as_bytes())
+            .collect();
+        for entry in self
+            .stored
+            .iter()
+            .filter(|entry| !self.delivered.contains(entry))
+        {
             let held = whole.contains(entry.id.as_bytes()) || waiting.contains(entry.id.as_bytes());
-            assert!(held || self.attempted.contains(entry), "{context}: acknowledged and gone");
+            assert!(
+                held || self.attempted.contains(entry),
+                "{context}: acknowledged and gone"
+            );
         }
-        assert!(self.delivered.iter().all(|entry| !waiting.contains(entry.id.as_bytes())), "{context}: sent again");
+        assert!(
+            self.delivered
+                .iter()
+                .all(|entry| !waiting.contains(entry.id.as_bytes())),
+            "{context}: sent again"
+        );
     }
 }
 
@@ -63,11 +100,23 @@ fn live(store: &dyn Store, told: &mut Told) -> Result<(), StoreError> {
         store.append(&entries)?;
         told.attempted.retain(|entry| !entries.contains(entry));
         told.stored.extend(entries.iter().cloned());
-        let parcels: Vec<_> = entries.into_iter().filter(|entry| entry.id == parcel_of(entry)).collect();
-        let items = parcels.iter().map(|entry| (entry.id, Outcome::Delivered)).collect();
+        let parcels: Vec<_> = entries
+            .into_iter()
+            .filter(|entry| entry.id == parcel_of(entry))
+            .collect();
+        let items = parcels
+            .iter()
+            .map(|entry| (entry.id, Outcome::Delivered))
+            .collect();
         // Attempted: until this returns, both states are right.
         told.attempted.extend(parcels.iter().cloned());
-        store.settle(&[Settlement { receipts: "ack".into(), items }], &[])?;
+        store.settle(
+            &[Settlement {
+                receipts: "ack".into(),
+                items,
+            }],
+            &[],
+        )?;
         told.attempted.retain(|entry| !parcels.contains(entry));
         told.delivered.extend(parcels);
         store.compact()?;
@@ -85,7 +134,11 @@ fn parcel_of(entry: &Entry) -> pli_protocol::id::EnvelopeId {
 /// How many disk operations a life takes.
 fn operations() -> u64 {
     let (disk, directory) = (FaultyDisk::new(), fast_directory());
-    live(&*open_on(&disk, directory.path()).unwrap(), &mut Told::default()).unwrap();
+    live(
+        &*open_on(&disk, directory.path()).unwrap(),
+        &mut Told::default(),
+    )
+    .unwrap();
     disk.take_log().len() as u64
 }
 
@@ -98,17 +151,30 @@ fn r19_nothing_is_acknowledged_before_its_fsync() {
     for number in 0..8 {
         append_new(&*store, &group(number));
         let log = disk.take_log();
-        let last_write = log.iter().rposition(|op| *op == Op::Write).expect("it was written");
+        let last_write = log
+            .iter()
+            .rposition(|op| *op == Op::Write)
+            .expect("it was written");
         assert!(log[last_write..].contains(&Op::Sync), "{log:?}");
         let syncs = log.iter().filter(|op| **op == Op::Sync).count();
-        assert!(syncs <= 1 + log.iter().filter(|op| **op == Op::Create).count(), "one fsync per group: {log:?}");
+        assert!(
+            syncs <= 1 + log.iter().filter(|op| **op == Op::Create).count(),
+            "one fsync per group: {log:?}"
+        );
         // The power goes at the moment of the acknowledgement; the index is not even there.
         let lost = disk.after_power_loss(|_| 0);
         let elsewhere = fast_directory();
-        std::fs::copy(directory.path().join("IDENTITY"), elsewhere.path().join("IDENTITY")).unwrap();
+        std::fs::copy(
+            directory.path().join("IDENTITY"),
+            elsewhere.path().join("IDENTITY"),
+        )
+        .unwrap();
         let survivor = open_on(&lost, elsewhere.path()).unwrap();
         for entry in (0..=number).flat_map(group) {
-            assert_eq!(survivor.known(&[entry.id]).unwrap(), [Some(entry.accepted_at)]);
+            assert_eq!(
+                survivor.known(&[entry.id]).unwrap(),
+                [Some(entry.accepted_at)]
+            );
         }
     }
 }
@@ -129,7 +195,10 @@ fn case_37_power_loss_at_any_operation() {
         disk.fail(nth, Fault::Dead);
         if let Ok(store) = open_on(&disk, directory.path()) {
             let result = live(&*store, &mut told);
-            assert!(result.is_err() || nth + 3 > total, "operation {nth} was not noticed");
+            assert!(
+                result.is_err() || nth + 3 > total,
+                "operation {nth} was not noticed"
+            );
         }
         let left = disk.after_power_loss(&mut random);
         let store = open_on(&left, directory.path()).unwrap();
@@ -150,19 +219,26 @@ fn r22_every_operation_fails_in_turn() {
         let store = match open_on(&disk, directory.path()) {
             Ok(store) => store,
             // A clean exit; the next start works.
-            Err(_) => open_on(&disk, directory.path()).unwrap_or_else(|error| panic!("{context}: {error}")),
+            Err(_) => open_on(&disk, directory.path())
+                .unwrap_or_else(|error| panic!("{context}: {error}")),
         };
         match live(&*store, &mut told) {
             Ok(()) => told.check(&*store, &context),
             Err(StoreError::ReadOnly { .. }) => {
                 told.check(&*store, &context);
                 // It has recovered by itself.
-                store.append(&group(1_000)).unwrap_or_else(|error| panic!("{context}: {error}"));
+                store
+                    .append(&group(1_000))
+                    .unwrap_or_else(|error| panic!("{context}: {error}"));
             }
             Err(StoreError::Fatal { .. }) => {
-                assert!(matches!(store.append(&group(1_000)), Err(StoreError::Fatal { .. })), "{context}: it goes on");
+                assert!(
+                    matches!(store.append(&group(1_000)), Err(StoreError::Fatal { .. })),
+                    "{context}: it goes on"
+                );
                 drop(store);
-                let store = open_on(&disk, directory.path()).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let store = open_on(&disk, directory.path())
+                    .unwrap_or_else(|error| panic!("{context}: {error}"));
                 told.check(&*store, &context);
             }
             Err(other) => panic!("{context}: {other}"),
@@ -180,7 +256,9 @@ fn case_39_a_failed_fsync_is_fatal_and_never_repeated() {
     // Free space, write, then the fsync.
     disk.fail(2, Fault::Error);
     match store.append(&group(1)) {
-        Err(error @ StoreError::Fatal { .. }) => assert!(error.is_fatal() && error.to_string().contains("restart the node")),
+        Err(error @ StoreError::Fatal { .. }) => {
+            assert!(error.is_fatal() && error.to_string().contains("restart the node"))
+        }
         other => panic!("expected a fatal error, got {other:?}"),
     }
     assert_eq!(disk.take_log(), [Op::FreeBytes, Op::Write, Op::Sync]);
@@ -197,23 +275,57 @@ fn case_40_a_full_disk_refuses_and_recovers_by_itself() {
     let store = open_on(&disk, directory.path()).unwrap();
     append_new(&*store, &group(0));
     disk.set_free_bytes(options().limits.disk_free);
-    assert!(matches!(store.append(&group(1)), Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(
+        store.append(&group(1)),
+        Err(StoreError::ReadOnly { .. })
+    ));
     assert!(store.status().read_only);
     // What frees space may still be written: the reserve is for that.
     let items = vec![(group(0)[0].id, Outcome::Delivered)];
-    assert_eq!(store.settle(&[Settlement { receipts: "ack".into(), items }], &[]).unwrap().applied, 1);
+    assert_eq!(
+        store
+            .settle(
+                &[Settlement {
+                    receipts: "ack".into(),
+                    items
+                }],
+                &[]
+            )
+            .unwrap()
+            .applied,
+        1
+    );
     disk.set_free_bytes(1 << 30);
-    assert!(store.append(&group(1)).unwrap().iter().all(|outcome| matches!(outcome, Appended::New { .. })));
+    assert!(
+        store
+            .append(&group(1))
+            .unwrap()
+            .iter()
+            .all(|outcome| matches!(outcome, Appended::New { .. }))
+    );
     assert!(!store.status().read_only);
     // The disk turns out full in the middle of a write: nothing of the group stays.
     disk.take_log();
     let before = disk.contents();
     disk.fail(1, Fault::NoSpace);
-    assert!(matches!(store.append(&group(2)), Err(StoreError::ReadOnly { .. })));
+    assert!(matches!(
+        store.append(&group(2)),
+        Err(StoreError::ReadOnly { .. })
+    ));
     assert_eq!(disk.contents(), before);
-    let told = Told { stored: [group(0), group(1)].concat(), delivered: vec![group(0)[0].clone()], attempted: group(2) };
+    let told = Told {
+        stored: [group(0), group(1)].concat(),
+        delivered: vec![group(0)[0].clone()],
+        attempted: group(2),
+    };
     told.check(&*store, "after a full disk");
-    assert!(store.append(&group(2)).unwrap().iter().all(|outcome| matches!(outcome, Appended::New { .. })));
+    assert!(
+        store
+            .append(&group(2))
+            .unwrap()
+            .iter()
+            .all(|outcome| matches!(outcome, Appended::New { .. }))
+    );
 }
 
 #[test]
@@ -223,10 +335,18 @@ fn case_37_the_index_loses_its_unsynced_end() {
     let mut told = Told::default();
     live(&*store, &mut told).unwrap();
     drop(store);
-    let (index, saved) = (directory.path().join("index"), directory.path().join("saved"));
+    let (index, saved) = (
+        directory.path().join("index"),
+        directory.path().join("saved"),
+    );
     std::fs::rename(&index, &saved).unwrap();
-    let journals = std::fs::read_dir(&saved).unwrap().map(|entry| entry.unwrap().file_name());
-    let journal = journals.filter(|name| name.to_string_lossy().ends_with(".jnl")).max().unwrap();
+    let journals = std::fs::read_dir(&saved)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let journal = journals
+        .filter(|name| name.to_string_lossy().ends_with(".jnl"))
+        .max()
+        .unwrap();
     let whole = std::fs::read(saved.join(&journal)).unwrap();
     let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
     // As a power loss could leave it, and further back than it ever could: compaction syncs the index.
@@ -242,7 +362,10 @@ fn case_37_the_index_loses_its_unsynced_end() {
             copy_directory(&saved, &index);
             std::fs::write(index.join(&journal), &bytes).unwrap();
             let store = open_on(&disk, directory.path()).unwrap();
-            told.check(&*store, &format!("journal torn at {torn} of {used}, flipped: {flipped}"));
+            told.check(
+                &*store,
+                &format!("journal torn at {torn} of {used}, flipped: {flipped}"),
+            );
         }
     }
 }

@@ -61,7 +61,10 @@ pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
 
 impl FaultyDisk {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { free_bytes: 1 << 40, ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            free_bytes: 1 << 40,
+            ..State::default()
+        })))
     }
 
     /// The `nth` operation from now on (counted from 0) fails.
@@ -97,10 +100,21 @@ impl FaultyDisk {
                     bytes[at..at + 256].fill(0);
                 }
             }
-            files.insert(name.clone(), File { synced: bytes.clone(), bytes });
+            files.insert(
+                name.clone(),
+                File {
+                    synced: bytes.clone(),
+                    bytes,
+                },
+            );
         }
         let durable_names = files.clone();
-        Self(Arc::new(Mutex::new(State { files, durable_names, free_bytes: 1 << 40, ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            files,
+            durable_names,
+            free_bytes: 1 << 40,
+            ..State::default()
+        })))
     }
 
     /// Flips one bit of a file.
@@ -120,20 +134,40 @@ impl FaultyDisk {
     }
 
     pub(crate) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
-        self.0.lock().unwrap().files.iter().map(|(name, file)| (name.clone(), file.bytes.clone())).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .files
+            .iter()
+            .map(|(name, file)| (name.clone(), file.bytes.clone()))
+            .collect()
     }
 
-    fn operation<T>(&self, op: Op, act: impl FnOnce(&mut State, Option<Fault>) -> io::Result<T>) -> io::Result<T> {
+    fn operation<T>(
+        &self,
+        op: Op,
+        act: impl FnOnce(&mut State, Option<Fault>) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut state = self.0.lock().unwrap();
         let number = state.operations;
         state.operations += 1;
         state.log.push(op);
-        let fault = state.plan.filter(|&(nth, _)| nth == number).map(|(_, fault)| fault);
+        let fault = state
+            .plan
+            .filter(|&(nth, _)| nth == number)
+            .map(|(_, fault)| fault);
         if fault == Some(Fault::Dead) {
             state.dead = true;
         }
-        if state.dead || fault == Some(Fault::Error) || (fault == Some(Fault::NoSpace) && op != Op::Write) {
-            let kind = if fault == Some(Fault::NoSpace) { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
+        if state.dead
+            || fault == Some(Fault::Error)
+            || (fault == Some(Fault::NoSpace) && op != Op::Write)
+        {
+            let kind = if fault == Some(Fault::NoSpace) {
+                io::ErrorKind::StorageFull
+            } else {
+                io::ErrorKind::Other
+            };
             return Err(io::Error::new(kind, format!("injected at {op:?}")));
         }
         act(&mut state, fault)
@@ -149,23 +183,39 @@ impl Disk for FaultyDisk {
             state.files.insert(name.into(), File::default());
             Ok(())
         })?;
-        Ok(Arc::new(FaultyFile { disk: self.clone(), name: name.into() }))
+        Ok(Arc::new(FaultyFile {
+            disk: self.clone(),
+            name: name.into(),
+        }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         self.operation(Op::Open, |state, _| {
-            state.files.get(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+            state
+                .files
+                .get(name)
+                .map(drop)
+                .ok_or_else(|| io::ErrorKind::NotFound.into())
         })?;
-        Ok(Arc::new(FaultyFile { disk: self.clone(), name: name.into() }))
+        Ok(Arc::new(FaultyFile {
+            disk: self.clone(),
+            name: name.into(),
+        }))
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        self.operation(Op::Names, |state, _| Ok(state.files.keys().cloned().collect()))
+        self.operation(Op::Names, |state, _| {
+            Ok(state.files.keys().cloned().collect())
+        })
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.operation(Op::Remove, |state, _| {
-            state.files.remove(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+            state
+                .files
+                .remove(name)
+                .map(drop)
+                .ok_or_else(|| io::ErrorKind::NotFound.into())
         })
     }
 
@@ -188,25 +238,38 @@ struct FaultyFile {
 }
 
 impl FaultyFile {
-    fn with<T>(&self, op: Op, act: impl FnOnce(&mut File, Option<Fault>) -> io::Result<T>) -> io::Result<T> {
-        self.disk.operation(op, |state, fault| match state.files.get_mut(&self.name) {
-            Some(file) => act(file, fault),
-            None => Err(io::ErrorKind::NotFound.into()),
-        })
+    fn with<T>(
+        &self,
+        op: Op,
+        act: impl FnOnce(&mut File, Option<Fault>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.disk
+            .operation(op, |state, fault| match state.files.get_mut(&self.name) {
+                Some(file) => act(file, fault),
+                None => Err(io::ErrorKind::NotFound.into()),
+            })
     }
 }
 
 impl DiskFile for FaultyFile {
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         self.with(Op::Length, |file, _| Ok(file.bytes.len() as u64))
     }
 
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
         self.with(Op::Write, |file, fault| {
             let offset = usize::try_from(offset).unwrap();
-            let all: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
-            let part = if fault.is_some() { &all[..all.len() / 2] } else { &all[..] };
-            file.bytes.resize(file.bytes.len().max(offset + part.len()), 0);
+            let all: Vec<u8> = buffers
+                .iter()
+                .flat_map(|buffer| buffer.iter().copied())
+                .collect();
+            let part = if fault.is_some() {
+                &all[..all.len() / 2]
+            } else {
+                &all[..]
+            };
+            file.bytes
+                .resize(file.bytes.len().max(offset + part.len()), 0);
             file.bytes[offset..offset + part.len()].copy_from_slice(part);
             match fault {
                 Some(_) => Err(io::ErrorKind::StorageFull.into()),

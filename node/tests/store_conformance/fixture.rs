@@ -13,7 +13,10 @@ use crate::Opener;
 
 pub(crate) const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
 pub(crate) const HOUR_MS: u64 = 3_600_000;
-pub(crate) const ALL: PageBound = PageBound { items: 1_000_000, bytes: usize::MAX };
+pub(crate) const ALL: PageBound = PageBound {
+    items: 1_000_000,
+    bytes: usize::MAX,
+};
 
 pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new(KeyId::new([7; 32]));
@@ -25,7 +28,11 @@ pub(crate) fn options() -> OpenOptions {
 /// For tests whose subject is not this directory's durability: in memory where the machine has that.
 pub(crate) fn fast_directory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
 }
 
 pub(crate) fn open(opener: Opener, directory: &Path) -> Arc<dyn Store> {
@@ -34,7 +41,9 @@ pub(crate) fn open(opener: Opener, directory: &Path) -> Arc<dyn Store> {
 
 /// Envelope number `n`: the bytes of a `Signed` and the id they have.
 pub(crate) fn envelope(n: u64, length: usize) -> (EnvelopeId, Bytes) {
-    let mut payload: Vec<u8> = (0..length as u64).map(|at| (n.wrapping_mul(31) ^ at.wrapping_mul(n | 1)) as u8).collect();
+    let mut payload: Vec<u8> = (0..length as u64)
+        .map(|at| (n.wrapping_mul(31) ^ at.wrapping_mul(n | 1)) as u8)
+        .collect();
     payload[..8].copy_from_slice(&n.to_le_bytes());
     let mut bytes = vec![0x0a];
     prost::encode_length_delimiter(payload.len(), &mut bytes).expect("a vector grows");
@@ -67,13 +76,29 @@ pub(crate) fn at_hour(hour: u64) -> Timestamp {
 /// Envelope `n` for an account; expires in 100 hours.
 pub(crate) fn letter(n: u64, to: u8) -> Entry {
     let (id, bytes) = envelope(n, 300 + (n % 7) as usize * 100);
-    let place = Place::Mailbox { account: account(to), mailbox: mailbox(to) };
-    Entry { id, bytes, accepted_at: START.plus_ms(n), expires: at_hour(100), sender: service(), place }
+    let place = Place::Mailbox {
+        account: account(to),
+        mailbox: mailbox(to),
+    };
+    Entry {
+        id,
+        bytes,
+        accepted_at: START.plus_ms(n),
+        expires: at_hour(100),
+        sender: service(),
+        place,
+    }
 }
 
 /// Envelope `n` for another home; expires in 100 hours.
 pub(crate) fn parcel(n: u64, to: u8, lane: Lane) -> Entry {
-    Entry { place: Place::Queue { destination: home(to), lane }, ..letter(n, 0) }
+    Entry {
+        place: Place::Queue {
+            destination: home(to),
+            lane,
+        },
+        ..letter(n, 0)
+    }
 }
 
 pub(crate) fn append_new(store: &dyn Store, entries: &[Entry]) -> Vec<u64> {
@@ -87,7 +112,9 @@ pub(crate) fn append_new(store: &dyn Store, entries: &[Entry]) -> Vec<u64> {
 
 /// The ids of an account's envelopes, by number; `None` where there is none.
 pub(crate) fn contents(store: &dyn Store, to: u8) -> Vec<Option<EnvelopeId>> {
-    let page = store.read(&account(to), 0, ALL).expect("the mailbox is read");
+    let page = store
+        .read(&account(to), 0, ALL)
+        .expect("the mailbox is read");
     assert_eq!(page.items.len() as u64, page.latest_seq);
     let id = |item: &Item| match item {
         Item::Envelope { id, .. } => Some(*id),
@@ -98,6 +125,8 @@ pub(crate) fn contents(store: &dyn Store, to: u8) -> Vec<Option<EnvelopeId>> {
 
 /// The ids that wait, by position.
 pub(crate) fn waiting(store: &dyn Store, to: u8, lane: Lane) -> Vec<EnvelopeId> {
-    let page = store.pending(&home(to), lane, 0, ALL).expect("the queue is read");
+    let page = store
+        .pending(&home(to), lane, 0, ALL)
+        .expect("the queue is read");
     page.items.iter().map(|item| item.id).collect()
 }

@@ -17,7 +17,9 @@ fn case_42_a_second_process_is_refused(opener: Opener) {
     let mut child = Child::start("hold", directory.path(), 0);
     assert_eq!(child.line().as_deref(), Some("open"));
     match opener(directory.path(), &options()) {
-        Err(error @ StoreError::InUse { .. }) => assert!(error.to_string().contains("in use by another process")),
+        Err(error @ StoreError::InUse { .. }) => {
+            assert!(error.to_string().contains("in use by another process"))
+        }
         other => panic!("expected a refusal, got {other:?}"),
     }
     child.kill();
@@ -28,7 +30,10 @@ fn case_42_a_second_process_is_refused(opener: Opener) {
 fn case_42_a_second_opening_in_this_process_is_refused(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     let _first = open(opener, directory.path());
-    assert!(matches!(opener(directory.path(), &options()), Err(StoreError::InUse { .. })));
+    assert!(matches!(
+        opener(directory.path(), &options()),
+        Err(StoreError::InUse { .. })
+    ));
 }
 
 fn case_74_the_store_of_another_node_is_refused(opener: Opener) {
@@ -39,7 +44,10 @@ fn case_74_the_store_of_another_node_is_refused(opener: Opener) {
     match opener(directory.path(), &other) {
         Err(error @ StoreError::WrongNodeKey { .. }) => {
             let text = error.to_string();
-            assert!(text.contains(&options().node_key.to_string()) && text.contains(&other.node_key.to_string()));
+            assert!(
+                text.contains(&options().node_key.to_string())
+                    && text.contains(&other.node_key.to_string())
+            );
         }
         result => panic!("expected a refusal, got {result:?}"),
     }
@@ -50,10 +58,17 @@ fn case_77_a_newer_format_is_refused_and_left_alone(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     drop(open(opener, directory.path()));
     let path = directory.path().join("IDENTITY");
-    let newer = fs::read_to_string(&path).unwrap().replace("pli-store 1\n", "pli-store 2\n");
+    let newer = fs::read_to_string(&path)
+        .unwrap()
+        .replace("pli-store 1\n", "pli-store 2\n");
     fs::write(&path, &newer).unwrap();
     match opener(directory.path(), &options()) {
-        Err(error @ StoreError::NewerFormat { found: 2, supported: 1 }) => {
+        Err(
+            error @ StoreError::NewerFormat {
+                found: 2,
+                supported: 1,
+            },
+        ) => {
             assert!(error.to_string().contains("use a newer program"));
         }
         other => panic!("expected a refusal, got {other:?}"),
@@ -86,8 +101,15 @@ fn case_43_a_restored_backup_starts_a_new_epoch_and_reuses_no_number(opener: Ope
     assert_ne!(epoch.id, first_epoch.id);
     let page = store.read(&account(1), 0, ALL).unwrap();
     assert_eq!(page.latest_seq, 2 + EPOCH_LEAP);
-    assert!(page.items[..2].iter().all(|item| matches!(item.item, Item::Envelope { .. })));
-    assert!(page.items[2..].iter().all(|item| item.item == Item::Absent { reason: AbsenceReason::Damaged }));
+    assert!(
+        page.items[..2]
+            .iter()
+            .all(|item| matches!(item.item, Item::Envelope { .. }))
+    );
+    assert!(page.items[2..].iter().all(|item| item.item
+        == Item::Absent {
+            reason: AbsenceReason::Damaged
+        }));
     let next = append_new(&*store, &[letter(5, 1), letter(6, 2)]);
     assert_eq!(next, [3 + EPOCH_LEAP, 1]);
     drop(store);
@@ -117,21 +139,42 @@ fn case_41_a_damaged_identity_is_refused_clearly(opener: Opener) {
     let text = fs::read_to_string(&path).unwrap();
     for length in [0, 5, text.len() / 2] {
         fs::write(&path, &text[..length]).unwrap();
-        assert!(matches!(opener(directory.path(), &options()), Err(StoreError::NotAStore { .. })), "{length}");
+        assert!(
+            matches!(
+                opener(directory.path(), &options()),
+                Err(StoreError::NotAStore { .. })
+            ),
+            "{length}"
+        );
     }
     fs::remove_file(&path).unwrap();
-    assert!(matches!(opener(directory.path(), &options()), Err(StoreError::NotAStore { .. })));
+    assert!(matches!(
+        opener(directory.path(), &options()),
+        Err(StoreError::NotAStore { .. })
+    ));
 }
 
 #[test]
 fn an_unknown_engine_is_refused() {
     for url in ["", "fjall", "fjall:", "postgres://x", "/var/lib/pli"] {
-        assert!(matches!(store::open(url, &options()), Err(StoreError::UnknownEngine { .. })), "{url}");
+        assert!(
+            matches!(
+                store::open(url, &options()),
+                Err(StoreError::UnknownEngine { .. })
+            ),
+            "{url}"
+        );
     }
 }
 
 fn copy(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-r").arg(from).arg(to).stdin(Stdio::null()).status().unwrap();
+    let status = Command::new("cp")
+        .arg("-r")
+        .arg(from)
+        .arg(to)
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 

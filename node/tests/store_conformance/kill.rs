@@ -28,7 +28,13 @@ pub(crate) struct Child {
 impl Child {
     pub(crate) fn start(mode: &str, directory: &Path, first: u64) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "kill::child_process", "--nocapture", "--quiet"])
+            .args([
+                "--ignored",
+                "--exact",
+                "kill::child_process",
+                "--nocapture",
+                "--quiet",
+            ])
             .env(MODE, mode)
             .env(DIRECTORY, directory)
             .env(FIRST, first.to_string())
@@ -65,10 +71,16 @@ impl Child {
 #[test]
 #[ignore = "the child process of the kill tests"]
 fn child_process() {
-    let Ok(mode) = std::env::var(MODE) else { return };
+    let Ok(mode) = std::env::var(MODE) else {
+        return;
+    };
     let directory = std::env::var(DIRECTORY).unwrap();
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
-    let opener: Opener = if mode.starts_with("small") { fjall_small } else { fjall };
+    let opener: Opener = if mode.starts_with("small") {
+        fjall_small
+    } else {
+        fjall
+    };
     let store = open(opener, Path::new(&directory));
     say("open");
     match &mode[..] {
@@ -80,28 +92,51 @@ fn child_process() {
 fn say(line: &str) {
     let mut output = std::io::stdout().lock();
     // One write: the parent never sees half a line as whole.
-    output.write_all(format!("child: {line}\n").as_bytes()).unwrap();
+    output
+        .write_all(format!("child: {line}\n").as_bytes())
+        .unwrap();
     output.flush().unwrap();
 }
 
 /// Half of the envelopes go to mailboxes, half to queues; of those, every fourth is delivered again.
 fn entry(n: u64) -> Entry {
-    let lane = if n % 4 == 1 { Lane::Priority } else { Lane::Bulk };
-    if n % 2 == 0 { letter(n, (n % 6) as u8) } else { parcel(n, (n % 3) as u8, lane) }
+    let lane = if n % 4 == 1 {
+        Lane::Priority
+    } else {
+        Lane::Bulk
+    };
+    if n.is_multiple_of(2) {
+        letter(n, (n % 6) as u8)
+    } else {
+        parcel(n, (n % 3) as u8, lane)
+    }
 }
 
 fn write(store: &dyn Store, first: u64) {
     let (mut next, mut step) = (first, first);
     loop {
-        step = step.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        step = step
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let count = 1 + (step >> 33) % 40;
         let group: Vec<_> = (next..next + count).map(entry).collect();
         store.append(&group).unwrap();
         say(&format!("stored {next} {count}"));
         let delivered: Vec<_> = (next..next + count).filter(|n| n % 8 == 1).collect();
         if !delivered.is_empty() {
-            let items = delivered.iter().map(|&n| (entry(n).id, Outcome::Delivered)).collect();
-            store.settle(&[Settlement { receipts: "signed by the home".into(), items }], &[]).unwrap();
+            let items = delivered
+                .iter()
+                .map(|&n| (entry(n).id, Outcome::Delivered))
+                .collect();
+            store
+                .settle(
+                    &[Settlement {
+                        receipts: "signed by the home".into(),
+                        items,
+                    }],
+                    &[],
+                )
+                .unwrap();
             say(&format!("settled {next} {count}"));
         }
         next += count;
@@ -121,7 +156,9 @@ struct Ledger {
 impl Ledger {
     fn note(&mut self, line: &str) {
         let words: Vec<_> = line.split(' ').collect();
-        let [what, first, count] = words[..] else { return };
+        let [what, first, count] = words[..] else {
+            return;
+        };
         let (first, count): (u64, u64) = (first.parse().unwrap(), count.parse().unwrap());
         let numbers = first..first + count;
         match what {
@@ -134,7 +171,11 @@ impl Ledger {
     fn check(&self, store: &dyn Store) {
         for &n in &self.stored {
             let entry = entry(n);
-            assert_eq!(store.known(&[entry.id]).unwrap(), [Some(entry.accepted_at)], "acknowledged {n} is lost");
+            assert_eq!(
+                store.known(&[entry.id]).unwrap(),
+                [Some(entry.accepted_at)],
+                "acknowledged {n} is lost"
+            );
             let custody = store.custody(&entry.id).unwrap().unwrap();
             if self.settled.contains(&n) {
                 assert_eq!(custody.state, CustodyState::Delivered, "{n}");
@@ -151,15 +192,30 @@ impl Ledger {
         let mut found = BTreeSet::new();
         for to in 0..6 {
             let page = store.read(&account(to), 0, ALL).unwrap();
-            assert_eq!(page.items.len() as u64, page.latest_seq, "numbers are gap-free");
+            assert_eq!(
+                page.items.len() as u64,
+                page.latest_seq,
+                "numbers are gap-free"
+            );
             for item in page.items {
-                let Item::Envelope { id, bytes, .. } = item.item else { panic!("{} is absent", item.seq) };
+                let Item::Envelope { id, bytes, .. } = item.item else {
+                    panic!("{} is absent", item.seq)
+                };
                 let n = number(&bytes);
-                assert_eq!((id, &bytes), (entry(n).id, &entry(n).bytes), "whole or absent");
+                assert_eq!(
+                    (id, &bytes),
+                    (entry(n).id, &entry(n).bytes),
+                    "whole or absent"
+                );
                 assert!(found.insert(n), "{n} is there twice");
             }
         }
-        assert!(self.stored.iter().filter(|&&n| n % 2 == 0).all(|n| found.contains(n)));
+        assert!(
+            self.stored
+                .iter()
+                .filter(|&&n| n % 2 == 0)
+                .all(|n| found.contains(n))
+        );
     }
 
     fn check_queues(&self, store: &dyn Store) {
@@ -176,7 +232,10 @@ impl Ledger {
         for n in self.stored.iter().filter(|&&n| n % 2 == 1) {
             // A settlement that was not acknowledged may have happened or not.
             let waits = found.contains(n);
-            assert!(!(waits && self.settled.contains(n)), "{n} waits though it was delivered");
+            assert!(
+                !(waits && self.settled.contains(n)),
+                "{n} waits though it was delivered"
+            );
             assert!(waits || n % 8 == 1, "{n} is lost");
         }
     }
@@ -184,7 +243,12 @@ impl Ledger {
 
 /// Which envelope of the fixture these bytes are.
 fn number(bytes: &[u8]) -> u64 {
-    let payload = bytes.iter().skip(1).position(|byte| byte & 0x80 == 0).unwrap() + 2;
+    let payload = bytes
+        .iter()
+        .skip(1)
+        .position(|byte| byte & 0x80 == 0)
+        .unwrap()
+        + 2;
     u64::from_le_bytes(bytes[payload..payload + 8].try_into().unwrap())
 }
 
@@ -206,7 +270,10 @@ fn kill_while_writing(mode: &str, opener: Opener) {
         let store = open(opener, directory.path());
         ledger.check(&*store);
     }
-    assert!(ledger.stored.len() > 100, "the child was given time to write");
+    assert!(
+        ledger.stored.len() > 100,
+        "the child was given time to write"
+    );
 }
 
 #[test]
@@ -250,11 +317,32 @@ fn a_lost_index_is_built_again() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(fjall_small, directory.path());
     let group: Vec<_> = (0..500).map(entry).collect();
-    assert!(store.append(&group).unwrap().iter().all(|outcome| matches!(outcome, Appended::New { .. })));
-    let items: Vec<_> = (0..500).filter(|n| n % 8 == 1).map(|n| (entry(n).id, Outcome::Delivered)).collect();
-    store.settle(&[Settlement { receipts: "ack".into(), items }], &[]).unwrap();
+    assert!(
+        store
+            .append(&group)
+            .unwrap()
+            .iter()
+            .all(|outcome| matches!(outcome, Appended::New { .. }))
+    );
+    let items: Vec<_> = (0..500)
+        .filter(|n| n % 8 == 1)
+        .map(|n| (entry(n).id, Outcome::Delivered))
+        .collect();
+    store
+        .settle(
+            &[Settlement {
+                receipts: "ack".into(),
+                items,
+            }],
+            &[],
+        )
+        .unwrap();
     drop(store);
     std::fs::remove_dir_all(directory.path().join("index")).unwrap();
-    let ledger = Ledger { stored: (0..500).collect(), settled: (0..500).filter(|n| n % 8 == 1).collect(), next: 0 };
+    let ledger = Ledger {
+        stored: (0..500).collect(),
+        settled: (0..500).filter(|n| n % 8 == 1).collect(),
+        next: 0,
+    };
     ledger.check(&*open(fjall_small, directory.path()));
 }

@@ -7,19 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pli_node::store::{
-    AbsenceReason, Appended, CustodyState, Entry, Evidence, Item, Lane, Outcome, PageBound, Place, Report, Settlement,
-    Store, Usage,
+    AbsenceReason, Appended, Entry, Item, Lane, Outcome, PageBound, Report, Settlement, Store,
+    Usage,
 };
-use pli_protocol::id::{EnvelopeId, Timestamp};
 use proptest::prelude::*;
 
 use crate::fixture::*;
+use crate::reference::{ACCOUNTS, HOMES, IDS, Model, entry};
 use crate::{Opener, fjall, fjall_small};
-
-const IDS: u64 = 48;
-const ACCOUNTS: u8 = 3;
-const HOMES: u8 = 2;
-const RETENTION_HOURS: u64 = 24;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -56,145 +51,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Envelope `n` always has the same place and lifetime.
-fn entry(n: u64, now: Timestamp) -> Entry {
-    let place = match n % 5 {
-        0 | 1 => Place::Queue {
-            destination: home((n % u64::from(HOMES)) as u8),
-            lane: if n % 7 == 0 { Lane::Priority } else { Lane::Bulk },
-        },
-        _ => Place::Mailbox { account: account((n % u64::from(ACCOUNTS)) as u8), mailbox: mailbox((n % 4) as u8) },
-    };
-    let (id, bytes) = envelope(n, 60 + (n as usize * 37) % 2_000);
-    Entry { id, bytes, accepted_at: now, expires: at_hour(10 + n % 60), sender: service(), place }
-}
-
-#[derive(Clone, Debug)]
-struct Known {
-    entry: Entry,
-    state: CustodyState,
-    evidence: Vec<Evidence>,
-    in_mailbox: Option<(u8, usize)>,
-}
-
-#[derive(Debug, Default)]
-struct Model {
-    now_hours: u64,
-    known: BTreeMap<u64, Known>,
-    /// Per account, by sequence number - 1.
-    mailboxes: BTreeMap<u8, Vec<Option<u64>>>,
-    /// Per destination and lane, in order.
-    queues: BTreeMap<(u8, Lane), Vec<u64>>,
-    aside: BTreeMap<u8, Vec<u64>>,
-    reports: BTreeMap<u8, Vec<Report>>,
-}
-
-impl Model {
-    /// A little after the full hour, so that no bucket of the expiry index is only half over.
-    fn now(&self) -> Timestamp {
-        at_hour(self.now_hours).plus_ms(5 * 60_000)
-    }
-
-    fn append(&mut self, n: u64) -> Appended {
-        if let Some(known) = self.known.get(&n) {
-            return Appended::Duplicate { first_accepted_at: known.entry.accepted_at };
-        }
-        let entry = entry(n, self.now());
-        let (state, in_mailbox, appended) = match &entry.place {
-            Place::Mailbox { account, .. } => {
-                let to = (n % u64::from(ACCOUNTS)) as u8;
-                let items = self.mailboxes.entry(to).or_default();
-                items.push(Some(n));
-                let seq = items.len() as u64;
-                (CustodyState::Stored { account: *account, seq }, Some((to, items.len() - 1)), Appended::New { seq })
-            }
-            Place::Queue { destination, lane } => {
-                self.queues.entry(((n % u64::from(HOMES)) as u8, *lane)).or_default().push(n);
-                let state = CustodyState::Queued { destination: destination.clone(), lane: *lane };
-                (state, None, Appended::New { seq: 0 })
-            }
-        };
-        self.known.insert(n, Known { entry, state, evidence: Vec::new(), in_mailbox });
-        appended
-    }
-
-    fn settle(&mut self, items: &[(u64, Outcome)], settlement: &Settlement) -> (usize, usize) {
-        let (mut applied, mut ignored) = (0, 0);
-        for (index, (n, outcome)) in items.iter().enumerate() {
-            if *outcome == Outcome::Unchanged {
-                continue;
-            }
-            let Some(known) = self.known.get_mut(n) else {
-                ignored += 1;
-                continue;
-            };
-            let allowed = match &known.state {
-                CustodyState::Queued { .. } => true,
-                CustodyState::Stored { .. } | CustodyState::Delivered | CustodyState::Expired => *outcome == Outcome::Retrieved,
-                _ => false,
-            };
-            if !allowed {
-                ignored += 1;
-                continue;
-            }
-            applied += 1;
-            if let CustodyState::Queued { .. } = known.state {
-                let to = (n % u64::from(HOMES)) as u8;
-                for queue in self.queues.values_mut() {
-                    queue.retain(|waiting| waiting != n);
-                }
-                if let Outcome::Refused { .. } = outcome {
-                    self.aside.entry(to).or_default().push(*n);
-                }
-            }
-            known.state = match *outcome {
-                Outcome::Delivered => CustodyState::Delivered,
-                Outcome::Retrieved => CustodyState::Retrieved,
-                Outcome::Refused { code } => CustodyState::Refused { code },
-                Outcome::Undeliverable { code } => CustodyState::Undeliverable { code },
-                Outcome::Unchanged => unreachable!(),
-            };
-            known.evidence.push(Evidence { outcome: *outcome, index, settlement: settlement.clone() });
-        }
-        (applied, ignored)
-    }
-
-    /// Everything that is due; returns what was not delivered.
-    fn expire(&mut self) -> BTreeSet<EnvelopeId> {
-        let now = self.now();
-        let mut undelivered = BTreeSet::new();
-        let mut forgotten = Vec::new();
-        for (n, known) in &mut self.known {
-            if known.entry.expires > now {
-                continue;
-            }
-            if let CustodyState::Queued { .. } = known.state {
-                undelivered.insert(known.entry.id);
-                continue;
-            }
-            if let Some((to, at)) = known.in_mailbox.take() {
-                self.mailboxes.get_mut(&to).unwrap()[at] = None;
-                if let CustodyState::Stored { .. } = known.state {
-                    known.state = CustodyState::Expired;
-                }
-            }
-            for aside in self.aside.values_mut() {
-                aside.retain(|kept| kept != n);
-            }
-            if known.entry.expires.plus_ms(RETENTION_HOURS * HOUR_MS) <= now {
-                forgotten.push(*n);
-            }
-        }
-        for n in forgotten {
-            self.known.remove(&n);
-        }
-        for reports in self.reports.values_mut() {
-            reports.retain(|report| report.expires > now);
-        }
-        undelivered
-    }
-}
-
 struct Run {
     directory: tempfile::TempDir,
     opener: Opener,
@@ -206,7 +62,12 @@ impl Run {
     fn new(opener: Opener) -> Self {
         let directory = fast_directory();
         let store = Some(open(opener, directory.path()));
-        Self { directory, opener, store, model: Model::default() }
+        Self {
+            directory,
+            opener,
+            store,
+            model: Model::default(),
+        }
     }
 
     fn store(&self) -> &dyn Store {
@@ -219,7 +80,11 @@ impl Run {
             Step::Settle(items, report) => self.settle(items, *report),
             Step::SettleReports(to, count) => {
                 let reports = self.store().pending_reports(&home(*to), 0, ALL).unwrap();
-                let positions: Vec<_> = reports.iter().take(*count).map(|report| report.position).collect();
+                let positions: Vec<_> = reports
+                    .iter()
+                    .take(*count)
+                    .map(|report| report.position)
+                    .collect();
                 self.store().settle_reports(&home(*to), &positions).unwrap();
                 let waiting = self.model.reports.entry(*to).or_default();
                 waiting.drain(..positions.len());
@@ -243,7 +108,10 @@ impl Run {
     fn append(&mut self, numbers: &[u64]) {
         let now = self.model.now();
         // The node lets nothing in that has expired.
-        let numbers: Vec<_> = numbers.iter().filter(|n| entry(**n, now).expires > now).collect();
+        let numbers: Vec<_> = numbers
+            .iter()
+            .filter(|n| entry(**n, now).expires > now)
+            .collect();
         let entries: Vec<_> = numbers.iter().map(|n| entry(**n, now)).collect();
         let outcomes = self.store().append(&entries).unwrap();
         for (n, outcome) in numbers.into_iter().zip(outcomes) {
@@ -258,12 +126,28 @@ impl Run {
     fn settle(&mut self, items: &[(u64, Outcome)], report: bool) {
         let now = self.model.now();
         let receipts = Bytes::from(format!("receipts of {} items", items.len()));
-        let leaves = items.iter().map(|(n, outcome)| (entry(*n, now).id, *outcome)).collect();
-        let settlement = Settlement { receipts, items: leaves };
+        let leaves = items
+            .iter()
+            .map(|(n, outcome)| (entry(*n, now).id, *outcome))
+            .collect();
+        let settlement = Settlement {
+            receipts,
+            items: leaves,
+        };
         let to = (items.len() % usize::from(HOMES)) as u8;
         let expires = at_hour(self.model.now_hours + 30);
-        let reports: Vec<_> = report.then(|| Report { destination: home(to), bytes: vec![7; items.len() + 1].into(), expires }).into_iter().collect();
-        let settled = self.store().settle(std::slice::from_ref(&settlement), &reports).unwrap();
+        let reports: Vec<_> = report
+            .then(|| Report {
+                destination: home(to),
+                bytes: vec![7; items.len() + 1].into(),
+                expires,
+            })
+            .into_iter()
+            .collect();
+        let settled = self
+            .store()
+            .settle(std::slice::from_ref(&settlement), &reports)
+            .unwrap();
         let expected = self.model.settle(items, &settlement);
         assert_eq!((settled.applied, settled.ignored), expected);
         self.model.reports.entry(to).or_default().extend(reports);
@@ -296,12 +180,23 @@ impl Run {
         for n in 0..IDS {
             let id = entry(n, START).id;
             let known = self.model.known.get(&n);
-            assert_eq!(store.known(&[id]).unwrap(), [known.map(|known| known.entry.accepted_at)], "{n}");
+            assert_eq!(
+                store.known(&[id]).unwrap(),
+                [known.map(|known| known.entry.accepted_at)],
+                "{n}"
+            );
             let custody = store.custody(&id).unwrap();
-            assert_eq!(custody.as_ref().map(|custody| &custody.state), known.map(|known| &known.state), "{n}");
+            assert_eq!(
+                custody.as_ref().map(|custody| &custody.state),
+                known.map(|known| &known.state),
+                "{n}"
+            );
             if let (Some(custody), Some(known)) = (custody, known) {
                 assert_eq!(custody.evidence, known.evidence, "{n}");
-                assert_eq!((custody.sender, custody.expires), (service(), known.entry.expires));
+                assert_eq!(
+                    (custody.sender, custody.expires),
+                    (service(), known.entry.expires)
+                );
             }
         }
         for to in 0..ACCOUNTS {
@@ -314,9 +209,17 @@ impl Run {
     }
 
     fn compare_mailbox(&self, to: u8) {
-        let expected = self.model.mailboxes.get(&to).map(Vec::as_slice).unwrap_or_default();
+        let expected = self
+            .model
+            .mailboxes
+            .get(&to)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let store = self.store();
-        let bound = PageBound { items: 1 + self.model.now_hours as usize % 9, bytes: 3_000 };
+        let bound = PageBound {
+            items: 1 + self.model.now_hours as usize % 9,
+            bytes: 3_000,
+        };
         let (mut after, mut items) = (0, Vec::new());
         loop {
             let page = store.read(&account(to), after, bound).unwrap();
@@ -330,19 +233,39 @@ impl Run {
         for (at, (item, n)) in items.iter().zip(expected).enumerate() {
             assert_eq!(item.seq, at as u64 + 1);
             match n {
-                None => assert_eq!(item.item, Item::Absent { reason: AbsenceReason::Expired }),
+                None => assert_eq!(
+                    item.item,
+                    Item::Absent {
+                        reason: AbsenceReason::Expired
+                    }
+                ),
                 Some(n) => {
-                    let Entry { id, bytes, accepted_at: stored_at, .. } = self.model.known[n].entry.clone();
+                    let Entry {
+                        id,
+                        bytes,
+                        accepted_at: stored_at,
+                        ..
+                    } = self.model.known[n].entry.clone();
                     let used = usage.entry((n % 4) as u8).or_default();
                     used.envelopes += 1;
                     used.bytes += bytes.len() as u64;
-                    assert_eq!(item.item, Item::Envelope { id, stored_at, bytes });
+                    assert_eq!(
+                        item.item,
+                        Item::Envelope {
+                            id,
+                            stored_at,
+                            bytes
+                        }
+                    );
                 }
             }
         }
         for mailbox_number in 0..4 {
             let expected = usage.get(&mailbox_number).copied().unwrap_or_default();
-            assert_eq!(store.usage(&account(to), &mailbox(mailbox_number)).unwrap(), expected);
+            assert_eq!(
+                store.usage(&account(to), &mailbox(mailbox_number)).unwrap(),
+                expected
+            );
         }
     }
 
@@ -350,26 +273,64 @@ impl Run {
         let store = self.store();
         let mut all = Vec::new();
         for lane in [Lane::Priority, Lane::Bulk] {
-            let expected = self.model.queues.get(&(to, lane)).cloned().unwrap_or_default();
-            let ids: Vec<_> = expected.iter().map(|n| self.model.known[n].entry.id).collect();
+            let expected = self
+                .model
+                .queues
+                .get(&(to, lane))
+                .cloned()
+                .unwrap_or_default();
+            let ids: Vec<_> = expected
+                .iter()
+                .map(|n| self.model.known[n].entry.id)
+                .collect();
             assert_eq!(waiting(store, to, lane), ids);
             all.push(expected);
         }
         let aside = self.model.aside.get(&to).cloned().unwrap_or_default();
-        let got: BTreeSet<_> = store.set_aside(&home(to), 0, ALL).unwrap().items.into_iter().map(|item| item.id).collect();
-        assert_eq!(got, aside.iter().map(|n| self.model.known[n].entry.id).collect());
+        let got: BTreeSet<_> = store
+            .set_aside(&home(to), 0, ALL)
+            .unwrap()
+            .items
+            .into_iter()
+            .map(|item| item.id)
+            .collect();
+        assert_eq!(
+            got,
+            aside.iter().map(|n| self.model.known[n].entry.id).collect()
+        );
         let reports = self.model.reports.get(&to).cloned().unwrap_or_default();
         let got = store.pending_reports(&home(to), 0, ALL).unwrap();
-        assert_eq!(got.iter().map(|report| report.bytes.clone()).collect::<Vec<_>>(), reports.iter().map(|report| report.bytes.clone()).collect::<Vec<_>>());
-        let state = store.destinations().unwrap().into_iter().find(|state| state.destination == home(to));
+        assert_eq!(
+            got.iter()
+                .map(|report| report.bytes.clone())
+                .collect::<Vec<_>>(),
+            reports
+                .iter()
+                .map(|report| report.bytes.clone())
+                .collect::<Vec<_>>()
+        );
+        let state = store
+            .destinations()
+            .unwrap()
+            .into_iter()
+            .find(|state| state.destination == home(to));
         let entries = || all.iter().flatten().map(|n| &self.model.known[n].entry);
         let Some(state) = state else {
             assert!(entries().next().is_none() && aside.is_empty() && reports.is_empty());
             return;
         };
-        assert_eq!((state.priority, state.bulk), (all[0].len() as u64, all[1].len() as u64));
-        assert_eq!(state.bytes, entries().map(|entry| entry.bytes.len() as u64).sum::<u64>());
-        assert_eq!((state.set_aside, state.reports), (aside.len() as u64, reports.len() as u64));
+        assert_eq!(
+            (state.priority, state.bulk),
+            (all[0].len() as u64, all[1].len() as u64)
+        );
+        assert_eq!(
+            state.bytes,
+            entries().map(|entry| entry.bytes.len() as u64).sum::<u64>()
+        );
+        assert_eq!(
+            (state.set_aside, state.reports),
+            (aside.len() as u64, reports.len() as u64)
+        );
         assert_eq!(state.oldest, entries().map(|entry| entry.accepted_at).min());
     }
 }
@@ -393,7 +354,10 @@ fn a_forgotten_envelope_is_not_delivered_again_by_a_rebuild() {
         Append(vec![46, 10, 44, 29, 32, 39, 47, 24, 6, 38, 4, 27, 30, 9]),
         Append(vec![15]),
         Append(vec![25, 19, 12, 16]),
-        Settle(vec![(0, Outcome::Delivered), (41, Outcome::Refused { code: 1 })], false),
+        Settle(
+            vec![(0, Outcome::Delivered), (41, Outcome::Refused { code: 1 })],
+            false,
+        ),
         Expire(26, 1),
         Settle(vec![(20, Outcome::Delivered)], false),
         Compact,
@@ -406,9 +370,16 @@ fn a_forgotten_envelope_is_not_delivered_again_by_a_rebuild() {
 
 /// `PROPTEST_CASES` asks for a longer search.
 fn config(cases: u32) -> ProptestConfig {
-    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    let wanted = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let cases = wanted.unwrap_or(cases);
-    ProptestConfig { cases, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

@@ -9,8 +9,8 @@ use pli_protocol::limits::{ENVELOPE_MAX, GROUP_BYTES_MAX, GROUP_ENVELOPES_MAX};
 use super::apply::{Applier, Memory};
 use super::format::{Group, Kind};
 use super::index::{Change, Space};
+use super::known::{EnvelopeMeta, Known};
 use super::queues::Reserved;
-use super::values::{EnvelopeMeta, Known};
 use super::{Engine, ReserveShare};
 use crate::store::{Appended, Entry, Place, StoreError};
 
@@ -24,10 +24,16 @@ impl Engine {
         let writer = &mut *writer;
         let mut group = self.log.group(&writer.tail, entries.len());
         let change = self.index.change(entries.len() * CHANGES_PER_ENVELOPE + 8);
+        let accepted = self.accepted_in_order(entries)?;
         let mut plan = Plan::new(&change, &self.options.limits, entries.len());
         let mut outcomes = Vec::with_capacity(entries.len());
-        for entry in entries {
-            outcomes.push(self.indexed(plan.decide(entry, &mut writer.memory, &mut group))?);
+        for (entry, accepted) in entries.iter().zip(accepted) {
+            outcomes.push(self.indexed(plan.decide(
+                entry,
+                accepted,
+                &mut writer.memory,
+                &mut group,
+            ))?);
         }
         let metas = plan.metas;
         if metas.is_empty() {
@@ -43,8 +49,20 @@ impl Engine {
         Ok(outcomes)
     }
 
+    // Looked up in the order of the ids: neighbours share most of the way.
+    fn accepted_in_order(&self, entries: &[Entry]) -> Result<Vec<Option<Timestamp>>, StoreError> {
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_unstable_by_key(|&at| entries[at].id);
+        let mut accepted = vec![None; entries.len()];
+        for at in order {
+            accepted[at] = self.accepted_at(&entries[at].id)?;
+        }
+        Ok(accepted)
+    }
+
     pub(super) fn note_queued(&self, memory: &Memory) {
-        self.queued_bytes.store(memory.queues.bytes, std::sync::atomic::Ordering::Relaxed);
+        self.queued_bytes
+            .store(memory.queues.bytes, std::sync::atomic::Ordering::Relaxed);
     }
 
     pub(super) fn accepted_at(&self, id: &EnvelopeId) -> Result<Option<Timestamp>, StoreError> {
@@ -56,8 +74,15 @@ impl Engine {
 fn check_bounds(entries: &[Entry]) -> Result<(), StoreError> {
     let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
     // An empty body is how a compacted log remembers an id.
-    let empty = entries.iter().filter(|entry| entry.bytes.is_empty()).count();
-    let longest = entries.iter().map(|entry| entry.bytes.len()).max().unwrap_or_default();
+    let empty = entries
+        .iter()
+        .filter(|entry| entry.bytes.is_empty())
+        .count();
+    let longest = entries
+        .iter()
+        .map(|entry| entry.bytes.len())
+        .max()
+        .unwrap_or_default();
     for (what, got, max) in [
         ("envelopes of a group", entries.len(), GROUP_ENVELOPES_MAX),
         ("bytes of a group", bytes, GROUP_BYTES_MAX),
@@ -65,7 +90,11 @@ fn check_bounds(entries: &[Entry]) -> Result<(), StoreError> {
         ("empty envelopes", empty, 0),
     ] {
         if got > max {
-            return Err(StoreError::Misuse { what, got: got as u64, max: max as u64 });
+            return Err(StoreError::Misuse {
+                what,
+                got: got as u64,
+                max: max as u64,
+            });
         }
     }
     Ok(())
@@ -93,26 +122,33 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn decide(&mut self, entry: &Entry, memory: &mut Memory, group: &mut Group) -> super::index::Result<Appended> {
-        if let Some(&first_accepted_at) = self.seen.get(&entry.id) {
-            return Ok(Appended::Duplicate { first_accepted_at });
-        }
-        let value = self.change.get(Space::Ids, entry.id.as_bytes())?;
-        if let Some(first_accepted_at) = value.as_deref().and_then(Known::decode_accepted_at) {
+    fn decide(
+        &mut self,
+        entry: &Entry,
+        accepted: Option<Timestamp>,
+        memory: &mut Memory,
+        group: &mut Group,
+    ) -> super::index::Result<Appended> {
+        if let Some(first_accepted_at) = accepted.or_else(|| self.seen.get(&entry.id).copied()) {
             return Ok(Appended::Duplicate { first_accepted_at });
         }
         let seq = match &entry.place {
             Place::Mailbox { account, .. } => {
                 let number = match self.numbers.entry(*account) {
                     hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                    hash_map::Entry::Vacant(entry) => entry.insert(memory.rows.row(account, self.change)?.last_seq),
+                    hash_map::Entry::Vacant(entry) => {
+                        entry.insert(memory.rows.row(account, self.change)?.last_seq)
+                    }
                 };
                 *number += 1;
                 *number
             }
             Place::Queue { destination, .. } => {
                 let bytes = entry.bytes.len() as u64;
-                if !self.reserved.take(&memory.queues, self.limits, destination, bytes) {
+                if !self
+                    .reserved
+                    .take(&memory.queues, self.limits, destination, bytes)
+                {
                     return Ok(Appended::QueueFull);
                 }
                 group.next_position()

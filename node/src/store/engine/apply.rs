@@ -12,10 +12,11 @@ use super::cursor::{Fields, Put};
 use super::format::{Kind, Position, Record};
 use super::index::{Change, Result, Space};
 use super::keys::{self, Stage};
+use super::known::{EnvelopeMeta, Known, Placed, State};
 use super::queues::Queues;
 use super::rows::Rows;
-use super::values::{EnvelopeMeta, EvidenceRef, Known, Placed, Row, Slot, State, Waiting};
-use crate::store::{AbsenceReason, Outcome, Settlement};
+use super::values::{Row, Slot, Waiting};
+use crate::store::AbsenceReason;
 
 /// What the writer knows besides the index.
 #[derive(Debug, Default)]
@@ -32,7 +33,11 @@ pub(super) struct Memory {
 impl Memory {
     /// Before the index is built again.
     pub(super) fn forget_index(&mut self) {
-        *self = Self { expired_upto: self.expired_upto, retention_ms: self.retention_ms, ..Self::default() };
+        *self = Self {
+            expired_upto: self.expired_upto,
+            retention_ms: self.retention_ms,
+            ..Self::default()
+        };
     }
 }
 
@@ -56,7 +61,11 @@ impl Applied {
 
     pub(super) fn decode(value: &[u8]) -> Option<Self> {
         let mut fields = Fields(value);
-        Some(Self { segment: fields.u32()?, offset: fields.u64()?, next_group: fields.u64()? })
+        Some(Self {
+            segment: fields.u32()?,
+            offset: fields.u64()?,
+            next_group: fields.u64()?,
+        })
     }
 }
 
@@ -88,13 +97,17 @@ impl<'a> Applier<'a> {
         let meta = &record.meta[..];
         match record.kind {
             Kind::Envelope => {
-                let Some(meta) = EnvelopeMeta::decode(meta) else { return Ok(None) };
+                let Some(meta) = EnvelopeMeta::decode(meta) else {
+                    return Ok(None);
+                };
                 self.envelope(meta, at, false)?;
             }
             Kind::Settlement => {
                 let number = Fields(meta).u64();
                 let settlement = super::values::decode_settlement(&record.body);
-                let (Some(number), Some((settlement, effective))) = (number, settlement) else { return Ok(None) };
+                let (Some(number), Some((settlement, effective))) = (number, settlement) else {
+                    return Ok(None);
+                };
                 self.settlement(number, &settlement, &effective, at)?;
             }
             _ => return self.registry(record, at),
@@ -104,10 +117,11 @@ impl<'a> Applier<'a> {
 
     /// An envelope. `fresh`: the caller has just seen that its id is unknown.
     pub(super) fn envelope(&mut self, meta: EnvelopeMeta, at: Position, fresh: bool) -> Result<()> {
-        if !fresh && let Some(value) = self.change.get(Space::Ids, meta.id.as_bytes())? {
-            if let Some(known) = Known::decode(meta.id, &value) {
-                return self.moved(known, at);
-            }
+        if !fresh
+            && let Some(value) = self.change.get(Space::Ids, meta.id.as_bytes())?
+            && let Some(known) = Known::decode(meta.id, &value)
+        {
+            return self.moved(known, at);
         }
         if !fresh && meta.expires.plus_ms(self.memory.retention_ms) <= self.memory.expired_upto {
             // A rebuild: it had been forgotten before.
@@ -127,7 +141,10 @@ impl<'a> Applier<'a> {
             self.count(&known)?;
         }
         let Known { meta, .. } = &known;
-        let (_, due) = self.due.entry(keys::bucket(meta.expires)).or_insert_with(|| (meta.expires, Vec::new()));
+        let (_, due) = self
+            .due
+            .entry(keys::bucket(meta.expires))
+            .or_insert_with(|| (meta.expires, Vec::new()));
         due.put(meta.id.as_bytes());
         let (id, known) = (meta.id, known.encode());
         self.write(fresh, Space::Ids, id.as_bytes().to_vec(), known);
@@ -136,7 +153,7 @@ impl<'a> Applier<'a> {
 
     fn write(&mut self, once: bool, space: Space, key: Vec<u8>, value: Vec<u8>) {
         if once {
-            self.change.put_once(space, &key, value);
+            self.change.put_once(space, key, value);
         } else {
             self.change.put(space, key, value);
         }
@@ -145,21 +162,29 @@ impl<'a> Applier<'a> {
     fn count(&mut self, known: &Known) -> Result<()> {
         let bytes = known.body_length();
         match &known.meta.place {
-            Placed::Mailbox { account, mailbox, seq } => {
+            Placed::Mailbox {
+                account,
+                mailbox,
+                seq,
+            } => {
                 let row = self.row(account)?;
                 row.last_seq = row.last_seq.max(*seq);
                 let usage = row.usage_of(*mailbox);
                 usage.envelopes += 1;
                 usage.bytes += bytes;
             }
-            Placed::Queue { destination, lane, .. } => self.memory.queues.add(destination, *lane, bytes),
+            Placed::Queue {
+                destination, lane, ..
+            } => self.memory.queues.add(destination, *lane, bytes),
         }
         Ok(())
     }
 
     // Of what has expired only the sequence number remains.
     fn only_numbered(&mut self, meta: &EnvelopeMeta) -> Result<()> {
-        let Placed::Mailbox { account, seq, .. } = &meta.place else { return Ok(()) };
+        let Placed::Mailbox { account, seq, .. } = &meta.place else {
+            return Ok(());
+        };
         let row = self.row(account)?;
         row.last_seq = row.last_seq.max(*seq);
         self.absent(account, *seq, AbsenceReason::Expired)
@@ -191,9 +216,18 @@ impl<'a> Applier<'a> {
         let Known { meta, at, .. } = known;
         match &meta.place {
             Placed::Mailbox { account, seq, .. } => {
-                self.write(fresh, Space::Items, keys::item(account, *seq), Slot::Envelope(*at).encode());
+                self.write(
+                    fresh,
+                    Space::Items,
+                    keys::item(account, *seq),
+                    Slot::Envelope(*at).encode(),
+                );
             }
-            Placed::Queue { destination, lane, position } => {
+            Placed::Queue {
+                destination,
+                lane,
+                position,
+            } => {
                 // A set-aside envelope may be moved too.
                 let aside = keys::numbered(destination, *position);
                 let (space, key) = if !fresh && self.change.get(Space::Aside, &aside)?.is_some() {
@@ -207,87 +241,32 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// A settlement: evidence once, and what it changes.
-    pub(super) fn settlement(
-        &mut self,
-        number: u64,
-        settlement: &Settlement,
-        effective: &[bool],
-        at: Position,
-    ) -> Result<()> {
-        let key = number.to_be_bytes();
-        if let Some(before) = self.change.get(Space::Settlements, &key)?.and_then(|value| Fields(&value).position()) {
-            if before != at {
-                self.bury(before);
-                self.put_settlement(number, at);
-            }
-            return Ok(());
-        }
-        let mut forget_at = None;
-        let items = settlement.items.iter().zip(effective).enumerate().filter(|(_, (_, effective))| **effective);
-        for (index, ((id, outcome), _)) in items {
-            let value = self.change.get(Space::Ids, id.as_bytes())?;
-            let known = value.and_then(|value| Known::decode(*id, &value));
-            let Some(mut known) = known.filter(|known| known.may_become(*outcome)) else { continue };
-            forget_at = forget_at.max(Some(known.meta.expires.plus_ms(self.memory.retention_ms)));
-            self.leave_queue(&mut known, *outcome)?;
-            let index = u32::try_from(index).expect("a settlement is one group at most");
-            known.become_settled(EvidenceRef { settlement: number, index, outcome: *outcome });
-            self.put_known(&known);
-        }
-        match forget_at {
-            Some(forget_at) => {
-                self.put_settlement(number, at);
-                let due = keys::expiry(forget_at, Stage::Settlement, number);
-                self.change.put(Space::Expiry, due, key.to_vec());
-            }
-            None => self.bury(at),
-        }
-        Ok(())
-    }
-
-    fn put_settlement(&mut self, number: u64, at: Position) {
-        let mut value = Vec::with_capacity(12);
-        value.put_position(at);
-        self.change.put(Space::Settlements, number.to_be_bytes().to_vec(), value);
-    }
-
-    fn leave_queue(&mut self, known: &mut Known, outcome: Outcome) -> Result<()> {
-        let Placed::Queue { destination, lane, position } = &known.meta.place else { return Ok(()) };
-        if known.state != State::Held {
-            return Ok(());
-        }
-        let bytes = known.body_length();
-        self.change.remove(Space::Queue, keys::queue(destination, *lane, *position));
-        self.memory.queues.remove(destination, *lane, bytes);
-        if matches!(outcome, Outcome::Refused { .. }) && known.kept {
-            let aside = keys::numbered(destination, *position);
-            self.change.put(Space::Aside, aside, Waiting::of(known).encode());
-            self.memory.queues.update(destination, |depth| depth.aside += 1);
-        } else {
-            self.release(known);
-        }
-        Ok(())
-    }
-
-    /// The body is not needed any more.
-    pub(super) fn release(&mut self, known: &mut Known) {
-        if std::mem::take(&mut known.kept) {
-            self.bury_bytes(known.at, known.body_length());
-        }
-    }
-
     pub(super) fn put_known(&mut self, known: &Known) {
-        self.change.put(Space::Ids, known.meta.id.as_bytes().to_vec(), known.encode());
+        self.change.put(
+            Space::Ids,
+            known.meta.id.as_bytes().to_vec(),
+            known.encode(),
+        );
     }
 
     /// A sequence number without an envelope; joined with the absence before it.
-    pub(super) fn absent(&mut self, account: &AccountId, seq: u64, reason: AbsenceReason) -> Result<()> {
+    pub(super) fn absent(
+        &mut self,
+        account: &AccountId,
+        seq: u64,
+        reason: AbsenceReason,
+    ) -> Result<()> {
         let mut from = seq;
         if seq > 1 {
             let before = keys::item(account, seq - 1);
-            let slot = self.change.get(Space::Items, &before)?.and_then(|value| Slot::decode(&value));
-            if let Some(Slot::Absent { from: earlier, reason: same }) = slot
+            let slot = self
+                .change
+                .get(Space::Items, &before)?
+                .and_then(|value| Slot::decode(&value));
+            if let Some(Slot::Absent {
+                from: earlier,
+                reason: same,
+            }) = slot
                 && same == reason
             {
                 from = earlier;
@@ -298,8 +277,18 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    pub(super) fn absent_range(&mut self, account: &AccountId, from: u64, to: u64, reason: AbsenceReason) {
-        self.change.put(Space::Items, keys::item(account, to), Slot::Absent { from, reason }.encode());
+    pub(super) fn absent_range(
+        &mut self,
+        account: &AccountId,
+        from: u64,
+        to: u64,
+        reason: AbsenceReason,
+    ) {
+        self.change.put(
+            Space::Items,
+            keys::item(account, to),
+            Slot::Absent { from, reason }.encode(),
+        );
     }
 
     /// The record at this position is not needed any more.
@@ -313,7 +302,7 @@ impl<'a> Applier<'a> {
         self.bury_bytes(known.at, u64::from(known.at.length) - buried);
     }
 
-    fn bury_bytes(&mut self, at: Position, bytes: u64) {
+    pub(super) fn bury_bytes(&mut self, at: Position, bytes: u64) {
         *self.memory.dead.entry(at.segment).or_default() += bytes;
         self.changed_dead.insert(at.segment);
     }
@@ -328,17 +317,26 @@ impl<'a> Applier<'a> {
     pub(super) fn finish(mut self, applied: Option<Applied>) -> Result<()> {
         for account in std::mem::take(&mut self.changed_rows) {
             let row = self.memory.rows.row(&account, &self.change)?.encode();
-            self.change.put_once(Space::Rows, account.as_bytes(), row);
+            self.change.put_once(Space::Rows, *account.as_bytes(), row);
         }
         for (time, ids) in std::mem::take(&mut self.due).into_values() {
-            self.change.put_once(Space::Expiry, &keys::expiry(time, Stage::Due, self.number), ids);
+            self.change.put_once(
+                Space::Expiry,
+                keys::expiry(time, Stage::Due, self.number),
+                ids,
+            );
         }
         for segment in std::mem::take(&mut self.changed_dead) {
             let dead = self.memory.dead.get(&segment).copied().unwrap_or_default();
-            self.change.put_once(Space::Meta, &keys::dead(segment), dead.to_le_bytes());
+            self.change.put_once(
+                Space::Meta,
+                keys::dead(segment),
+                dead.to_le_bytes().to_vec(),
+            );
         }
         if let Some(applied) = applied {
-            self.change.put_once(Space::Meta, keys::APPLIED, applied.encode());
+            self.change
+                .put_once(Space::Meta, keys::APPLIED, applied.encode());
         }
         self.change.commit()
     }

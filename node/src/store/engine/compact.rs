@@ -12,9 +12,10 @@ use pli_protocol::id::AccountId;
 use super::cursor::Fields;
 use super::format::{Group, Kind, Position, Record};
 use super::index::Space;
+use super::known::{EnvelopeMeta, Known, Placed};
 use super::registry::{Numbering, UsedInvitation, report_row, split_row};
 use super::scan::{Scanned, scan};
-use super::values::{self, EnvelopeMeta, Known, Placed, ReportMeta};
+use super::values::{self, ReportMeta};
 use super::{Engine, ReserveShare, keys};
 use crate::store::StoreError;
 
@@ -52,12 +53,15 @@ impl From<StoreError> for Stop {
 
 impl Engine {
     pub(super) fn compact_one(&self) -> Result<u64, StoreError> {
-        let Some(segment) = self.worst_segment() else { return Ok(0) };
+        let Some(segment) = self.worst_segment() else {
+            return Ok(0);
+        };
         self.compact_segment(segment).map_err(|stop| match stop {
             Stop::Store(error) => error,
-            Stop::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
-                StoreError::ReadOnly { free: 0, needed: STEP_BYTES as u64 }
-            }
+            Stop::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::ReadOnly {
+                free: 0,
+                needed: STEP_BYTES as u64,
+            },
             Stop::Io(error) => self.fatal("compacting", error),
         })
     }
@@ -65,11 +69,23 @@ impl Engine {
     fn worst_segment(&self) -> Option<u32> {
         let writer = self.writer();
         let share = |&(segment, length): &(u32, u64)| {
-            let dead = writer.memory.dead.get(&segment).copied().unwrap_or_default();
+            let dead = writer
+                .memory
+                .dead
+                .get(&segment)
+                .copied()
+                .unwrap_or_default();
             (dead * DEAD_SHARE >= length).then(|| (dead * 1_000 / length.max(1), segment))
         };
-        let closed = self.log.segments().into_iter().filter(|&(segment, _)| segment != writer.tail.segment);
-        closed.filter_map(|segment| share(&segment)).max().map(|(_, segment)| segment)
+        let closed = self
+            .log
+            .segments()
+            .into_iter()
+            .filter(|&(segment, _)| segment != writer.tail.segment);
+        closed
+            .filter_map(|segment| share(&segment))
+            .max()
+            .map(|(_, segment)| segment)
     }
 
     fn compact_segment(&self, segment: u32) -> Result<u64, Stop> {
@@ -96,7 +112,11 @@ impl Engine {
         Ok(freed.saturating_sub(moved))
     }
 
-    fn move_group(&self, scanned: &Scanned, dropped: &mut BTreeMap<AccountId, u64>) -> Result<u64, StoreError> {
+    fn move_group(
+        &self,
+        scanned: &Scanned,
+        dropped: &mut BTreeMap<AccountId, u64>,
+    ) -> Result<u64, StoreError> {
         let mut moved = 0;
         let mut step: Vec<(Position, &Record)> = Vec::new();
         let mut step_bytes = 0;
@@ -137,7 +157,9 @@ impl Engine {
                 Need::Meta => Bytes::new(),
                 Need::All => record.body.clone(),
             };
-            group.push(record.kind, body, |meta| meta.extend_from_slice(&record.meta));
+            group.push(record.kind, body, |meta| {
+                meta.extend_from_slice(&record.meta)
+            });
         }
         self.write_moved(&mut writer, &group)
     }
@@ -158,7 +180,10 @@ impl Engine {
                 Some(meta) => {
                     let value = row(Space::Ids, meta.id.as_bytes())?;
                     let known = value.and_then(|value| Known::decode(meta.id, &value));
-                    if known.as_ref().is_some_and(|known| known.at == at && !known.kept) {
+                    if known
+                        .as_ref()
+                        .is_some_and(|known| known.at == at && !known.kept)
+                    {
                         return Ok(Need::Meta);
                     }
                     known.map(|known| known.at)
@@ -166,25 +191,36 @@ impl Engine {
                 None => None,
             },
             Kind::Settlement => match Fields(meta).u64() {
-                Some(number) => {
-                    row(Space::Settlements, &number.to_be_bytes())?.and_then(|row| Fields(&row).position())
-                }
+                Some(number) => row(Space::Settlements, &number.to_be_bytes())?
+                    .and_then(|row| Fields(&row).position()),
                 None => None,
             },
             Kind::Report => match ReportMeta::decode(meta) {
                 Some(report) => {
                     let key = keys::numbered(&report.destination, report.position);
-                    row(Space::Reports, &key)?.as_deref().and_then(report_row).map(|(at, _)| at)
+                    row(Space::Reports, &key)?
+                        .as_deref()
+                        .and_then(report_row)
+                        .map(|(at, _)| at)
                 }
                 None => None,
             },
             Kind::ReportsSettled => None,
-            Kind::Account | Kind::Mailbox | Kind::Invitation | Kind::Numbering => match registry_key(record) {
-                Some(key) => row(Space::Registry, &key)?.as_deref().and_then(split_row).map(|(at, _)| at),
-                None => None,
-            },
+            Kind::Account | Kind::Mailbox | Kind::Invitation | Kind::Numbering => {
+                match registry_key(record) {
+                    Some(key) => row(Space::Registry, &key)?
+                        .as_deref()
+                        .and_then(split_row)
+                        .map(|(at, _)| at),
+                    None => None,
+                }
+            }
         };
-        Ok(if position == Some(at) { Need::All } else { Need::Nothing })
+        Ok(if position == Some(at) {
+            Need::All
+        } else {
+            Need::Nothing
+        })
     }
 
     // Otherwise a rebuild would not know how far an account had counted once its items are gone.
@@ -192,7 +228,10 @@ impl Engine {
         let mut missing = Vec::new();
         for (account, seq) in dropped {
             let row = self.indexed(self.index.get(Space::Registry, keys::numbering(&account)))?;
-            let numbering = row.as_deref().and_then(split_row).and_then(|(_, meta)| Numbering::decode(meta));
+            let numbering = row
+                .as_deref()
+                .and_then(split_row)
+                .and_then(|(_, meta)| Numbering::decode(meta));
             if numbering.is_none_or(|numbering| numbering.to < seq) {
                 missing.push(account);
             }
@@ -201,7 +240,11 @@ impl Engine {
             let mut writer = self.writer();
             let mut group = self.log.group(&writer.tail, some.len());
             for account in some {
-                let numbering = Numbering { account: *account, lost_from: 0, to: self.row(account)?.last_seq };
+                let numbering = Numbering {
+                    account: *account,
+                    lost_from: 0,
+                    to: self.row(account)?.last_seq,
+                };
                 group.push(Kind::Numbering, Bytes::new(), |meta| numbering.encode(meta));
             }
             self.write_moved(&mut writer, &group)?;
@@ -212,7 +255,10 @@ impl Engine {
 
 fn note_dropped(record: &Record, dropped: &mut BTreeMap<AccountId, u64>) {
     if record.kind == Kind::Envelope
-        && let Some(EnvelopeMeta { place: Placed::Mailbox { account, seq, .. }, .. }) = EnvelopeMeta::decode(&record.meta)
+        && let Some(EnvelopeMeta {
+            place: Placed::Mailbox { account, seq, .. },
+            ..
+        }) = EnvelopeMeta::decode(&record.meta)
     {
         let highest = dropped.entry(account).or_default();
         *highest = seq.max(*highest);

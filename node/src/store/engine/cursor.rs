@@ -21,7 +21,11 @@ pub(super) trait Put {
         self.put_u64(time.as_ms());
     }
     fn put_text(&mut self, text: &str) {
-        self.put(&u16::try_from(text.len()).expect("names are bounded by the protocol").to_le_bytes());
+        self.put(
+            &u16::try_from(text.len())
+                .expect("names are bounded by the protocol")
+                .to_le_bytes(),
+        );
         self.put(text.as_bytes());
     }
     fn put_position(&mut self, at: Position) {
@@ -74,6 +78,10 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn position(&mut self) -> Option<Position> {
-        Some(Position { segment: self.u32()?, offset: self.u32()?, length: self.u32()? })
+        Some(Position {
+            segment: self.u32()?,
+            offset: self.u32()?,
+            length: self.u32()?,
+        })
     }
 }

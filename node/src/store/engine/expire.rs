@@ -13,20 +13,34 @@ use super::apply::Applier;
 use super::cursor::{Fields, Put};
 use super::index::{Result, Space};
 use super::keys::{self, Stage};
-use super::values::{Known, Placed, Slot, State};
+use super::known::{Known, Placed, State};
+use super::values::Slot;
 use crate::store::{AbsenceReason, Due, Expiry, Outcome, StoreError};
 
 const ID_LENGTH: usize = 32;
 
 impl Engine {
-    pub(super) fn expire_round(&self, now: Timestamp, limit: usize) -> std::result::Result<Expiry, StoreError> {
+    pub(super) fn expire_round(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> std::result::Result<Expiry, StoreError> {
         let mut writer = self.writer();
         let memory = &mut writer.memory;
         let applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
-        let mut round = Round { applier, now, left: limit, overdue: None, result: Expiry::default(), forget: BTreeMap::new() };
+        let mut round = Round {
+            applier,
+            now,
+            left: limit,
+            overdue: None,
+            result: Expiry::default(),
+            forget: BTreeMap::new(),
+        };
         for row in self.index.prefix(Space::Expiry, []) {
             let (key, value) = self.indexed(row.into_inner())?;
-            let Some((bucket, stage)) = keys::parse_expiry(&key) else { continue };
+            let Some((bucket, stage)) = keys::parse_expiry(&key) else {
+                continue;
+            };
             if bucket > keys::bucket(now) {
                 break;
             }
@@ -40,7 +54,9 @@ impl Engine {
         let (applier, result) = round.finish();
         self.indexed(applier.finish(None))?;
         if !result.more {
-            let upto = overdue.map_or(now, |overdue| Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(now));
+            let upto = overdue.map_or(now, |overdue| {
+                Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(now)
+            });
             memory.expired_upto = memory.expired_upto.max(upto);
         }
         self.note_queued(memory);
@@ -73,7 +89,9 @@ impl<'a> Round<'a> {
                 let row = self.applier.change.get(Space::Settlements, value)?;
                 if let Some(at) = row.and_then(|row| Fields(&row).position()) {
                     self.applier.bury(at);
-                    self.applier.change.remove(Space::Settlements, value.to_vec());
+                    self.applier
+                        .change
+                        .remove(Space::Settlements, value.to_vec());
                 }
                 self.applier.change.remove(Space::Expiry, key.to_vec());
                 Ok(())
@@ -99,7 +117,9 @@ impl<'a> Round<'a> {
         for raw in ids.by_ref().take(self.left) {
             let id = EnvelopeId::from_slice(raw).expect("chunks of an id's length");
             let known = self.applier.change.get(Space::Ids, raw)?;
-            let Some(known) = known.and_then(|known| Known::decode(id, &known)) else { continue };
+            let Some(known) = known.and_then(|known| Known::decode(id, &known)) else {
+                continue;
+            };
             if handle(self, known)? {
                 kept.put(raw);
             }
@@ -125,7 +145,10 @@ impl<'a> Round<'a> {
         match (known.state, &known.meta.place) {
             (State::Held, Placed::Queue { destination, .. }) if known.kept => {
                 let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
-                self.overdue = Some(self.overdue.map_or(forget_at, |earlier| earlier.min(forget_at)));
+                self.overdue = Some(
+                    self.overdue
+                        .map_or(forget_at, |earlier| earlier.min(forget_at)),
+                );
                 self.result.undelivered.push(Due {
                     id: known.meta.id,
                     destination: destination.clone(),
@@ -133,27 +156,44 @@ impl<'a> Round<'a> {
                 });
                 return Ok(true);
             }
-            (State::Held | State::After(_), Placed::Mailbox { .. }) => self.empty_slot(&mut known)?,
-            (State::After(Outcome::Refused { .. }), Placed::Queue { .. }) => self.drop_aside(&mut known),
+            (State::Held | State::After(_), Placed::Mailbox { .. }) => {
+                self.empty_slot(&mut known)?
+            }
+            (State::After(Outcome::Refused { .. }), Placed::Queue { .. }) => {
+                self.drop_aside(&mut known)
+            }
             _ => {}
         }
         let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
         if forget_at <= self.now {
             return self.forget(known);
         }
-        let (_, ids) = self.forget.entry(keys::bucket(forget_at)).or_insert_with(|| (forget_at, Vec::new()));
+        let (_, ids) = self
+            .forget
+            .entry(keys::bucket(forget_at))
+            .or_insert_with(|| (forget_at, Vec::new()));
         ids.put(known.meta.id.as_bytes());
         Ok(false)
     }
 
     fn empty_slot(&mut self, known: &mut Known) -> Result<()> {
-        let Placed::Mailbox { account, mailbox, seq } = known.meta.place else { return Ok(()) };
+        let Placed::Mailbox {
+            account,
+            mailbox,
+            seq,
+        } = known.meta.place
+        else {
+            return Ok(());
+        };
         if !known.kept {
             return Ok(());
         }
         let bytes = known.body_length();
         self.applier.release(known);
-        let slot = self.applier.change.get(Space::Items, &keys::item(&account, seq))?;
+        let slot = self
+            .applier
+            .change
+            .get(Space::Items, &keys::item(&account, seq))?;
         // A damaged item is absent already, for its own reason.
         if let Some(Slot::Envelope(_)) = slot.and_then(|slot| Slot::decode(&slot)) {
             self.applier.absent(&account, seq, AbsenceReason::Expired)?;
@@ -170,12 +210,23 @@ impl<'a> Round<'a> {
     }
 
     fn drop_aside(&mut self, known: &mut Known) {
-        let Placed::Queue { destination, position, .. } = &known.meta.place else { return };
+        let Placed::Queue {
+            destination,
+            position,
+            ..
+        } = &known.meta.place
+        else {
+            return;
+        };
         if !known.kept {
             return;
         }
-        self.applier.change.remove(Space::Aside, keys::numbered(destination, *position));
-        self.applier.memory.queues.update(destination, |depth| depth.aside = depth.aside.saturating_sub(1));
+        self.applier
+            .change
+            .remove(Space::Aside, keys::numbered(destination, *position));
+        self.applier.memory.queues.update(destination, |depth| {
+            depth.aside = depth.aside.saturating_sub(1)
+        });
         self.applier.release(known);
         self.applier.put_known(known);
     }
@@ -185,7 +236,9 @@ impl<'a> Round<'a> {
             return Ok(true);
         }
         self.applier.bury_rest(&known);
-        self.applier.change.remove(Space::Ids, known.meta.id.as_bytes().to_vec());
+        self.applier
+            .change
+            .remove(Space::Ids, known.meta.id.as_bytes().to_vec());
         self.result.forgotten += 1;
         Ok(false)
     }
@@ -194,7 +247,11 @@ impl<'a> Round<'a> {
         for (time, ids) in std::mem::take(&mut self.forget).into_values() {
             // The first id is as good as random, so two rounds do not write the same row.
             let number = u64::from_be_bytes(ids[..8].try_into().expect("an id has 32 bytes"));
-            self.applier.change.put(Space::Expiry, keys::expiry(time, Stage::Forget, number), ids);
+            self.applier.change.put(
+                Space::Expiry,
+                keys::expiry(time, Stage::Forget, number),
+                ids,
+            );
         }
         (self.applier, self.result)
     }

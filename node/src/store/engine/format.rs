@@ -94,7 +94,11 @@ impl Record {
             return None;
         }
         let kind = Kind::from_byte(header.kind)?;
-        Some(Self { kind, meta: raw.slice(RECORD_HEADER..meta_end), body: raw.slice(meta_end..) })
+        Some(Self {
+            kind,
+            meta: raw.slice(RECORD_HEADER..meta_end),
+            body: raw.slice(meta_end..),
+        })
     }
 }
 
@@ -216,7 +220,8 @@ impl Group {
         self.heads.extend_from_slice(&[0; RECORD_HEADER]);
         meta(&mut self.heads);
         let head = &mut self.heads[start..];
-        let meta_length = u16::try_from(head.len() - RECORD_HEADER).expect("metas are a few hundred bytes");
+        let meta_length =
+            u16::try_from(head.len() - RECORD_HEADER).expect("metas are a few hundred bytes");
         let body_length = u32::try_from(body.len()).expect("bodies are bounded by a group's bytes");
         head[8..10].copy_from_slice(&meta_length.to_le_bytes());
         head[10] = kind as u8;
@@ -245,8 +250,16 @@ impl Group {
         let mut header = Vec::with_capacity(GROUP_HEADER + lengths.len());
         header.extend_from_slice(&GROUP_MAGIC);
         header.extend_from_slice(&self.number.to_le_bytes());
-        header.extend_from_slice(&u32::try_from(self.len()).expect("bounded by GROUP_RECORDS_MAX").to_le_bytes());
-        header.extend_from_slice(&u32::try_from(bytes).expect("a group is below 4 GiB").to_le_bytes());
+        header.extend_from_slice(
+            &u32::try_from(self.len())
+                .expect("bounded by GROUP_RECORDS_MAX")
+                .to_le_bytes(),
+        );
+        header.extend_from_slice(
+            &u32::try_from(bytes)
+                .expect("a group is below 4 GiB")
+                .to_le_bytes(),
+        );
         header.extend_from_slice(&checksum.to_le_bytes());
         header.extend_from_slice(&lengths);
         header
@@ -255,7 +268,10 @@ impl Group {
     /// Head and body of each record.
     pub(super) fn parts(&self) -> impl Iterator<Item = (&[u8], &Bytes)> {
         let starts = std::iter::once(0).chain(self.head_ends.iter().copied());
-        starts.zip(&self.head_ends).zip(&self.bodies).map(|((start, &end), body)| (&self.heads[start..end], body))
+        starts
+            .zip(&self.head_ends)
+            .zip(&self.bodies)
+            .map(|((start, &end), body)| (&self.heads[start..end], body))
     }
 
     /// The place each record gets when the group is written at `offset`.
@@ -263,19 +279,36 @@ impl Group {
         let fit = "a group is below 4 GiB";
         let first = offset + u32::try_from(GROUP_HEADER + self.len() * 4).expect(fit);
         self.parts().scan(first, move |next, (head, body)| {
-            let position = Position { segment, offset: *next, length: u32::try_from(head.len() + body.len()).expect(fit) };
+            let position = Position {
+                segment,
+                offset: *next,
+                length: u32::try_from(head.len() + body.len()).expect(fit),
+            };
             *next += position.length;
             Some(position)
         })
     }
 
     /// The records as they would be read back.
-    pub(super) fn records(&self, segment: u32, offset: u32) -> impl Iterator<Item = (Position, Record)> {
-        self.positions(segment, offset).zip(self.parts()).map(|(position, (head, body))| {
-            let kind = Kind::from_byte(head[10]).expect("this program wrote it");
-            let meta = Bytes::copy_from_slice(&head[RECORD_HEADER..]);
-            (position, Record { kind, meta, body: body.clone() })
-        })
+    pub(super) fn records(
+        &self,
+        segment: u32,
+        offset: u32,
+    ) -> impl Iterator<Item = (Position, Record)> {
+        self.positions(segment, offset)
+            .zip(self.parts())
+            .map(|(position, (head, body))| {
+                let kind = Kind::from_byte(head[10]).expect("this program wrote it");
+                let meta = Bytes::copy_from_slice(&head[RECORD_HEADER..]);
+                (
+                    position,
+                    Record {
+                        kind,
+                        meta,
+                        body: body.clone(),
+                    },
+                )
+            })
     }
 }
 
@@ -295,7 +328,8 @@ pub(super) fn segment_header(number: u32, first_group: u64, seed: Seed) -> [u8; 
 
 /// The first group number of a segment, when its header is intact.
 pub(super) fn first_group(header: &[u8; SEGMENT_HEADER]) -> Option<u64> {
-    (header[..8] == SEGMENT_MAGIC && xxh3_64(&header[..32]) == u64_at(header, 32)).then(|| u64_at(header, 16))
+    (header[..8] == SEGMENT_MAGIC && xxh3_64(&header[..32]) == u64_at(header, 32))
+        .then(|| u64_at(header, 16))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {

@@ -4,17 +4,22 @@
 //! was written with, and a copy has others. What this cannot see is a volume rolled back as a whole, below
 //! the file system; for that the operator says so ([`OpenOptions::restored`](crate::store::OpenOptions)).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use pli_protocol::id::{KeyId, Timestamp, from_hex, to_hex};
 
+use super::disk::Disk;
 use super::format::{FORMAT, Seed};
-use crate::store::{Epoch, StoreError};
+use super::open_error;
+use crate::store::{self, Epoch, StoreError};
 
+const LOCK_NAME: &str = "LOCK";
+const LOCK_TRIES: u32 = 6;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const NAME: &str = "IDENTITY";
 const NEW_NAME: &str = "IDENTITY.new";
 const TITLE: &str = "pli-store";
@@ -41,7 +46,10 @@ impl Identity {
         Ok(Self {
             node_key,
             seed: Seed(u64::from_le_bytes(seed)),
-            epoch: Epoch { number: 1, id: random_id()? },
+            epoch: Epoch {
+                number: 1,
+                id: random_id()?,
+            },
             expired_upto: Timestamp::default(),
             original: true,
         })
@@ -49,14 +57,24 @@ impl Identity {
 
     /// The next epoch of the same store.
     pub(super) fn next_epoch(&self) -> io::Result<Self> {
-        let epoch = Epoch { number: self.epoch.number + 1, id: random_id()? };
-        Ok(Self { epoch, original: true, ..self.clone() })
+        let epoch = Epoch {
+            number: self.epoch.number + 1,
+            id: random_id()?,
+        };
+        Ok(Self {
+            epoch,
+            original: true,
+            ..self.clone()
+        })
     }
 
     /// Reads the file; `None` when there is none.
     pub(super) fn load(directory: &Path) -> Result<Option<Self>, StoreError> {
         let path = directory.join(NAME);
-        let failed = |source| StoreError::Open { path: path.clone(), source };
+        let failed = |source| StoreError::Open {
+            path: path.clone(),
+            source,
+        };
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -75,9 +93,19 @@ impl Identity {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
         let born = birth(&file)?;
-        let Self { node_key, seed, epoch, expired_upto, .. } = self;
+        let Self {
+            node_key,
+            seed,
+            epoch,
+            expired_upto,
+            ..
+        } = self;
         write!(
             file,
             "{TITLE} {FORMAT}\nnode {node_key}\nseed {}\nepoch {} {}\nexpired-upto {}\nborn {born}\n",
@@ -93,19 +121,28 @@ impl Identity {
 }
 
 fn parse(text: &str, directory: &Path) -> Result<Identity, StoreError> {
-    let wrong = |reason: &str| StoreError::NotAStore { path: directory.into(), reason: reason.into() };
+    let wrong = |reason: &str| StoreError::NotAStore {
+        path: directory.into(),
+        reason: reason.into(),
+    };
     let format = field(text, TITLE).and_then(|digits| digits.parse().ok());
     let found: u32 = format.ok_or_else(|| wrong("its identity file names no format"))?;
     // Case 77. Formats only grow, so nothing after this line may be trusted to mean the same.
     if found > FORMAT {
-        return Err(StoreError::NewerFormat { found, supported: FORMAT });
+        return Err(StoreError::NewerFormat {
+            found,
+            supported: FORMAT,
+        });
     }
     let fields = || {
         let (number, id) = field(text, "epoch")?.split_once(' ')?;
         Some(Identity {
             node_key: field(text, "node")?.parse().ok()?,
             seed: Seed(u64::from_be_bytes(from_hex(field(text, "seed")?).ok()?)),
-            epoch: Epoch { number: number.parse().ok()?, id: from_hex(id).ok()? },
+            epoch: Epoch {
+                number: number.parse().ok()?,
+                id: from_hex(id).ok()?,
+            },
             expired_upto: Timestamp::from_ms(field(text, "expired-upto")?.parse().ok()?),
             original: true,
         })
@@ -114,18 +151,78 @@ fn parse(text: &str, directory: &Path) -> Result<Identity, StoreError> {
 }
 
 fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
 }
 
 // The inode alone is not enough: a file system may give a restored file the number of the lost one.
 fn birth(file: &File) -> io::Result<String> {
     let metadata = file.metadata()?;
-    let created = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Ok(format!("{}:{}", metadata.ino(), created.map_or(0, |since| since.as_nanos())))
+    let created = metadata
+        .created()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Ok(format!(
+        "{}:{}",
+        metadata.ino(),
+        created.map_or(0, |since| since.as_nanos())
+    ))
 }
 
 fn random_id() -> io::Result<[u8; 16]> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(io::Error::other)?;
     Ok(id)
+}
+
+// Case 42. A program that this process starts holds our descriptors for the moment between fork and exec,
+// so a lock that was just given back may seem taken.
+pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join(LOCK_NAME);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let file = file.map_err(|source| open_error(&path, source))?;
+    for _ in 1..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(open_error(&path, source)),
+        }
+    }
+    Err(StoreError::InUse {
+        path: directory.into(),
+    })
+}
+
+// Cases 43, 74, 77
+pub(super) fn identify(
+    directory: &Path,
+    options: &store::OpenOptions,
+    disk: &dyn Disk,
+) -> Result<(Identity, bool), StoreError> {
+    let failed = |source| open_error(directory, source);
+    let Some(identity) = Identity::load(directory)? else {
+        // Without the file nothing says whose envelopes these are.
+        if !disk.names().map_err(failed)?.is_empty() {
+            let reason = "it has a log but no identity file".into();
+            return Err(StoreError::NotAStore {
+                path: directory.into(),
+                reason,
+            });
+        }
+        let identity = Identity::new(options.node_key).map_err(failed)?;
+        identity.save(directory).map_err(failed)?;
+        return Ok((identity, false));
+    };
+    if identity.node_key != options.node_key {
+        return Err(StoreError::WrongNodeKey {
+            expected: identity.node_key,
+            got: options.node_key,
+        });
+    }
+    let leap = !identity.original || options.restored;
+    Ok((identity, leap))
 }

@@ -2,7 +2,7 @@
 
 use pli_protocol::id::{AccountId, AuthorityId, KeyId, MailboxId, Timestamp};
 
-use super::values::{lane_byte, lane_from_byte};
+use super::known::{lane_byte, lane_from_byte};
 use crate::store::{InvitationId, Lane};
 
 /// Where the log has been applied up to.
@@ -30,7 +30,12 @@ pub(super) fn bucket(time: Timestamp) -> u64 {
 
 /// `number` keeps rows of one bucket apart.
 pub(super) fn expiry(time: Timestamp, stage: Stage, number: u64) -> Vec<u8> {
-    [&bucket(time).to_be_bytes()[..], &[stage as u8], &number.to_be_bytes()].concat()
+    [
+        &bucket(time).to_be_bytes()[..],
+        &[stage as u8],
+        &number.to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// The bucket and stage of an expiry key.
@@ -52,12 +57,22 @@ pub(super) fn item(account: &AccountId, seq: u64) -> Vec<u8> {
 
 /// Domains hold no zero byte, so no destination's keys stand between another's.
 pub(super) fn queue(destination: &AuthorityId, lane: Lane, position: u64) -> Vec<u8> {
-    [destination.as_str().as_bytes(), &[0, lane_byte(lane)], &position.to_be_bytes()].concat()
+    [
+        destination.as_str().as_bytes(),
+        &[0, lane_byte(lane)],
+        &position.to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// Of set-aside envelopes and reports.
 pub(super) fn numbered(destination: &AuthorityId, position: u64) -> Vec<u8> {
-    [destination.as_str().as_bytes(), &[0], &position.to_be_bytes()].concat()
+    [
+        destination.as_str().as_bytes(),
+        &[0],
+        &position.to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// The number at the end of a key.

@@ -20,43 +20,43 @@ mod format;
 mod identity;
 mod index;
 mod keys;
+mod known;
 mod log;
+mod log_tail;
+mod operations;
 mod quarantine;
 mod queues;
 mod read;
 mod records;
 mod recover;
 mod registry;
+mod replay;
 mod rows;
 mod scan;
 mod settle;
+mod settlements;
 mod values;
+mod waiting;
 
-use std::fs::{self, File, OpenOptions as FileOptions, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Timestamp};
-
 use self::apply::{Applier, Memory};
 use self::disk::{Disk, RealDisk};
 use self::format::Group;
-use self::identity::Identity;
+use self::identity::{Identity, identify, lock};
 use self::index::Index;
-use self::log::{AppendError, Log, SEGMENT_BYTES, Tail};
+use self::log::{Log, SEGMENT_BYTES};
+use self::log_tail::{AppendError, Tail};
 use self::quarantine::Quarantine;
-use super::{
-    AccountRecord, Appended, Custody, DestinationState, Enrolment, Entry, Epoch, Expiry, InvitationId, Lane,
-    MailboxRecord, OpenOptions, Page, PageBound, PendingPage, Report, ReportEntry, Settled, Settlement, Status, Store,
-    StoreError, Usage,
-};
+use super::{Epoch, OpenOptions, Store, StoreError};
 
 /// How far every account's numbering moves on in a new epoch: more than one account gets between two backups.
 pub const EPOCH_LEAP: u64 = 65_536;
 
-const LOCK_NAME: &str = "LOCK";
 const LOG_DIRECTORY: &str = "log";
 const QUARANTINE_DIRECTORY: &str = "quarantine";
 
@@ -88,8 +88,14 @@ struct Writer {
 
 /// Opens the store in a directory.
 pub fn open(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
-    let disk = RealDisk::new(&directory.join(LOG_DIRECTORY)).map_err(|source| open_error(directory, source))?;
-    Ok(Arc::new(Engine::open(directory, options, Arc::new(disk), Tuning::default())?))
+    let disk = RealDisk::new(&directory.join(LOG_DIRECTORY))
+        .map_err(|source| open_error(directory, source))?;
+    Ok(Arc::new(Engine::open(
+        directory,
+        options,
+        Arc::new(disk),
+        Tuning::default(),
+    )?))
 }
 
 /// Sizes that tests make small, so that everything happens often.
@@ -103,12 +109,18 @@ pub struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { segment_bytes: SEGMENT_BYTES, memtable_bytes_max: u64::MAX }
+        Self {
+            segment_bytes: SEGMENT_BYTES,
+            memtable_bytes_max: u64::MAX,
+        }
     }
 }
 
 fn open_error(path: &Path, source: io::Error) -> StoreError {
-    StoreError::Open { path: path.into(), source }
+    StoreError::Open {
+        path: path.into(),
+        source,
+    }
 }
 
 impl Engine {
@@ -141,7 +153,11 @@ impl Engine {
             log,
             index: recovered.index,
             quarantine,
-            writer: Mutex::new(Writer { tail, memory, identity }),
+            writer: Mutex::new(Writer {
+                tail,
+                memory,
+                identity,
+            }),
             failed: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             queued_bytes,
@@ -194,7 +210,10 @@ impl Engine {
     fn alive(&self) -> Result<(), StoreError> {
         if self.failed.load(Ordering::Acquire) {
             let source = io::Error::other("an earlier operation failed");
-            return Err(StoreError::Fatal { doing: "anything", source });
+            return Err(StoreError::Fatal {
+                doing: "anything",
+                source,
+            });
         }
         Ok(())
     }
@@ -224,21 +243,41 @@ impl Engine {
             ReserveShare::Half => self.options.limits.disk_free / 2,
         };
         let needed = reserve + bytes as u64;
-        let free = self.log.free_bytes().map_err(|source| self.fatal("asking for free space", source))?;
+        let free = self
+            .log
+            .free_bytes()
+            .map_err(|source| self.fatal("asking for free space", source))?;
         let short = free < needed;
         if self.read_only.swap(short, Ordering::Relaxed) != short {
-            tracing::warn!(free, needed, read_only = short, "the store changed between read-only and writable");
+            tracing::warn!(
+                free,
+                needed,
+                read_only = short,
+                "the store changed between read-only and writable"
+            );
         }
-        if short { Err(StoreError::ReadOnly { free, needed }) } else { Ok(()) }
+        if short {
+            Err(StoreError::ReadOnly { free, needed })
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes a group to the log, durably.
-    fn write(&self, tail: &mut Tail, group: &Group, share: ReserveShare) -> Result<(u32, u32), StoreError> {
+    fn write(
+        &self,
+        tail: &mut Tail,
+        group: &Group,
+        share: ReserveShare,
+    ) -> Result<(u32, u32), StoreError> {
         self.check_space(group.total_bytes(), share)?;
         self.log.append(tail, group).map_err(|error| match error {
             AppendError::NoSpace => {
                 self.read_only.store(true, Ordering::Relaxed);
-                StoreError::ReadOnly { free: 0, needed: group.total_bytes() as u64 }
+                StoreError::ReadOnly {
+                    free: 0,
+                    needed: group.total_bytes() as u64,
+                }
             }
             AppendError::Fatal { doing, source } => self.fatal(doing, source),
         })
@@ -254,38 +293,6 @@ enum ReserveShare {
     Half,
 }
 
-// Case 42
-fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join(LOCK_NAME);
-    let file = FileOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|source| open_error(&path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: directory.into() }),
-        Err(TryLockError::Error(source)) => Err(open_error(&path, source)),
-    }
-}
-
-// Cases 43, 74, 77
-fn identify(directory: &Path, options: &OpenOptions, disk: &dyn Disk) -> Result<(Identity, bool), StoreError> {
-    let failed = |source| open_error(directory, source);
-    let Some(identity) = Identity::load(directory)? else {
-        // Without the file nothing says whose envelopes these are.
-        if !disk.names().map_err(failed)?.is_empty() {
-            let reason = "it has a log but no identity file".into();
-            return Err(StoreError::NotAStore { path: directory.into(), reason });
-        }
-        let identity = Identity::new(options.node_key).map_err(failed)?;
-        identity.save(directory).map_err(failed)?;
-        return Ok((identity, false));
-    };
-    if identity.node_key != options.node_key {
-        return Err(StoreError::WrongNodeKey { expected: identity.node_key, got: options.node_key });
-    }
-    let leap = !identity.original || options.restored;
-    Ok((identity, leap))
-}
-
 impl Drop for Engine {
     fn drop(&mut self) {
         // A clean end needs no replay; without it nothing is lost either.
@@ -293,138 +300,6 @@ impl Drop for Engine {
             && let Err(error) = self.index.sync()
         {
             tracing::warn!(%error, "the index was not synced at the end");
-        }
-    }
-}
-
-impl Store for Engine {
-    fn append(&self, group: &[Entry]) -> Result<Vec<Appended>, StoreError> {
-        self.alive()?;
-        self.append_group(group)
-    }
-
-    fn known(&self, ids: &[EnvelopeId]) -> Result<Vec<Option<Timestamp>>, StoreError> {
-        self.alive()?;
-        ids.iter().map(|id| self.accepted_at(id)).collect()
-    }
-
-    fn read(&self, account: &AccountId, after_seq: u64, bound: PageBound) -> Result<Page, StoreError> {
-        self.alive()?;
-        self.read_page(account, after_seq, bound)
-    }
-
-    fn latest_seq(&self, account: &AccountId) -> Result<u64, StoreError> {
-        self.alive()?;
-        Ok(self.row(account)?.last_seq)
-    }
-
-    fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, StoreError> {
-        self.alive()?;
-        Ok(*self.row(account)?.usage_of(*mailbox))
-    }
-
-    fn pending(
-        &self,
-        destination: &AuthorityId,
-        lane: Lane,
-        after: u64,
-        bound: PageBound,
-    ) -> Result<PendingPage, StoreError> {
-        self.alive()?;
-        self.pending_page(destination, lane, after, bound)
-    }
-
-    fn destinations(&self) -> Result<Vec<DestinationState>, StoreError> {
-        self.alive()?;
-        self.destination_states()
-    }
-
-    fn set_aside(&self, destination: &AuthorityId, after: u64, bound: PageBound) -> Result<PendingPage, StoreError> {
-        self.alive()?;
-        self.set_aside_page(destination, after, bound)
-    }
-
-    fn settle(&self, settlements: &[Settlement], reports: &[Report]) -> Result<Settled, StoreError> {
-        self.alive()?;
-        self.settle_all(settlements, reports)
-    }
-
-    fn pending_reports(
-        &self,
-        destination: &AuthorityId,
-        after: u64,
-        bound: PageBound,
-    ) -> Result<Vec<ReportEntry>, StoreError> {
-        self.alive()?;
-        self.report_page(destination, after, bound)
-    }
-
-    fn settle_reports(&self, destination: &AuthorityId, positions: &[u64]) -> Result<(), StoreError> {
-        self.alive()?;
-        self.drop_reports(destination, positions)
-    }
-
-    fn custody(&self, id: &EnvelopeId) -> Result<Option<Custody>, StoreError> {
-        self.alive()?;
-        self.custody_of(id)
-    }
-
-    fn expire(&self, now: Timestamp, limit: usize) -> Result<Expiry, StoreError> {
-        self.alive()?;
-        self.expire_round(now, limit)
-    }
-
-    fn compact(&self) -> Result<u64, StoreError> {
-        self.alive()?;
-        self.compact_one()
-    }
-
-    fn enrol(&self, invitation: &InvitationId, account: &AccountRecord) -> Result<Enrolment, StoreError> {
-        self.alive()?;
-        self.enrol_account(invitation, account)
-    }
-
-    fn account(&self, account: &AccountId) -> Result<Option<AccountRecord>, StoreError> {
-        self.alive()?;
-        self.account_record(account)
-    }
-
-    fn account_of_device(&self, device: &KeyId) -> Result<Option<AccountId>, StoreError> {
-        self.alive()?;
-        self.device_owner(device)
-    }
-
-    fn put_account(&self, account: &AccountRecord) -> Result<(), StoreError> {
-        self.alive()?;
-        self.write_account(account)
-    }
-
-    fn put_mailbox(&self, mailbox: &MailboxRecord) -> Result<(), StoreError> {
-        self.alive()?;
-        self.write_mailbox(mailbox)
-    }
-
-    fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<MailboxRecord>, StoreError> {
-        self.alive()?;
-        self.mailbox_record(mailbox)
-    }
-
-    fn mailboxes(&self, account: &AccountId) -> Result<Vec<MailboxRecord>, StoreError> {
-        self.alive()?;
-        self.mailbox_records(account)
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            engine: "fjall",
-            format: format::FORMAT,
-            epoch: self.epoch,
-            queued_bytes: self.queued_bytes.load(Ordering::Relaxed),
-            quarantined: self.quarantine.count(),
-            log_bytes: self.log.total_bytes(),
-            index_bytes: self.index.disk_bytes().unwrap_or_default(),
-            free_bytes: self.log.free_bytes().unwrap_or_default(),
-            read_only: self.read_only.load(Ordering::Relaxed),
         }
     }
 }

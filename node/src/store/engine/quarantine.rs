@@ -25,9 +25,17 @@ impl Quarantine {
         fs::create_dir_all(directory)?;
         let mut count = 0;
         for entry in fs::read_dir(directory)? {
-            count += u64::from(entry?.path().extension().is_some_and(|extension| extension == "record"));
+            count += u64::from(
+                entry?
+                    .path()
+                    .extension()
+                    .is_some_and(|extension| extension == "record"),
+            );
         }
-        Ok(Self { directory: directory.into(), count: AtomicU64::new(count) })
+        Ok(Self {
+            directory: directory.into(),
+            count: AtomicU64::new(count),
+        })
     }
 
     /// Damaged records put aside so far.
@@ -37,12 +45,19 @@ impl Quarantine {
 
     /// Copies a damaged record out of the log. The first time for each place counts.
     pub(super) fn keep_from_log(&self, log: &Log, at: Position) {
-        let path = self.directory.join(format!("{}-{}.record", at.segment, at.offset));
+        let path = self
+            .directory
+            .join(format!("{}-{}.record", at.segment, at.offset));
         if path.exists() {
             return;
         }
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(segment = at.segment, offset = at.offset, length = at.length, "a record is damaged: put aside");
+        tracing::error!(
+            segment = at.segment,
+            offset = at.offset,
+            length = at.length,
+            "a record is damaged: put aside"
+        );
         if count < FILES_MAX {
             let raw = log.read(at).unwrap_or_default();
             self.write(&path, &raw);
@@ -52,8 +67,14 @@ impl Quarantine {
     /// Copies what is cut off the log's end.
     pub(super) fn keep_torn(&self, log: &Log, segment: u32, start: u64, end: u64) {
         let length = (end - start).min(TORN_BYTES_MAX);
-        let (Ok(offset), Ok(length)) = (u32::try_from(start), u32::try_from(length)) else { return };
-        if let Ok(raw) = log.read(Position { segment, offset, length }) {
+        let (Ok(offset), Ok(length)) = (u32::try_from(start), u32::try_from(length)) else {
+            return;
+        };
+        if let Ok(raw) = log.read(Position {
+            segment,
+            offset,
+            length,
+        }) {
             self.write(&self.directory.join("last.torn"), &raw);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pli_protocol::id::AuthorityId;
 
-use super::values::lane_byte;
+use super::known::lane_byte;
 use crate::store::{Lane, Limits};
 
 /// The counters of all destinations. A destination with nothing left is dropped, so the map is bounded
@@ -32,7 +32,10 @@ impl Depth {
 
 impl Queues {
     pub(super) fn depth(&self, destination: &AuthorityId) -> Depth {
-        self.destinations.get(destination).copied().unwrap_or_default()
+        self.destinations
+            .get(destination)
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(super) fn add(&mut self, destination: &AuthorityId, lane: Lane, bytes: u64) {
@@ -73,9 +76,19 @@ pub(super) struct Reserved {
 
 impl Reserved {
     /// Takes one envelope's share, or says that the queue is full.
-    pub(super) fn take(&mut self, queues: &Queues, limits: &Limits, destination: &AuthorityId, bytes: u64) -> bool {
+    pub(super) fn take(
+        &mut self,
+        queues: &Queues,
+        limits: &Limits,
+        destination: &AuthorityId,
+        bytes: u64,
+    ) -> bool {
         let depth = queues.depth(destination);
-        let (envelopes, taken) = self.destinations.get(destination).copied().unwrap_or_default();
+        let (envelopes, taken) = self
+            .destinations
+            .get(destination)
+            .copied()
+            .unwrap_or_default();
         let fits = depth.envelopes() + envelopes < limits.queue_envelopes
             && depth.bytes + taken + bytes <= limits.queue_bytes
             && queues.bytes + self.bytes + bytes <= limits.queues_bytes;

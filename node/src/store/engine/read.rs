@@ -1,8 +1,8 @@
-//! Reading mailboxes and queues. Every envelope is checked against its checksum and its id in the read itself (R20).
+//! Reading mailboxes. Every envelope is checked against its checksum and its id in the read itself (R20).
 
 use bytes::{Buf, Bytes};
 use pli_protocol::crypto::contexts::ENVELOPE;
-use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, Timestamp};
+use pli_protocol::id::{AccountId, EnvelopeId, Timestamp};
 use pli_protocol::signed::leaf_hash;
 
 use super::Engine;
@@ -10,19 +10,17 @@ use super::apply::Applier;
 use super::format::{Position, Record};
 use super::index::{Space, View};
 use super::keys;
+use super::known::{EnvelopeMeta, Placed};
 use super::log::ReadError;
-use super::registry::{Numbering, report_row, split_row};
-use super::values::{EnvelopeMeta, Placed, Row, Slot, Waiting};
-use crate::store::{
-    AbsenceReason, DestinationState, Item, Lane, MailboxItem, Page, PageBound, Pending, PendingPage, ReportEntry,
-    StoreError,
-};
+use super::registry::{Numbering, split_row};
+use super::values::{Row, Slot};
+use crate::store::{AbsenceReason, Item, MailboxItem, Page, PageBound, StoreError};
 
 /// Compaction may move records between the look-up and the read.
-const READ_TRIES: usize = 5;
+pub(super) const READ_TRIES: usize = 5;
 
 /// What a position holds.
-enum Found {
+pub(super) enum Found {
     Envelope(EnvelopeMeta, Bytes),
     Damaged,
     /// Its segment was compacted away since the look-up.
@@ -30,26 +28,54 @@ enum Found {
 }
 
 impl Engine {
-    pub(super) fn read_page(&self, account: &AccountId, after: u64, bound: PageBound) -> Result<Page, StoreError> {
+    pub(super) fn read_page(
+        &self,
+        account: &AccountId,
+        after: u64,
+        bound: PageBound,
+    ) -> Result<Page, StoreError> {
         for _ in 0..READ_TRIES {
             if let Some(page) = self.try_page(account, after, bound)? {
                 return Ok(page);
             }
         }
-        Err(self.fatal("reading a mailbox", std::io::Error::other("a record's segment is missing")))
+        Err(self.fatal(
+            "reading a mailbox",
+            std::io::Error::other("a record's segment is missing"),
+        ))
     }
 
     // One moment of the index: a number below `latest_seq` without a slot is then really absent.
-    fn try_page(&self, account: &AccountId, after: u64, bound: PageBound) -> Result<Option<Page>, StoreError> {
+    fn try_page(
+        &self,
+        account: &AccountId,
+        after: u64,
+        bound: PageBound,
+    ) -> Result<Option<Page>, StoreError> {
         let view = self.index.view();
         let row = self.indexed(view.get(Space::Rows, account.as_bytes()))?;
-        let latest_seq = row.and_then(|row| Row::decode(&row)).unwrap_or_default().last_seq;
-        let mut page = PageBuilder { items: Vec::new(), next: after.saturating_add(1), bytes: 0, bound };
+        let latest_seq = row
+            .and_then(|row| Row::decode(&row))
+            .unwrap_or_default()
+            .last_seq;
+        let mut page = PageBuilder {
+            items: Vec::new(),
+            next: after.saturating_add(1),
+            bytes: 0,
+            bound,
+        };
         if after < latest_seq {
-            let slots = view.range(Space::Items, keys::item(account, page.next), keys::item(account, latest_seq));
+            let slots = view.range(
+                Space::Items,
+                keys::item(account, page.next),
+                keys::item(account, latest_seq),
+            );
             for slot in slots {
                 let (key, value) = self.indexed(slot.into_inner())?;
-                let (Some(seq), Some(slot)) = (keys::trailing_number(&key), Slot::decode(&value)) else { continue };
+                let (Some(seq), Some(slot)) = (keys::trailing_number(&key), Slot::decode(&value))
+                else {
+                    continue;
+                };
                 let from = match slot {
                     Slot::Envelope(_) => seq,
                     Slot::Absent { from, .. } => from,
@@ -62,18 +88,22 @@ impl Engine {
                 }
                 match slot {
                     Slot::Absent { reason, .. } => page.absent_to(seq, reason),
-                    Slot::Envelope(at) => match self.envelope_at(at, |meta| is_item(meta, account, seq))? {
-                        Found::Moved if !self.still_has(Space::Items, &key, &value)? => return Ok(None),
-                        Found::Moved | Found::Damaged => {
-                            self.mark_damaged(account, seq, at)?;
-                            page.absent_to(seq, AbsenceReason::Damaged);
-                        }
-                        Found::Envelope(meta, bytes) => {
-                            if !page.envelope(seq, meta.id, meta.accepted_at, bytes) {
-                                break;
+                    Slot::Envelope(at) => {
+                        match self.envelope_at(at, |meta| is_item(meta, account, seq))? {
+                            Found::Moved if !self.still_has(Space::Items, &key, &value)? => {
+                                return Ok(None);
+                            }
+                            Found::Moved | Found::Damaged => {
+                                self.mark_damaged(account, seq, at)?;
+                                page.absent_to(seq, AbsenceReason::Damaged);
+                            }
+                            Found::Envelope(meta, bytes) => {
+                                if !page.envelope(seq, meta.id, meta.accepted_at, bytes) {
+                                    break;
+                                }
                             }
                         }
-                    },
+                    }
                 }
                 if page.is_full() {
                     break;
@@ -83,17 +113,31 @@ impl Engine {
                 self.fill_gap(&view, account, &mut page, latest_seq)?;
             }
         }
-        Ok(Some(Page { items: page.items, latest_seq }))
+        Ok(Some(Page {
+            items: page.items,
+            latest_seq,
+        }))
     }
 
     // After a rebuild, what had expired has no slot any more: the numbering says up to where.
-    fn fill_gap(&self, view: &View<'_>, account: &AccountId, page: &mut PageBuilder, to: u64) -> Result<(), StoreError> {
+    fn fill_gap(
+        &self,
+        view: &View<'_>,
+        account: &AccountId,
+        page: &mut PageBuilder,
+        to: u64,
+    ) -> Result<(), StoreError> {
         if page.next > to {
             return Ok(());
         }
         let row = self.indexed(view.get(Space::Registry, keys::numbering(account)))?;
-        let numbering = row.as_deref().and_then(split_row).and_then(|(_, meta)| Numbering::decode(meta));
-        let expired_to = numbering.filter(|numbering| numbering.lost_from == 0).map_or(0, |numbering| numbering.to);
+        let numbering = row
+            .as_deref()
+            .and_then(split_row)
+            .and_then(|(_, meta)| Numbering::decode(meta));
+        let expired_to = numbering
+            .filter(|numbering| numbering.lost_from == 0)
+            .map_or(0, |numbering| numbering.to);
         page.absent_to(to.min(expired_to), AbsenceReason::Expired);
         page.absent_to(to, AbsenceReason::Damaged);
         Ok(())
@@ -103,7 +147,9 @@ impl Engine {
         self.quarantine.keep_from_log(&self.log, at);
         let mut writer = self.writer();
         let key = keys::item(account, seq);
-        let slot = self.indexed(self.index.get(Space::Items, &key))?.and_then(|value| Slot::decode(&value));
+        let slot = self
+            .indexed(self.index.get(Space::Items, &key))?
+            .and_then(|value| Slot::decode(&value));
         // Another reader was first, or the envelope expired meanwhile.
         if slot != Some(Slot::Envelope(at)) {
             return Ok(());
@@ -113,7 +159,11 @@ impl Engine {
         self.indexed(applier.finish(None))
     }
 
-    fn envelope_at(&self, at: Position, expected: impl FnOnce(&EnvelopeMeta) -> bool) -> Result<Found, StoreError> {
+    pub(super) fn envelope_at(
+        &self,
+        at: Position,
+        expected: impl FnOnce(&EnvelopeMeta) -> bool,
+    ) -> Result<Found, StoreError> {
         let raw = match self.log.read(at) {
             Ok(raw) => raw,
             Err(ReadError::Gone) => return Ok(Found::Moved),
@@ -121,157 +171,14 @@ impl Engine {
             Err(ReadError::Io(source)) => return Err(self.fatal("reading the log", source)),
         };
         let record = Record::parse(&raw, self.log.seed());
-        let found = record.and_then(|record| Some((EnvelopeMeta::decode(&record.meta)?, record.body)));
+        let found =
+            record.and_then(|record| Some((EnvelopeMeta::decode(&record.meta)?, record.body)));
         Ok(match found {
-            Some((meta, bytes)) if expected(&meta) && has_id(&bytes, &meta.id) => Found::Envelope(meta, bytes),
+            Some((meta, bytes)) if expected(&meta) && has_id(&bytes, &meta.id) => {
+                Found::Envelope(meta, bytes)
+            }
             _ => Found::Damaged,
         })
-    }
-
-    pub(super) fn pending_page(
-        &self,
-        destination: &AuthorityId,
-        lane: Lane,
-        after: u64,
-        bound: PageBound,
-    ) -> Result<PendingPage, StoreError> {
-        let start = keys::queue(destination, lane, after.saturating_add(1));
-        self.waiting_page(Space::Queue, start, keys::queue(destination, lane, u64::MAX), after, bound)
-    }
-
-    pub(super) fn set_aside_page(
-        &self,
-        destination: &AuthorityId,
-        after: u64,
-        bound: PageBound,
-    ) -> Result<PendingPage, StoreError> {
-        let start = keys::numbered(destination, after.saturating_add(1));
-        self.waiting_page(Space::Aside, start, keys::numbered(destination, u64::MAX), after, bound)
-    }
-
-    fn waiting_page(
-        &self,
-        space: Space,
-        start: Vec<u8>,
-        end: Vec<u8>,
-        after: u64,
-        bound: PageBound,
-    ) -> Result<PendingPage, StoreError> {
-        for _ in 0..READ_TRIES {
-            if let Some(page) = self.try_waiting_page(space, start.clone(), end.clone(), after, bound)? {
-                return Ok(page);
-            }
-        }
-        Err(self.fatal("reading a queue", std::io::Error::other("a record's segment is missing")))
-    }
-
-    fn try_waiting_page(
-        &self,
-        space: Space,
-        start: Vec<u8>,
-        end: Vec<u8>,
-        after: u64,
-        bound: PageBound,
-    ) -> Result<Option<PendingPage>, StoreError> {
-        let mut page = PendingPage { next_after: after, ..PendingPage::default() };
-        let mut bytes = 0;
-        for row in self.index.view().range(space, start, end) {
-            let (key, value) = self.indexed(row.into_inner())?;
-            let (Some(position), Some(waiting)) = (keys::trailing_number(&key), Waiting::decode(&value)) else {
-                continue;
-            };
-            let length = usize::try_from(waiting.bytes).unwrap_or(usize::MAX);
-            let full = page.items.len() + page.damaged.len() >= bound.items;
-            if full || (!page.items.is_empty() && length.saturating_add(bytes) > bound.bytes) {
-                break;
-            }
-            match self.envelope_at(waiting.at, |meta| meta.id == waiting.id)? {
-                Found::Envelope(meta, envelope) => {
-                    bytes += envelope.len();
-                    page.items.push(Pending {
-                        position,
-                        id: meta.id,
-                        bytes: envelope,
-                        accepted_at: meta.accepted_at,
-                        expires: meta.expires,
-                        sender: meta.sender,
-                    });
-                }
-                Found::Moved if !self.still_has(space, &key, &value)? => return Ok(None),
-                Found::Moved | Found::Damaged => {
-                    self.quarantine.keep_from_log(&self.log, waiting.at);
-                    page.damaged.push(waiting.id);
-                }
-            }
-            page.next_after = position;
-        }
-        Ok(Some(page))
-    }
-
-    // A row that still points to a missing segment was not moved: its record was damaged when the segment went.
-    fn still_has(&self, space: Space, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
-        Ok(self.indexed(self.index.get(space, key))?.as_deref() == Some(value))
-    }
-
-    pub(super) fn report_page(
-        &self,
-        destination: &AuthorityId,
-        after: u64,
-        bound: PageBound,
-    ) -> Result<Vec<ReportEntry>, StoreError> {
-        let start = keys::numbered(destination, after.saturating_add(1));
-        let mut page: Vec<ReportEntry> = Vec::new();
-        let mut bytes = 0;
-        for row in self.index.view().range(Space::Reports, start, keys::numbered(destination, u64::MAX)) {
-            let (key, value) = self.indexed(row.into_inner())?;
-            let (Some(position), Some((at, expires))) = (keys::trailing_number(&key), report_row(&value)) else {
-                continue;
-            };
-            if page.len() >= bound.items {
-                break;
-            }
-            let raw = match self.log.read(at) {
-                Ok(raw) => raw,
-                Err(ReadError::Gone) => break,
-                Err(ReadError::Short) => Bytes::new(),
-                Err(ReadError::Io(source)) => return Err(self.fatal("reading the log", source)),
-            };
-            let Some(record) = Record::parse(&raw, self.log.seed()) else {
-                self.quarantine.keep_from_log(&self.log, at);
-                continue;
-            };
-            if !page.is_empty() && bytes + record.body.len() > bound.bytes {
-                break;
-            }
-            bytes += record.body.len();
-            page.push(ReportEntry { position, bytes: record.body, expires });
-        }
-        Ok(page)
-    }
-
-    pub(super) fn destination_states(&self) -> Result<Vec<DestinationState>, StoreError> {
-        let depths = self.writer().memory.queues.destinations.clone();
-        let mut states = Vec::with_capacity(depths.len());
-        for (destination, depth) in depths {
-            let oldest = [Lane::Priority, Lane::Bulk].map(|lane| self.oldest(&destination, lane));
-            let [priority, bulk] = depth.lanes;
-            states.push(DestinationState {
-                priority,
-                bulk,
-                bytes: depth.bytes,
-                reports: depth.reports,
-                set_aside: depth.aside,
-                oldest: oldest.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().min(),
-                destination,
-            });
-        }
-        Ok(states)
-    }
-
-    fn oldest(&self, destination: &AuthorityId, lane: Lane) -> Result<Option<Timestamp>, StoreError> {
-        let (start, end) = (keys::queue(destination, lane, 0), keys::queue(destination, lane, u64::MAX));
-        let Some(row) = self.index.view().range(Space::Queue, start, end).next() else { return Ok(None) };
-        Ok(Waiting::decode(&self.indexed(row.value())?).map(|waiting| waiting.accepted_at))
     }
 }
 
@@ -286,7 +193,9 @@ fn has_id(signed: &Bytes, id: &EnvelopeId) -> bool {
     if rest.is_empty() || rest.get_u8() != PAYLOAD_TAG {
         return false;
     }
-    let Ok(length) = prost::decode_length_delimiter(&mut rest) else { return false };
+    let Ok(length) = prost::decode_length_delimiter(&mut rest) else {
+        return false;
+    };
     length <= rest.len() && leaf_hash(ENVELOPE, &rest[..length]) == *id.as_bytes()
 }
 
@@ -310,7 +219,10 @@ impl PageBuilder {
 
     fn absent_to(&mut self, to: u64, reason: AbsenceReason) {
         while self.next <= to && !self.is_full() {
-            self.items.push(MailboxItem { seq: self.next, item: Item::Absent { reason } });
+            self.items.push(MailboxItem {
+                seq: self.next,
+                item: Item::Absent { reason },
+            });
             self.next += 1;
         }
     }
@@ -322,7 +234,14 @@ impl PageBuilder {
         if has_envelope && self.cut_short() {
             return false;
         }
-        self.items.push(MailboxItem { seq, item: Item::Envelope { id, stored_at, bytes } });
+        self.items.push(MailboxItem {
+            seq,
+            item: Item::Envelope {
+                id,
+                stored_at,
+                bytes,
+            },
+        });
         self.next = seq + 1;
         true
     }

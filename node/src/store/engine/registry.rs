@@ -53,7 +53,11 @@ impl Numbering {
 
     pub(super) fn decode(meta: &[u8]) -> Option<Self> {
         let mut fields = Fields(meta);
-        Some(Self { account: AccountId::new(fields.array()?), lost_from: fields.u64()?, to: fields.u64()? })
+        Some(Self {
+            account: AccountId::new(fields.array()?),
+            lost_from: fields.u64()?,
+            to: fields.u64()?,
+        })
     }
 }
 
@@ -71,7 +75,10 @@ pub(super) fn report_row(value: &[u8]) -> Option<(Position, Timestamp)> {
 
 /// The meta of a record that settles reports; the positions are the body.
 pub(super) fn encode_positions(positions: &[u64]) -> Vec<u8> {
-    positions.iter().flat_map(|position| position.to_le_bytes()).collect()
+    positions
+        .iter()
+        .flat_map(|position| position.to_le_bytes())
+        .collect()
 }
 
 impl Applier<'_> {
@@ -99,7 +106,8 @@ impl Applier<'_> {
                 None => return Ok(None),
             },
             Kind::ReportsSettled => {
-                let Some(destination) = Fields(meta).text().and_then(|text| text.parse().ok()) else {
+                let Some(destination) = Fields(meta).text().and_then(|text| text.parse().ok())
+                else {
                     return Ok(None);
                 };
                 let mut positions = Fields(&record.body);
@@ -116,20 +124,32 @@ impl Applier<'_> {
     fn account(&mut self, account: &AccountRecord, body: &[u8], at: Position) -> Result<()> {
         let key = keys::account(&account.id);
         let before = self.change.get(Space::Registry, &key)?;
-        let before = before.as_deref().and_then(split_row).and_then(|(_, row)| values::decode_account(row));
+        let before = before
+            .as_deref()
+            .and_then(split_row)
+            .and_then(|(_, row)| values::decode_account(row));
         for device in before.into_iter().flat_map(|before| before.devices) {
             if !account.devices.iter().any(|kept| kept.key == device.key) {
-                self.change.remove(Space::Registry, keys::device(&device.key));
+                self.change
+                    .remove(Space::Registry, keys::device(&device.key));
             }
         }
         for device in &account.devices {
-            self.change.put(Space::Registry, keys::device(&device.key), account.id.as_bytes().to_vec());
+            self.change.put(
+                Space::Registry,
+                keys::device(&device.key),
+                account.id.as_bytes().to_vec(),
+            );
         }
         self.put_row(key, body, at)
     }
 
     fn mailbox(&mut self, mailbox: &MailboxRecord, body: &[u8], at: Position) -> Result<()> {
-        let owned = [keys::owned(&mailbox.account), mailbox.mailbox.as_bytes().to_vec()].concat();
+        let owned = [
+            keys::owned(&mailbox.account),
+            mailbox.mailbox.as_bytes().to_vec(),
+        ]
+        .concat();
         self.change.put(Space::Registry, owned, Vec::new());
         self.put_row(keys::mailbox(&mailbox.mailbox), body, at)
     }
@@ -138,7 +158,12 @@ impl Applier<'_> {
         let row = self.row(&numbering.account)?;
         row.last_seq = row.last_seq.max(numbering.to);
         if numbering.lost_from > 0 {
-            self.absent_range(&numbering.account, numbering.lost_from, numbering.to, AbsenceReason::Damaged);
+            self.absent_range(
+                &numbering.account,
+                numbering.lost_from,
+                numbering.to,
+                AbsenceReason::Damaged,
+            );
         }
         self.put_row(keys::numbering(&numbering.account), meta, at)
     }
@@ -159,11 +184,18 @@ impl Applier<'_> {
 
     fn report(&mut self, report: &ReportMeta, at: Position) -> Result<()> {
         let key = keys::numbered(&report.destination, report.position);
-        match self.change.get(Space::Reports, &key)?.as_deref().and_then(report_row) {
+        match self
+            .change
+            .get(Space::Reports, &key)?
+            .as_deref()
+            .and_then(report_row)
+        {
             Some((before, _)) if before == at => return Ok(()),
             Some((before, _)) => self.bury(before),
             None => {
-                self.memory.queues.update(&report.destination, |depth| depth.reports += 1);
+                self.memory
+                    .queues
+                    .update(&report.destination, |depth| depth.reports += 1);
                 let due = keys::expiry(report.expires, Stage::Report, report.position);
                 self.change.put(Space::Expiry, due, key.clone());
             }
@@ -178,9 +210,13 @@ impl Applier<'_> {
     /// Drops a report if it is still there.
     pub(super) fn drop_report(&mut self, key: &[u8]) -> Result<()> {
         let row = self.change.get(Space::Reports, key)?;
-        let Some((at, _)) = row.as_deref().and_then(report_row) else { return Ok(()) };
+        let Some((at, _)) = row.as_deref().and_then(report_row) else {
+            return Ok(());
+        };
         if let Some(destination) = keys::leading_destination(key) {
-            self.memory.queues.update(&destination, |depth| depth.reports = depth.reports.saturating_sub(1));
+            self.memory.queues.update(&destination, |depth| {
+                depth.reports = depth.reports.saturating_sub(1)
+            });
         }
         self.bury(at);
         self.change.remove(Space::Reports, key.to_vec());

@@ -19,7 +19,11 @@ pub(super) struct Rows {
 
 impl Rows {
     /// The row, from memory or from the index. A changed row must be written to the index by the caller.
-    pub(super) fn row(&mut self, account: &AccountId, change: &Change<'_>) -> index::Result<&mut Row> {
+    pub(super) fn row(
+        &mut self,
+        account: &AccountId,
+        change: &Change<'_>,
+    ) -> index::Result<&mut Row> {
         if !self.young.contains_key(account) {
             let row = match self.old.remove(account) {
                 Some(row) => row,
@@ -37,5 +41,7 @@ impl Rows {
 fn load(account: &AccountId, change: &Change<'_>) -> index::Result<Row> {
     let value = change.get(Space::Rows, account.as_bytes())?;
     // A row that does not decode was not written by this program: blocks carry checksums.
-    Ok(value.map(|value| Row::decode(&value).expect("rows decode as they were encoded")).unwrap_or_default())
+    Ok(value
+        .map(|value| Row::decode(&value).expect("rows decode as they were encoded"))
+        .unwrap_or_default())
 }

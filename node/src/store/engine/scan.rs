@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::disk::DiskFile;
-use super::format::{GROUP_HEADER, GROUP_MAGIC, GroupHeader, Position, Record, RecordHeader, SEGMENT_HEADER, Seed};
+use super::format::{
+    GROUP_HEADER, GROUP_MAGIC, GroupHeader, Position, Record, RecordHeader, SEGMENT_HEADER, Seed,
+};
 use super::log::Log;
 
 /// Bytes searched at once for the next group.
@@ -44,9 +46,16 @@ pub(super) fn scan<E: From<io::Error>>(
     from: u64,
     mut visit: impl FnMut(Scanned) -> Result<(), E>,
 ) -> Result<(), E> {
-    let Some(file) = log.file(segment)? else { return Ok(()) };
-    let length = file.len()?;
-    let walk = Walk { segment, file, length, seed: log.seed() };
+    let Some(file) = log.file(segment)? else {
+        return Ok(());
+    };
+    let length = file.length()?;
+    let walk = Walk {
+        segment,
+        file,
+        length,
+        seed: log.seed(),
+    };
     let mut offset = from.max(SEGMENT_HEADER as u64);
     while offset < length {
         let mut scanned = match walk.group(offset)? {
@@ -70,7 +79,9 @@ struct Walk {
 impl Walk {
     /// The group at an offset, if its header is intact and its records are all within the file.
     fn group(&self, offset: u64) -> io::Result<Option<Scanned>> {
-        let Some((header, lengths)) = self.header(offset)? else { return Ok(None) };
+        let Some((header, lengths)) = self.header(offset)? else {
+            return Ok(None);
+        };
         let end = offset + (GROUP_HEADER + header.bytes) as u64;
         if end > self.length {
             return Ok(None);
@@ -85,15 +96,25 @@ impl Walk {
             records.push((position, Record::parse(&raw.slice(at..next), self.seed)));
             at = next;
         }
-        Ok(Some(Scanned { number: Some(header.number), start: offset, end, records, torn: false }))
+        Ok(Some(Scanned {
+            number: Some(header.number),
+            start: offset,
+            end,
+            records,
+            torn: false,
+        }))
     }
 
     fn header(&self, offset: u64) -> io::Result<Option<(GroupHeader, Vec<u32>)>> {
         let raw = self.bytes(offset, (offset + GROUP_HEADER as u64).min(self.length))?;
-        let Some(header) = GroupHeader::parse(&raw) else { return Ok(None) };
+        let Some(header) = GroupHeader::parse(&raw) else {
+            return Ok(None);
+        };
         let start = offset + GROUP_HEADER as u64;
         let lengths = self.bytes(start, (start + header.count as u64 * 4).min(self.length))?;
-        Ok(header.lengths(&lengths, self.seed).map(|lengths| (header, lengths)))
+        Ok(header
+            .lengths(&lengths, self.seed)
+            .map(|lengths| (header, lengths)))
     }
 
     /// Whole records between a damaged header and the next intact one.
@@ -105,7 +126,12 @@ impl Walk {
         while at < raw.len() {
             let record = RecordHeader::parse(&raw[at..])
                 .filter(|header| header.is_plausible(raw.len() - at))
-                .and_then(|header| Some((header.length(), Record::parse(&raw.slice(at..at + header.length()), self.seed)?)));
+                .and_then(|header| {
+                    Some((
+                        header.length(),
+                        Record::parse(&raw.slice(at..at + header.length()), self.seed)?,
+                    ))
+                });
             match record {
                 Some((length, record)) => {
                     records.push((self.position(offset + at as u64, length), Some(record)));
@@ -114,7 +140,13 @@ impl Walk {
                 None => at += 1,
             }
         }
-        Ok(Scanned { number: None, start: offset, end, records, torn: false })
+        Ok(Scanned {
+            number: None,
+            start: offset,
+            end,
+            records,
+            torn: false,
+        })
     }
 
     fn next_group(&self, from: u64) -> io::Result<Option<u64>> {
@@ -129,7 +161,11 @@ impl Walk {
                 }
             }
             // The next window begins early enough to see a magic across the border.
-            start = if end == self.length { end } else { end - (GROUP_MAGIC.len() as u64 - 1) };
+            start = if end == self.length {
+                end
+            } else {
+                end - (GROUP_MAGIC.len() as u64 - 1)
+            };
         }
         Ok(None)
     }

@@ -1,0 +1,109 @@
+//! A settlement record becomes changes of the index.
+
+use super::apply::Applier;
+use super::cursor::{Fields, Put};
+use super::format::Position;
+use super::index::{Result, Space};
+use super::keys::{self, Stage};
+use super::known::{EvidenceRef, Known, Placed, State};
+use super::values::Waiting;
+use crate::store::{Outcome, Settlement};
+
+impl Applier<'_> {
+    /// A settlement: evidence once, and what it changes.
+    pub(super) fn settlement(
+        &mut self,
+        number: u64,
+        settlement: &Settlement,
+        effective: &[bool],
+        at: Position,
+    ) -> Result<()> {
+        let key = number.to_be_bytes();
+        if let Some(before) = self
+            .change
+            .get(Space::Settlements, &key)?
+            .and_then(|value| Fields(&value).position())
+        {
+            if before != at {
+                self.bury(before);
+                self.put_settlement(number, at);
+            }
+            return Ok(());
+        }
+        let mut forget_at = None;
+        let items = settlement
+            .items
+            .iter()
+            .zip(effective)
+            .enumerate()
+            .filter(|(_, (_, effective))| **effective);
+        for (index, ((id, outcome), _)) in items {
+            let value = self.change.get(Space::Ids, id.as_bytes())?;
+            let known = value.and_then(|value| Known::decode(*id, &value));
+            let Some(mut known) = known.filter(|known| known.may_become(*outcome)) else {
+                continue;
+            };
+            forget_at = forget_at.max(Some(known.meta.expires.plus_ms(self.memory.retention_ms)));
+            self.leave_queue(&mut known, *outcome)?;
+            let index = u32::try_from(index).expect("a settlement is one group at most");
+            known.become_settled(EvidenceRef {
+                settlement: number,
+                index,
+                outcome: *outcome,
+            });
+            self.put_known(&known);
+        }
+        match forget_at {
+            Some(forget_at) => {
+                self.put_settlement(number, at);
+                let due = keys::expiry(forget_at, Stage::Settlement, number);
+                self.change.put(Space::Expiry, due, key.to_vec());
+            }
+            None => self.bury(at),
+        }
+        Ok(())
+    }
+
+    fn put_settlement(&mut self, number: u64, at: Position) {
+        let mut value = Vec::with_capacity(12);
+        value.put_position(at);
+        self.change
+            .put(Space::Settlements, number.to_be_bytes().to_vec(), value);
+    }
+
+    fn leave_queue(&mut self, known: &mut Known, outcome: Outcome) -> Result<()> {
+        let Placed::Queue {
+            destination,
+            lane,
+            position,
+        } = &known.meta.place
+        else {
+            return Ok(());
+        };
+        if known.state != State::Held {
+            return Ok(());
+        }
+        let bytes = known.body_length();
+        self.change
+            .remove(Space::Queue, keys::queue(destination, *lane, *position));
+        self.memory.queues.remove(destination, *lane, bytes);
+        if matches!(outcome, Outcome::Refused { .. }) && known.kept {
+            let aside = keys::numbered(destination, *position);
+            self.change
+                .put(Space::Aside, aside, Waiting::of(known).encode());
+            self.memory
+                .queues
+                .update(destination, |depth| depth.aside += 1);
+        } else {
+            self.release(known);
+        }
+        Ok(())
+    }
+
+    /// The body is not needed any more.
+    pub(super) fn release(&mut self, known: &mut Known) {
+        if std::mem::take(&mut known.kept) {
+            self.bury_bytes(known.at, known.body_length());
+        }
+    }
+}

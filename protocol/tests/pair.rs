@@ -5,6 +5,8 @@
 //! once, acknowledged with the receipt of its first time, and known to the sender in the end
 //! (CUS-4.5, CUS-5.3, quality cases 26, 46, 60). R23: a failure prints the seed that replays it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use pli_protocol::crypto::sign::SigningKey;

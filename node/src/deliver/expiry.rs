@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pli_protocol::code::Code;
-use pli_protocol::custody::Step;
 use tokio::time::sleep;
 
-use super::evidence;
+use super::undeliverable;
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
 use crate::store::{Due, Expiry, StoreError};
@@ -39,22 +38,8 @@ async fn sweep(relay: &Arc<Relay>) -> Result<bool, StoreError> {
         undelivered, more, ..
     } = relay.on_store(move |store| store.expire(now, PAGE)).await?;
     if !undelivered.is_empty() {
-        let mut receipts = Vec::with_capacity(undelivered.len());
-        for due in &undelivered {
-            let code = why(relay, due);
-            tracing::warn!(envelope = %due.id, destination = %due.destination, %code, "undeliverable");
-            relay
-                .metrics
-                .deliver
-                .undeliverable_total
-                .of(code)
-                .increment(1);
-            receipts.push(relay.receipt(due.id, Step::Undeliverable(code), now));
-        }
-        let settlement = evidence::of_own(&receipts, &relay.key);
-        relay
-            .on_store(move |store| store.settle(&[settlement], &[]))
-            .await?;
+        let due = undelivered.iter().map(|due| (due.id, why(relay, due)));
+        undeliverable::report(relay, due.collect()).await?;
     }
     if !more {
         relay.on_store(move |store| store.compact()).await?;

@@ -18,7 +18,7 @@ use pli_transport::{DialledConnection, FrameReader, FrameWriter};
 use prost::Message;
 use tokio::sync::Notify;
 
-use super::evidence;
+use super::{evidence, undeliverable};
 use crate::metrics;
 use crate::relay::Relay;
 use crate::store::{Lane, Outcome, PageBound, Pending, Settlement, StoreError};
@@ -312,7 +312,8 @@ impl<'a> Forwarding<'a> {
 
     async fn give_up(&self, ids: Vec<EnvelopeId>, code: Code) -> Result<(), Broken> {
         if !ids.is_empty() {
-            give_up(self.relay, ids, code).await?;
+            let undeliverable = ids.into_iter().map(|id| (id, code)).collect();
+            undeliverable::report(self.relay, undeliverable).await?;
         }
         Ok(())
     }
@@ -364,30 +365,6 @@ impl<'a> Forwarding<'a> {
                 .await?;
         }
     }
-}
-
-/// Signs and writes down that these will not be delivered.
-pub async fn give_up(
-    relay: &Arc<Relay>,
-    ids: Vec<EnvelopeId>,
-    code: Code,
-) -> Result<(), StoreError> {
-    let now = relay.clock.now();
-    let receipts: Vec<_> = ids
-        .iter()
-        .map(|id| relay.receipt(*id, Step::Undeliverable(code), now))
-        .collect();
-    let settlement = evidence::of_own(&receipts, &relay.key);
-    relay
-        .on_store(move |store| store.settle(&[settlement], &[]))
-        .await?;
-    relay
-        .metrics
-        .deliver
-        .undeliverable_total
-        .of(code)
-        .increment(ids.len() as u64);
-    Ok(())
 }
 
 async fn next_reply(recv: &mut FrameReader) -> Result<wire::CallReply, Broken> {

@@ -9,7 +9,8 @@
 //! | [`sync`] | a device reads its account and hears of what is new |
 //! | [`account`] | enrolment, grants, hand-over |
 //! | [`track`] | a service asks what became of its envelopes |
-//! | [`expiry`] | what was not delivered in time is reported undeliverable |
+//! | [`expiry`] | what was not delivered in time |
+//! | [`undeliverable`] | the signed statement of it |
 
 pub mod account;
 pub mod evidence;
@@ -19,3 +20,4 @@ pub mod peer;
 pub mod reports;
 pub mod sync;
 pub mod track;
+pub mod undeliverable;

@@ -24,7 +24,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::forward::{Broken, Caution, Forwarding, give_up};
+use super::forward::{Broken, Caution, Forwarding};
+use super::undeliverable;
 use crate::live::Reach;
 use crate::metrics;
 use crate::relay::Relay;
@@ -151,7 +152,7 @@ impl Peer {
         tracing::warn!(envelope = %id, home = %self.home, "set aside: no answer, again and again");
         caution.tries.remove(id);
         self.relay.metrics.deliver.set_aside_total.increment(1);
-        Ok(give_up(&self.relay, vec![*id], Code::SetAside).await?)
+        Ok(undeliverable::report(&self.relay, vec![(*id, Code::SetAside)]).await?)
     }
 
     /// Connects to any endpoint of the home that proves to hold a key of the directory.

@@ -10,7 +10,10 @@ use crate::{codec, limits, wire};
 
 /// What the server does next.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one a connection, and taken apart at once")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a connection, and taken apart at once"
+)]
 pub enum ServerOutput {
     /// Send this frame body, then wait for the next frame.
     Send(Bytes),

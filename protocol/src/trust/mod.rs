@@ -27,8 +27,8 @@ pub use published::is_published;
 pub use record::{
     AlertGrant, AuthorityRecord, NodeRecord, Quotas, ServiceRecord, Standing, ValidKey, Validity,
 };
-pub use term::{DisplayName, HostPort, LinkHost, TermError, Token, WebSocketUrl};
 pub use refusal::{RecordRefusal, TrustRefusal};
+pub use term::{DisplayName, HostPort, LinkHost, TermError, Token, WebSocketUrl};
 
 #[cfg(test)]
 mod tests;

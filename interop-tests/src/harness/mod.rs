@@ -1,5 +1,5 @@
 //! The harness: an implementation's answers to the operations of `spec/vectors/README.md`.
-//! In: an operation and its input. Out: an [`Answer`]. [`process`] asks a command, [`own`] answers for the suite.
+//! In: an operation and its input. Out: an [`Answer`]. `process` asks a command, `own` answers for the suite.
 
 pub mod own;
 mod process;

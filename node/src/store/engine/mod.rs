@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One writer at a time; readers never wait for it. Between the fsync and the acknowledgement only the
-//! index is written, to the operating system's memory; a power loss makes [`recover`] replay the log's end.
+//! index is written, to the operating system's memory; a power loss makes `recover` replay the log's end.
 
 mod append;
 mod apply;

@@ -43,12 +43,10 @@ pub struct Metrics {
     pub ingress: Ingress,
     /// Signatures and directory.
     pub verify: Verify,
-    /// Permission, quotas, duplicates.
+    /// Permission and quotas.
     pub admit: Admit,
     /// The disk.
     pub store: Store,
-    /// Where envelopes go.
-    pub route: RouteMetrics,
     /// What leaves.
     pub deliver: Deliver,
     /// The directory.
@@ -103,12 +101,10 @@ group! {
 }
 
 group! {
-    /// Permission, quotas, duplicates.
+    /// Permission and quotas.
     "admit" => Admit {
         /// Envelopes admitted.
         admitted_total: Per<Way, Counter>;
-        /// Envelopes seen before: answered with the first receipt, stored no second time.
-        duplicates_total: Per<Way, Counter>;
         /// Envelopes refused, by code.
         refused_total: Per<Code, Counter>;
     }
@@ -117,8 +113,10 @@ group! {
 group! {
     /// The disk.
     "store" => Store {
-        /// Envelopes on disk and synced; only these are acknowledged.
+        /// Envelopes on disk and synced, by where they wait; only these are acknowledged as accepted.
         stored_total: Per<Route, Counter>;
+        /// Envelopes seen before: answered with the first receipt, stored no second time.
+        duplicates_total: Counter;
         /// Groups committed.
         commits_total: Per<Outcome, Counter>;
         /// Seconds from the first envelope of a group to the end of its fsync.
@@ -131,14 +129,6 @@ group! {
         free_bytes: Gauge;
         /// Bytes of the store's files.
         used_bytes: Gauge;
-    }
-}
-
-group! {
-    /// Where envelopes go.
-    "route" => RouteMetrics {
-        /// Envelopes routed after they were stored.
-        routed_total: Per<Route, Counter>;
     }
 }
 
@@ -212,7 +202,6 @@ impl Metrics {
             verify: Verify::register(),
             admit: Admit::register(),
             store: Store::register(),
-            route: RouteMetrics::register(),
             deliver: Deliver::register(),
             trust: Trust::register(),
             process: Process::register(),

@@ -151,6 +151,9 @@ impl Opened {
         } = self;
         let metrics = Arc::new(Metrics::new());
         let alarms = Alarms::new(Arc::clone(&metrics));
+        let (_, started_at) = started;
+        let start_seconds = started_at.as_ms() as f64 / 1_000.0;
+        metrics.process.start_time_seconds.set(start_seconds);
         let now = clock.now();
         let refreshed = Refreshed {
             at: Some(now),
@@ -178,7 +181,7 @@ impl Opened {
             metrics: Arc::clone(&metrics),
             alarms: alarms.clone(),
             clock_watch: Arc::new(ClockWatch::default()),
-            roots: RootMemory::default(),
+            roots: RootMemory::new(Arc::clone(&metrics)),
             quotas: Quotas::new(QuotaLimits {
                 sender_per_day: config.quotas.sender_per_day,
                 sender_mailbox_per_day: config.quotas.sender_mailbox_per_day,

@@ -159,7 +159,10 @@ impl Writer {
                     .into_iter()
                     .zip(outcome)
                     .map(|(entry, outcome)| match outcome {
-                        Ok(appended) => stored(&entry, appended),
+                        Ok(appended) => {
+                            self.count(&entry.place, appended);
+                            stored(&entry, appended)
+                        }
                         Err(code) => Err(Refused { id: entry.id, code }),
                     });
             for (reply, count) in replies {
@@ -169,6 +172,20 @@ impl Writer {
                 // A connection that is gone asks again and gets the same receipts.
                 drop(reply.send(Committed { at, envelopes }));
             }
+        }
+    }
+
+    fn count(&self, place: &Place, appended: Appended) {
+        let metrics = &self.metrics.store;
+        let route = match place {
+            Place::Mailbox { .. } => metrics::Route::Mailbox,
+            Place::Queue { .. } => metrics::Route::Peer,
+        };
+        match appended {
+            Appended::New { .. } => metrics.stored_total.of(route).increment(1),
+            Appended::Duplicate { .. } => metrics.duplicates_total.increment(1),
+            // Counted with the refusals of its connection.
+            Appended::QueueFull => {}
         }
     }
 

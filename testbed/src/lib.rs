@@ -8,7 +8,6 @@
 //! | [`impair`] | a bad network between real sockets |
 //! | [`ledger`] | what was promised, and whether it was kept |
 //! | [`fixtures`] | real input |
-//! | [`scene`] | two hosts, a service, a citizen |
 //! | [`citizens`] | accounts with a device each |
 //! | [`sending`], [`hostile`] | letters handed to a node: good ones, and such as no node may take |
 //! | [`story`] | what the demo says |
@@ -24,7 +23,6 @@ pub mod ledger;
 pub mod ops;
 pub mod ports;
 pub mod process;
-pub mod scene;
 pub mod sending;
 pub mod story;
 

@@ -1,11 +1,11 @@
-//! Bad networks between real nodes (cases 46, 48, 49, 50): the letters of a real service, over a relay that loses,
+//! Bad networks between real nodes (cases 46 to 50): the letters of a real service, over a relay that loses,
 //! repeats, reorders and blocks real datagrams.
 
 mod support;
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pli_testbed::impair::{Relay, Weather};
 use pli_testbed::sending::submit_all;
@@ -99,4 +99,47 @@ async fn case_49_where_udp_is_blocked_everyone_takes_the_websocket_by_themselves
             "UDP passed"
         );
     }
+}
+
+/// Case 47: the home hears everything and its answers vanish, which is the worse of the two directions: it stores what
+/// the origin never learns of. After it heals each letter is there, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_47_a_one_way_partition_loses_nothing_and_heals_by_itself() {
+    let (federation, relay) = federation(HOME).await;
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    // A session that stands already, so that what is forwarded goes into the one-way street.
+    let first = support::letters(&service, &grant, 1).await;
+    submit_all(&service, first.clone()).await.expect("answered");
+    support::fetch_until(&mut citizen, 1, support::PATIENCE).await;
+    let lost = || relay.tally().lost.load(Ordering::Relaxed);
+    let before = lost();
+    relay.set(Weather {
+        blocks_from_node: true,
+        ..Weather::default()
+    });
+    // So few that they go out before the first acknowledgement of QUIC is missed.
+    let letters = support::letters(&service, &grant, 4).await;
+    submit_all(&service, letters.clone())
+        .await
+        .expect("the origin is well");
+    let stored = || async {
+        let home = federation.node(HOME);
+        home.count("pli_store_stored_total", "mailbox")
+            .await
+            .expect("counted")
+    };
+    let began = Instant::now();
+    while stored().await < 5.0 {
+        assert!(
+            began.elapsed() < support::PATIENCE,
+            "the home hears nothing"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(lost() > before, "its answers got through");
+    relay.set(Weather::default());
+    let came = support::fetch_until(&mut citizen, letters.len(), support::PATIENCE).await;
+    support::each_once(letters.iter().map(|letter| letter.id), &came);
 }

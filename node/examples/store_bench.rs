@@ -190,55 +190,48 @@ fn engine_mailbox(directory: &Path, envelopes: usize, group: usize) -> Outcomes 
 fn engine_queue(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
     let store = open(directory)?;
     let mut source = Source::new();
-    let (mut meter, mut settled) = (
-        Meter::new("engine_queue", directory),
-        Meter::new("engine_queue", directory),
-    );
+    let new_meter = || Meter::new("engine_queue", directory);
+    let (mut append, mut pending, mut settle) = (new_meter(), new_meter(), new_meter());
     let mut after = [0; DESTINATIONS];
-    while meter.done < envelopes {
+    while append.done < envelopes {
         let entries: Vec<_> = (0..group).map(|_| source.queue_entry()).collect();
-        meter.timed(group, || {
+        append.timed(group, || {
             store.append(&entries)?;
             Ok(())
         })?;
         for (index, after) in after.iter_mut().enumerate() {
             let destination = destination(index);
-            let mut count = 0;
-            settled.timed_any(|| {
+            let mut items = Vec::new();
+            pending.timed_any(|| {
                 let page = store.pending(&destination, Lane::Bulk, *after, PAGE)?;
                 *after = page.next_after;
-                let items = page
-                    .items
-                    .iter()
-                    .map(|item| (item.id, Outcome::Delivered))
-                    .collect::<Vec<_>>();
-                count = items.len();
-                store.settle(
-                    &[Settlement {
-                        receipts: vec![7; 96 + 4 * items.len()].into(),
-                        items,
-                    }],
-                    &[],
-                )?;
+                items.extend(page.items.iter().map(|item| (item.id, Outcome::Delivered)));
                 Ok(())
             })?;
-            settled.done += count;
+            let count = items.len();
+            pending.done += count;
+            settle.timed(count, || {
+                let receipts = vec![7; 96 + 4 * count].into();
+                store.settle(&[Settlement { receipts, items }], &[])?;
+                Ok(())
+            })?;
         }
     }
-    meter.print("append")?;
-    settled.print("pending_and_settle")?;
+    append.print("append")?;
+    pending.print("pending")?;
+    settle.print("settle")?;
     let mut freed = 0;
-    loop {
-        match store.compact()? {
-            0 => break,
-            bytes => freed += bytes,
+    let mut compact = new_meter();
+    compact.done = envelopes;
+    compact.timed_any(|| {
+        loop {
+            match store.compact()? {
+                0 => return Ok(()),
+                bytes => freed += bytes,
+            }
         }
-    }
-    println!(
-        "{}",
-        serde_json::json!({ "store": "engine_queue", "phase": "compact", "freed_bytes": freed })
-    );
-    meter.print("compacted")
+    })?;
+    compact.print("compact")
 }
 
 fn open(directory: &Path) -> Result<std::sync::Arc<dyn Store>, Box<dyn Error>> {

@@ -73,11 +73,6 @@ impl Engine {
 
 fn check_bounds(entries: &[Entry]) -> Result<(), StoreError> {
     let bytes: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
-    // An empty body is how a compacted log remembers an id.
-    let empty = entries
-        .iter()
-        .filter(|entry| entry.bytes.is_empty())
-        .count();
     let longest = entries
         .iter()
         .map(|entry| entry.bytes.len())
@@ -87,7 +82,6 @@ fn check_bounds(entries: &[Entry]) -> Result<(), StoreError> {
         ("envelopes of a group", entries.len(), GROUP_ENVELOPES_MAX),
         ("bytes of a group", bytes, GROUP_BYTES_MAX),
         ("bytes of an envelope", longest, ENVELOPE_MAX),
-        ("empty envelopes", empty, 0),
     ] {
         if got > max {
             return Err(StoreError::Misuse {

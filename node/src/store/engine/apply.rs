@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use pli_protocol::id::{AccountId, Timestamp};
+use bytes::Bytes;
+use pli_protocol::id::{AccountId, EnvelopeId, Timestamp};
 
 use super::cursor::{Fields, Put};
 use super::format::{Kind, Position, Record};
 use super::index::{Change, Result, Space};
 use super::keys::{self, Stage};
-use super::known::{EnvelopeMeta, Known, Placed, State};
+use super::known::{EnvelopeMeta, Known, Placed};
 use super::queues::Queues;
 use super::rows::Rows;
 use super::values::{Row, Slot, Waiting};
@@ -75,6 +76,8 @@ pub(super) struct Applier<'a> {
     pub(super) memory: &'a mut Memory,
     /// The group's number; keeps the rows of the expiry index apart.
     number: u64,
+    /// Rows of ids that the caller has read already.
+    pub(super) prefetched: HashMap<EnvelopeId, Option<Bytes>>,
     changed_rows: HashSet<AccountId>,
     changed_dead: HashSet<u32>,
     due: BTreeMap<u64, (Timestamp, Vec<u8>)>,
@@ -86,6 +89,7 @@ impl<'a> Applier<'a> {
             change,
             memory,
             number,
+            prefetched: HashMap::new(),
             changed_rows: HashSet::new(),
             changed_dead: HashSet::new(),
             due: BTreeMap::new(),
@@ -105,10 +109,10 @@ impl<'a> Applier<'a> {
             Kind::Settlement => {
                 let number = Fields(meta).u64();
                 let settlement = super::values::decode_settlement(&record.body);
-                let (Some(number), Some((settlement, effective))) = (number, settlement) else {
+                let (Some(number), Some((settlement, settled))) = (number, settlement) else {
                     return Ok(None);
                 };
-                self.settlement(number, &settlement, &effective, at)?;
+                self.settlement(number, &settlement, &settled, at)?;
             }
             _ => return self.registry(record, at),
         }
@@ -123,32 +127,33 @@ impl<'a> Applier<'a> {
         {
             return self.moved(known, at);
         }
-        if !fresh && meta.expires.plus_ms(self.memory.retention_ms) <= self.memory.expired_upto {
-            // A rebuild: it had been forgotten before.
+        if !fresh && self.is_forgotten(&meta) {
             self.bury(at);
             return self.only_numbered(&meta);
         }
-        let mut known = Known::held(meta, at);
-        if known.body_length() == 0 {
-            // A rebuild: of a settled or expired envelope only the stub is left.
-            known.kept = false;
-            self.only_numbered(&known.meta)?;
-            if matches!(known.meta.place, Placed::Mailbox { .. }) {
-                known.state = State::Expired;
-            }
-        } else {
-            self.place(&known, fresh)?;
-            self.count(&known)?;
-        }
-        let Known { meta, .. } = &known;
-        let (_, due) = self
-            .due
-            .entry(keys::bucket(meta.expires))
-            .or_insert_with(|| (meta.expires, Vec::new()));
-        due.put(meta.id.as_bytes());
+        let known = Known::held(meta, at);
+        self.place(&known, fresh)?;
+        self.count(&known)?;
+        let meta = &known.meta;
+        self.is_due(meta);
         let (id, known) = (meta.id, known.encode());
         self.write(fresh, Space::Ids, id.as_bytes().to_vec(), known);
         Ok(())
+    }
+
+    // In a rebuild: it had been forgotten before.
+    pub(super) fn is_forgotten(&self, meta: &EnvelopeMeta) -> bool {
+        meta.expires.plus_ms(self.memory.retention_ms) <= self.memory.expired_upto
+    }
+
+    /// Expiry will look at it.
+    pub(super) fn is_due(&mut self, meta: &EnvelopeMeta) {
+        let bucket = keys::bucket(meta.expires);
+        let (_, ids) = self
+            .due
+            .entry(bucket)
+            .or_insert_with(|| (meta.expires, Vec::new()));
+        ids.put(meta.id.as_bytes());
     }
 
     fn write(&mut self, once: bool, space: Space, key: Vec<u8>, value: Vec<u8>) {
@@ -181,7 +186,7 @@ impl<'a> Applier<'a> {
     }
 
     // Of what has expired only the sequence number remains.
-    fn only_numbered(&mut self, meta: &EnvelopeMeta) -> Result<()> {
+    pub(super) fn only_numbered(&mut self, meta: &EnvelopeMeta) -> Result<()> {
         let Placed::Mailbox { account, seq, .. } = &meta.place else {
             return Ok(());
         };
@@ -195,18 +200,13 @@ impl<'a> Applier<'a> {
         if known.at == at {
             return Ok(());
         }
-        if known.kept && known.meta.body_length(at) == 0 {
-            // A stub of what a lost end of the index had settled. The record itself is still there.
+        if !known.kept {
             self.bury(at);
             return Ok(());
         }
-        self.bury_rest(&known);
+        self.bury(known.at);
         known.at = at;
-        if known.kept {
-            self.place(&known, false)?;
-        } else {
-            self.bury_bytes(at, known.body_length());
-        }
+        self.place(&known, false)?;
         self.put_known(&known);
         Ok(())
     }
@@ -293,17 +293,7 @@ impl<'a> Applier<'a> {
 
     /// The record at this position is not needed any more.
     pub(super) fn bury(&mut self, at: Position) {
-        self.bury_bytes(at, u64::from(at.length));
-    }
-
-    /// What of an envelope's record has not been buried with its body.
-    pub(super) fn bury_rest(&mut self, known: &Known) {
-        let buried = if known.kept { 0 } else { known.body_length() };
-        self.bury_bytes(known.at, u64::from(known.at.length) - buried);
-    }
-
-    pub(super) fn bury_bytes(&mut self, at: Position, bytes: u64) {
-        *self.memory.dead.entry(at.segment).or_default() += bytes;
+        *self.memory.dead.entry(at.segment).or_default() += u64::from(at.length);
         self.changed_dead.insert(at.segment);
     }
 

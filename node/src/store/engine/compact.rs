@@ -30,15 +30,6 @@ enum Stop {
     Io(io::Error),
 }
 
-/// What of a record is still needed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Need {
-    Nothing,
-    /// The envelope is settled or expired, its id is still remembered.
-    Meta,
-    All,
-}
-
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -120,21 +111,19 @@ impl Engine {
         let mut moved = 0;
         let mut step: Vec<(Position, &Record)> = Vec::new();
         let mut step_bytes = 0;
-        for (at, record) in &scanned.records {
+        let live = self.live(&scanned.records)?;
+        for ((at, record), live) in scanned.records.iter().zip(live) {
             let Some(record) = record else {
                 // Its readers will find it missing and report it as damaged.
                 self.quarantine.keep_from_log(&self.log, *at);
                 continue;
             };
-            match self.need(*at, record)? {
-                Need::Nothing => {
-                    note_dropped(record, dropped);
-                    continue;
-                }
-                Need::Meta => step_bytes += record.meta.len(),
-                Need::All => step_bytes += at.length as usize,
+            if !live {
+                note_dropped(record, dropped);
+                continue;
             }
             step.push((*at, record));
+            step_bytes += at.length as usize;
             if step_bytes >= STEP_BYTES {
                 moved += self.move_records(&std::mem::take(&mut step))?;
                 step_bytes = 0;
@@ -142,6 +131,20 @@ impl Engine {
         }
         moved += self.move_records(&step)?;
         Ok(moved)
+    }
+
+    // Looked up in the order of the metas, which begin with the ids: neighbours share most of the way.
+    fn live(&self, records: &[(Position, Option<Record>)]) -> Result<Vec<bool>, StoreError> {
+        let meta = |at: &usize| records[*at].1.as_ref().map(|record| &record.meta);
+        let mut order: Vec<usize> = (0..records.len()).collect();
+        order.sort_unstable_by(|a, b| meta(a).cmp(&meta(b)));
+        let mut live = vec![false; records.len()];
+        for index in order {
+            if let (at, Some(record)) = &records[index] {
+                live[index] = self.is_live(*at, record)?;
+            }
+        }
+        Ok(live)
     }
 
     // What died since the look without the lock is left behind.
@@ -152,14 +155,11 @@ impl Engine {
         let mut writer = self.writer();
         let mut group = self.log.group(&writer.tail, records.len());
         for (at, record) in records {
-            let body = match self.need(*at, record)? {
-                Need::Nothing => continue,
-                Need::Meta => Bytes::new(),
-                Need::All => record.body.clone(),
-            };
-            group.push(record.kind, body, |meta| {
-                meta.extend_from_slice(&record.meta)
-            });
+            if self.is_live(*at, record)? {
+                group.push(record.kind, record.body.clone(), |meta| {
+                    meta.extend_from_slice(&record.meta)
+                });
+            }
         }
         self.write_moved(&mut writer, &group)
     }
@@ -172,7 +172,7 @@ impl Engine {
         Ok(group.total_bytes() as u64)
     }
 
-    fn need(&self, at: Position, record: &Record) -> Result<Need, StoreError> {
+    fn is_live(&self, at: Position, record: &Record) -> Result<bool, StoreError> {
         let meta = &record.meta[..];
         let row = |space, key: &[u8]| self.indexed(self.index.get(space, key));
         let position = match record.kind {
@@ -180,13 +180,7 @@ impl Engine {
                 Some(meta) => {
                     let value = row(Space::Ids, meta.id.as_bytes())?;
                     let known = value.and_then(|value| Known::decode(meta.id, &value));
-                    if known
-                        .as_ref()
-                        .is_some_and(|known| known.at == at && !known.kept)
-                    {
-                        return Ok(Need::Meta);
-                    }
-                    known.map(|known| known.at)
+                    known.filter(|known| known.kept).map(|known| known.at)
                 }
                 None => None,
             },
@@ -216,11 +210,7 @@ impl Engine {
                 }
             }
         };
-        Ok(if position == Some(at) {
-            Need::All
-        } else {
-            Need::Nothing
-        })
+        Ok(position == Some(at))
     }
 
     // Otherwise a rebuild would not know how far an account had counted once its items are gone.

@@ -143,7 +143,7 @@ impl<'a> Round<'a> {
             return Ok(true);
         }
         match (known.state, &known.meta.place) {
-            (State::Held, Placed::Queue { destination, .. }) if known.kept => {
+            (State::Held, Placed::Queue { destination, .. }) => {
                 let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
                 self.overdue = Some(
                     self.overdue
@@ -235,7 +235,6 @@ impl<'a> Round<'a> {
         if known.meta.expires.plus_ms(self.applier.memory.retention_ms) > self.now {
             return Ok(true);
         }
-        self.applier.bury_rest(&known);
         self.applier
             .change
             .remove(Space::Ids, known.meta.id.as_bytes().to_vec());

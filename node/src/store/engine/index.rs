@@ -2,7 +2,7 @@
 //! after a power loss it is a prefix of its own history (fjall's journal is checksummed, and synced before
 //! a memtable is flushed), and the log is replayed from there.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -147,7 +147,7 @@ impl Index {
             index: self,
             batch: OwnedWriteBatch::with_capacity(self.database.clone(), capacity),
             once: Vec::with_capacity(capacity),
-            writes: HashMap::new(),
+            writes: Default::default(),
         }
     }
 
@@ -188,21 +188,24 @@ pub(super) struct Change<'a> {
     batch: OwnedWriteBatch,
     once: Vec<(Space, Box<[u8]>, Bytes)>,
     /// The last write of each key: within one batch fjall does not say which of two would win.
-    writes: HashMap<(Space, Vec<u8>), Option<Bytes>>,
+    writes: [BTreeMap<Vec<u8>, Option<Bytes>>; SPACES.len()],
 }
 
 impl Change<'_> {
     pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>> {
-        if !self.writes.is_empty()
-            && let Some(value) = self.writes.get(&(space, key.to_vec()))
-        {
-            return Ok(value.clone());
+        match self.written(space, key) {
+            Some(value) => Ok(value),
+            None => self.index.get(space, key),
         }
-        self.index.get(space, key)
+    }
+
+    /// What this change has written there, if it has.
+    pub(super) fn written(&self, space: Space, key: &[u8]) -> Option<Option<Bytes>> {
+        self.writes[space as usize].get(key).cloned()
     }
 
     pub(super) fn put(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
-        self.writes.insert((space, key), Some(value.into()));
+        self.writes[space as usize].insert(key, Some(value.into()));
     }
 
     /// For a key that this change writes once and never reads: cheaper.
@@ -211,24 +214,25 @@ impl Change<'_> {
     }
 
     pub(super) fn remove(&mut self, space: Space, key: Vec<u8>) {
-        self.writes.insert((space, key), None);
+        self.writes[space as usize].insert(key, None);
     }
 
     /// Makes the changes visible; durable only with the next [`Index::sync`] or by a replay of the log.
     pub(super) fn commit(mut self) -> Result<()> {
         // In the order of the keys, neighbours find their place in a memtable with what is still in the cache:
-        // a third less processor time for a group of a thousand.
+        // a tenth less processor time for a group of a thousand.
         self.once
             .sort_unstable_by(|a, b| (a.0 as u8, &a.1).cmp(&(b.0 as u8, &b.1)));
         for (space, key, value) in self.once {
             self.batch
                 .insert(self.index.keyspace(space), &key[..], value);
         }
-        for ((space, key), value) in self.writes {
-            let keyspace = self.index.keyspace(space);
-            match value {
-                Some(value) => self.batch.insert(keyspace, key, value),
-                None => self.batch.remove(keyspace, key),
+        for (keyspace, writes) in self.index.keyspaces.iter().zip(self.writes) {
+            for (key, value) in writes {
+                match value {
+                    Some(value) => self.batch.insert(keyspace, key, value),
+                    None => self.batch.remove(keyspace, key),
+                }
             }
         }
         let number = self.index.commits.fetch_add(1, Ordering::Relaxed) + 1;

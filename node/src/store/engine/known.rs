@@ -61,6 +61,57 @@ impl EnvelopeMeta {
         self.encode_after_id(out);
     }
 
+    /// In a list of metas, whose ids stand elsewhere: sender and place only where they change.
+    pub(super) fn encode_after(&self, before: Option<&Self>, out: &mut Vec<u8>) {
+        let same = before.is_some_and(|before| before.with_number(self.number()).is_alike(self));
+        out.put_u8(u8::from(same));
+        if same {
+            out.put_time(self.accepted_at);
+            out.put_time(self.expires);
+            out.put_u64(self.number());
+        } else {
+            self.encode_after_id(out);
+        }
+    }
+
+    pub(super) fn decode_after(
+        id: EnvelopeId,
+        before: Option<&Self>,
+        fields: &mut Fields<'_>,
+    ) -> Option<Self> {
+        if fields.u8()? == 0 {
+            return Self::decode_after_id(id, fields);
+        }
+        let (accepted_at, expires) = (fields.time()?, fields.time()?);
+        let like = before?.with_number(fields.u64()?);
+        Some(Self {
+            id,
+            accepted_at,
+            expires,
+            ..like
+        })
+    }
+
+    fn is_alike(&self, other: &Self) -> bool {
+        self.sender == other.sender && self.place == other.place
+    }
+
+    fn number(&self) -> u64 {
+        match &self.place {
+            Placed::Mailbox { seq, .. } => *seq,
+            Placed::Queue { position, .. } => *position,
+        }
+    }
+
+    fn with_number(&self, number: u64) -> Self {
+        let mut other = self.clone();
+        match &mut other.place {
+            Placed::Mailbox { seq, .. } => *seq = number,
+            Placed::Queue { position, .. } => *position = number,
+        }
+        other
+    }
+
     /// The times come first, so that a duplicate check reads nothing else.
     fn encode_after_id(&self, out: &mut Vec<u8>) {
         out.put_time(self.accepted_at);
@@ -188,10 +239,10 @@ pub(super) enum State {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Known {
     pub(super) state: State,
-    /// Where its record is.
+    /// Where its record is, while it is kept.
     pub(super) at: Position,
-    /// The record's body is needed. Afterwards it is a stub, or will be one when its segment is compacted:
-    /// only the meta, so that a rebuild still knows the id (CUS-4) until it is forgotten.
+    /// The record is needed. Afterwards a rebuild knows the id from what settled it (CUS-4), until it is
+    /// forgotten; of a letter that nobody fetched before it expired only the number is left then.
     pub(super) kept: bool,
     pub(super) evidence: Vec<EvidenceRef>,
     pub(super) meta: EnvelopeMeta,
@@ -206,6 +257,19 @@ pub(super) struct EvidenceRef {
 }
 
 impl Known {
+    /// Of which a rebuild finds only the settlement.
+    pub(super) fn remembered(meta: EnvelopeMeta) -> Self {
+        let at = Position {
+            segment: 0,
+            offset: 0,
+            length: 0,
+        };
+        Self {
+            kept: false,
+            ..Self::held(meta, at)
+        }
+    }
+
     pub(super) fn held(meta: EnvelopeMeta, at: Position) -> Self {
         Self {
             state: State::Held,
@@ -283,7 +347,7 @@ impl Known {
         })
     }
 
-    /// The length of the envelope where it is now; 0 of a stub.
+    /// The length of the envelope.
     pub(super) fn body_length(&self) -> u64 {
         self.meta.body_length(self.at)
     }

@@ -19,6 +19,7 @@ mod expire;
 mod format;
 mod identity;
 mod index;
+mod journal;
 mod keys;
 mod known;
 mod log;

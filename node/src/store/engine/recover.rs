@@ -16,6 +16,7 @@ use pli_protocol::id::AccountId;
 use super::Tuning;
 use super::apply::{Applied, Memory};
 use super::index::{Index, Space};
+use super::journal;
 use super::keys;
 use super::log::Log;
 use super::quarantine::Quarantine;
@@ -129,6 +130,10 @@ enum Unusable {
 
 // An index that has not been built to its end has no `applied` row.
 fn usable(path: &Path, tuning: Tuning, log: &Log) -> Result<Option<(Index, Applied)>, Unusable> {
+    let in_order = journal::is_in_order(path).map_err(|error| Unusable::Damaged(error.into()))?;
+    if !in_order {
+        return Err(Unusable::Damaged(fjall::Error::Unrecoverable));
+    }
     // fjall 3.1 asserts that some fields of its journal are what it wrote: damage there panics.
     let opened = std::panic::catch_unwind(|| Index::open(path, tuning.memtable_bytes_max));
     let index = opened

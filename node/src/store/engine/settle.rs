@@ -1,6 +1,6 @@
 //! Settlements and reports: what became of envelopes, durably, with its evidence.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
@@ -10,7 +10,7 @@ use super::apply::Applier;
 use super::cursor::Put;
 use super::format::{GROUP_RECORDS_MAX, Kind};
 use super::index::Space;
-use super::known::{EvidenceRef, Known};
+use super::known::{EnvelopeMeta, EvidenceRef, Known};
 use super::registry::encode_positions;
 use super::values::{ReportMeta, encode_settlement};
 use super::{Engine, ReserveShare};
@@ -31,14 +31,15 @@ impl Engine {
         let mut group = self
             .log
             .group(&writer.tail, settlements.len() + reports.len());
-        let (effects, settled) = self.effects(settlements, group.number)?;
-        for (settlement, effective) in settlements.iter().zip(&effects) {
+        let rows = self.rows_of(settlements)?;
+        let (effects, settled) = effects(settlements, &rows, group.number);
+        for (settlement, settled_metas) in settlements.iter().zip(&effects) {
             // A repeated answer of a peer costs no bytes.
-            if effective.contains(&true) {
+            if settled_metas.iter().any(Option::is_some) {
                 let number = group.next_position();
                 group.push(
                     Kind::Settlement,
-                    encode_settlement(settlement, effective),
+                    encode_settlement(settlement, settled_metas),
                     |meta| meta.put_u64(number),
                 );
             }
@@ -50,52 +51,23 @@ impl Engine {
             });
         }
         if group.len() > 0 {
-            self.write_and_apply(writer, &group, ReserveShare::Half)?;
+            self.write_and_apply_with(rows, writer, &group, ReserveShare::Half)?;
             self.note_queued(&writer.memory);
         }
         Ok(settled)
     }
 
-    /// Which items will change something, in the order in which they come.
-    fn effects(
-        &self,
-        settlements: &[Settlement],
-        number: u64,
-    ) -> Result<(Vec<Vec<bool>>, Settled), StoreError> {
-        let mut seen: HashMap<EnvelopeId, Option<Known>> = HashMap::new();
-        let mut settled = Settled::default();
-        let mut effects = Vec::with_capacity(settlements.len());
-        for settlement in settlements {
-            let mut effective = Vec::with_capacity(settlement.items.len());
-            for &(id, outcome) in &settlement.items {
-                if outcome == Outcome::Unchanged {
-                    effective.push(false);
-                    continue;
-                }
-                let known = match seen.entry(id) {
-                    hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                    hash_map::Entry::Vacant(entry) => {
-                        let value = self.indexed(self.index.get(Space::Ids, id.as_bytes()))?;
-                        entry.insert(value.and_then(|value| Known::decode(id, &value)))
-                    }
-                };
-                let known = known.as_mut().filter(|known| known.may_become(outcome));
-                effective.push(known.is_some());
-                match known {
-                    Some(known) => {
-                        settled.applied += 1;
-                        known.become_settled(EvidenceRef {
-                            settlement: number,
-                            index: 0,
-                            outcome,
-                        });
-                    }
-                    None => settled.ignored += 1,
-                }
-            }
-            effects.push(effective);
+    // Read once, in the order of the ids: neighbours share most of the way.
+    fn rows_of(&self, settlements: &[Settlement]) -> Result<IdRows, StoreError> {
+        let items = settlements.iter().flat_map(|settlement| &settlement.items);
+        let mut ids: Vec<EnvelopeId> = items.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut rows = IdRows::with_capacity(ids.len());
+        for id in ids {
+            rows.insert(id, self.indexed(self.index.get(Space::Ids, id.as_bytes()))?);
         }
-        Ok((effects, settled))
+        Ok(rows)
     }
 
     pub(super) fn drop_reports(
@@ -139,18 +111,71 @@ impl Engine {
         group: &super::Group,
         share: ReserveShare,
     ) -> Result<(), StoreError> {
+        self.write_and_apply_with(IdRows::new(), writer, group, share)
+    }
+
+    fn write_and_apply_with(
+        &self,
+        rows: IdRows,
+        writer: &mut super::Writer,
+        group: &super::Group,
+        share: ReserveShare,
+    ) -> Result<(), StoreError> {
         let (segment, offset) = self.write(&mut writer.tail, group, share)?;
         let mut applier = Applier::new(
             self.index.change(group.len() * 4),
             &mut writer.memory,
             group.number,
         );
+        applier.prefetched = rows;
         for (at, record) in group.records(segment, offset) {
             self.indexed(applier.record(&record, at))?
                 .expect("this program encoded it");
         }
         self.indexed(applier.finish(Some(writer.tail.applied())))
     }
+}
+
+type IdRows = HashMap<EnvelopeId, Option<Bytes>>;
+
+/// Which envelopes the items will change, in the order in which they come.
+fn effects(
+    settlements: &[Settlement],
+    rows: &IdRows,
+    number: u64,
+) -> (Vec<Vec<Option<EnvelopeMeta>>>, Settled) {
+    let mut seen: HashMap<EnvelopeId, Option<Known>> = HashMap::with_capacity(rows.len());
+    let mut settled = Settled::default();
+    let mut effects = Vec::with_capacity(settlements.len());
+    for settlement in settlements {
+        let mut metas = Vec::with_capacity(settlement.items.len());
+        for &(id, outcome) in &settlement.items {
+            if outcome == Outcome::Unchanged {
+                metas.push(None);
+                continue;
+            }
+            let row = || rows.get(&id).and_then(Option::as_deref);
+            let known = seen
+                .entry(id)
+                .or_insert_with(|| row().and_then(|row| Known::decode(id, row)));
+            let known = known.as_mut().filter(|known| known.may_become(outcome));
+            metas.push(known.as_ref().map(|known| known.meta.clone()));
+            match known {
+                Some(known) => {
+                    settled.applied += 1;
+                    let evidence = EvidenceRef {
+                        settlement: number,
+                        index: 0,
+                        outcome,
+                    };
+                    known.become_settled(evidence);
+                }
+                None => settled.ignored += 1,
+            }
+        }
+        effects.push(metas);
+    }
+    (effects, settled)
 }
 
 fn check_bounds(settlements: &[Settlement], reports: &[Report]) -> Result<(), StoreError> {

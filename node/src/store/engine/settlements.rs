@@ -1,11 +1,14 @@
 //! A settlement record becomes changes of the index.
 
+use bytes::Bytes;
+use pli_protocol::id::EnvelopeId;
+
 use super::apply::Applier;
 use super::cursor::{Fields, Put};
 use super::format::Position;
 use super::index::{Result, Space};
 use super::keys::{self, Stage};
-use super::known::{EvidenceRef, Known, Placed, State};
+use super::known::{EnvelopeMeta, EvidenceRef, Known, Placed, State};
 use super::values::Waiting;
 use crate::store::{Outcome, Settlement};
 
@@ -15,7 +18,7 @@ impl Applier<'_> {
         &mut self,
         number: u64,
         settlement: &Settlement,
-        effective: &[bool],
+        settled: &[Option<EnvelopeMeta>],
         at: Position,
     ) -> Result<()> {
         let key = number.to_be_bytes();
@@ -31,15 +34,14 @@ impl Applier<'_> {
             return Ok(());
         }
         let mut forget_at = None;
-        let items = settlement
-            .items
-            .iter()
-            .zip(effective)
-            .enumerate()
-            .filter(|(_, (_, effective))| **effective);
-        for (index, ((id, outcome), _)) in items {
-            let value = self.change.get(Space::Ids, id.as_bytes())?;
-            let known = value.and_then(|value| Known::decode(*id, &value));
+        let items = settlement.items.iter().zip(settled).enumerate();
+        for (index, ((id, outcome), settled)) in items {
+            let Some(meta) = settled else { continue };
+            let value = self.known_value(id)?;
+            let known = match value.and_then(|value| Known::decode(*id, &value)) {
+                None => self.remembered(meta)?,
+                known => known,
+            };
             let Some(mut known) = known.filter(|known| known.may_become(*outcome)) else {
                 continue;
             };
@@ -64,6 +66,26 @@ impl Applier<'_> {
         Ok(())
     }
 
+    // A rebuild: the envelope's record has left the log.
+    fn remembered(&mut self, meta: &EnvelopeMeta) -> Result<Option<Known>> {
+        if self.is_forgotten(meta) {
+            return Ok(None);
+        }
+        self.only_numbered(meta)?;
+        self.is_due(meta);
+        Ok(Some(Known::remembered(meta.clone())))
+    }
+
+    fn known_value(&self, id: &EnvelopeId) -> Result<Option<Bytes>> {
+        if let Some(written) = self.change.written(Space::Ids, id.as_bytes()) {
+            return Ok(written);
+        }
+        match self.prefetched.get(id) {
+            Some(value) => Ok(value.clone()),
+            None => self.change.get(Space::Ids, id.as_bytes()),
+        }
+    }
+
     fn put_settlement(&mut self, number: u64, at: Position) {
         let mut value = Vec::with_capacity(12);
         value.put_position(at);
@@ -83,11 +105,14 @@ impl Applier<'_> {
         if known.state != State::Held {
             return Ok(());
         }
+        if !known.kept {
+            return Ok(());
+        }
         let bytes = known.body_length();
         self.change
             .remove(Space::Queue, keys::queue(destination, *lane, *position));
         self.memory.queues.remove(destination, *lane, bytes);
-        if matches!(outcome, Outcome::Refused { .. }) && known.kept {
+        if matches!(outcome, Outcome::Refused { .. }) {
             let aside = keys::numbered(destination, *position);
             self.change
                 .put(Space::Aside, aside, Waiting::of(known).encode());
@@ -100,10 +125,10 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// The body is not needed any more.
+    /// The record is not needed any more.
     pub(super) fn release(&mut self, known: &mut Known) {
         if std::mem::take(&mut known.kept) {
-            self.bury_bytes(known.at, known.body_length());
+            self.bury(known.at);
         }
     }
 }

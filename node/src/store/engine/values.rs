@@ -5,7 +5,7 @@ use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Tim
 
 use super::cursor::{Fields, Put};
 use super::format::Position;
-use super::known::Known;
+use super::known::{EnvelopeMeta, Known};
 use crate::store::{
     AbsenceReason, AccountRecord, DeviceRecord, MailboxRecord, Outcome, Report, Settlement, Usage,
 };
@@ -46,45 +46,58 @@ fn outcome_of(tag: u8, fields: &mut Fields<'_>) -> Option<Outcome> {
     })
 }
 
-/// Marks an item of a settlement that changed nothing when it came: a rebuild must not let it change anything either.
+/// Marks an item of a settlement that changed nothing when it came: a rebuild must not let it change
+/// anything either.
 const WITHOUT_EFFECT: u8 = 0x80;
 
-/// The body of a settlement record: the leaves once, then the receipts.
-pub(super) fn encode_settlement(settlement: &Settlement, effective: &[bool]) -> Bytes {
-    const ITEM_EXPECTED: usize = 33;
-    let mut out =
-        Vec::with_capacity(4 + settlement.items.len() * ITEM_EXPECTED + settlement.receipts.len());
-    out.put_u32(u32::try_from(settlement.items.len()).expect("bounded by a group"));
-    for ((id, item), effective) in settlement.items.iter().zip(effective) {
+/// The body of a settlement record: the leaves once, each with the meta of the envelope that it settled,
+/// then the receipts.
+pub(super) fn encode_settlement(
+    settlement: &Settlement,
+    settled: &[Option<EnvelopeMeta>],
+) -> Bytes {
+    const ITEM_EXPECTED: usize = 60;
+    let items = settlement.items.len();
+    let mut out = Vec::with_capacity(4 + items * ITEM_EXPECTED + settlement.receipts.len());
+    out.put_u32(u32::try_from(items).expect("bounded by a group"));
+    let mut before = None;
+    for ((id, item), settled) in settlement.items.iter().zip(settled) {
         out.put(id.as_bytes());
         let at = out.len();
         put_outcome(&mut out, *item);
-        if !effective {
-            out[at] |= WITHOUT_EFFECT;
+        match settled {
+            Some(meta) => {
+                meta.encode_after(before, &mut out);
+                before = Some(meta);
+            }
+            None => out[at] |= WITHOUT_EFFECT,
         }
     }
     out.put(&settlement.receipts);
     out.into()
 }
 
-/// The settlement, and which of its items had an effect.
-pub(super) fn decode_settlement(body: &Bytes) -> Option<(Settlement, Vec<bool>)> {
+/// The settlement, and the metas of the envelopes on which it had an effect.
+pub(super) fn decode_settlement(body: &Bytes) -> Option<(Settlement, Vec<Option<EnvelopeMeta>>)> {
     let mut fields = Fields(body);
     let count = fields.u32()?;
-    let (mut items, mut effective) = (Vec::new(), Vec::new());
-    for _ in 0..count {
+    let (mut items, mut settled) = (Vec::new(), Vec::<Option<EnvelopeMeta>>::new());
+    let mut before = None;
+    for index in 0..count as usize {
         let id = EnvelopeId::new(fields.array()?);
         let tag = fields.u8()?;
-        effective.push(tag & WITHOUT_EFFECT == 0);
         items.push((id, outcome_of(tag & !WITHOUT_EFFECT, &mut fields)?));
+        if tag & WITHOUT_EFFECT == 0 {
+            let last = before.and_then(|at: usize| settled[at].as_ref());
+            let meta = EnvelopeMeta::decode_after(id, last, &mut fields)?;
+            settled.push(Some(meta));
+            before = Some(index);
+        } else {
+            settled.push(None);
+        }
     }
-    Some((
-        Settlement {
-            receipts: body.slice_ref(fields.0),
-            items,
-        },
-        effective,
-    ))
+    let receipts = body.slice_ref(fields.0);
+    Some((Settlement { receipts, items }, settled))
 }
 
 /// An account's numbering and what its mailboxes hold.

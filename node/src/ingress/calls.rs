@@ -36,8 +36,6 @@ impl From<RecvError> for CallEnd {
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::Lost(_) | RecvError::Reset { .. } => Self::Gone,
-            // SES-2.4: a peer that went away, or a call that it dropped over WebSocket.
-            RecvError::Truncated { .. } => Self::Refuse(Code::Truncated),
             // SES-4.3, case 53: one slow stream costs only itself.
             RecvError::TooSlow { .. } => Self::Refuse(Code::TooSlow),
             broken => broken.code().map_or(Self::Gone, Self::Cut),

@@ -15,6 +15,7 @@ use super::index::{Change, Result, Space};
 use super::keys::{self, Stage};
 use super::known::{EnvelopeMeta, Known, Placed};
 use super::queues::Queues;
+use super::recent::Recent;
 use super::rows::Rows;
 use super::values::{Row, Slot, Waiting};
 use crate::store::AbsenceReason;
@@ -23,6 +24,7 @@ use crate::store::AbsenceReason;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) rows: Rows,
+    pub(super) recent: Recent,
     pub(super) queues: Queues,
     /// Bytes of records per segment that nothing needs any more.
     pub(super) dead: HashMap<u32, u64>,
@@ -136,8 +138,16 @@ impl<'a> Applier<'a> {
         self.count(&known)?;
         let meta = &known.meta;
         self.is_due(meta);
-        let (id, known) = (meta.id, known.encode());
-        self.write(fresh, Space::Ids, id.as_bytes().to_vec(), known);
+        let id = meta.id;
+        if fresh {
+            let row = Bytes::from(known.encode());
+            if let Placed::Queue { .. } = meta.place {
+                self.memory.recent.insert(id, row.clone());
+            }
+            self.change.put_once(Space::Ids, *id.as_bytes(), row);
+        } else {
+            self.put_known(&known);
+        }
         Ok(())
     }
 
@@ -242,6 +252,7 @@ impl<'a> Applier<'a> {
     }
 
     pub(super) fn put_known(&mut self, known: &Known) {
+        self.memory.recent.remove(&known.meta.id);
         self.change.put(
             Space::Ids,
             known.meta.id.as_bytes().to_vec(),

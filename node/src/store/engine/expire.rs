@@ -238,6 +238,7 @@ impl<'a> Round<'a> {
         self.applier
             .change
             .remove(Space::Ids, known.meta.id.as_bytes().to_vec());
+        self.applier.memory.recent.remove(&known.meta.id);
         self.result.forgotten += 1;
         Ok(false)
     }

@@ -209,7 +209,12 @@ impl Change<'_> {
     }
 
     /// For a key that this change writes once and never reads: cheaper.
-    pub(super) fn put_once(&mut self, space: Space, key: impl Into<Box<[u8]>>, value: Vec<u8>) {
+    pub(super) fn put_once(
+        &mut self,
+        space: Space,
+        key: impl Into<Box<[u8]>>,
+        value: impl Into<Bytes>,
+    ) {
         self.once.push((space, key.into(), value.into()));
     }
 

@@ -28,6 +28,7 @@ mod operations;
 mod quarantine;
 mod queues;
 mod read;
+mod recent;
 mod records;
 mod recover;
 mod registry;

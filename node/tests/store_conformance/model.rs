@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pli_node::store::{
-    AbsenceReason, Appended, CustodyState, Entry, Item, Lane, Outcome, PageBound, Report, Settlement, Store,
-    Usage,
+    AbsenceReason, Appended, CustodyState, Entry, Item, Lane, Outcome, PageBound, Report,
+    Settlement, Store, Usage,
 };
 use proptest::prelude::*;
 

@@ -252,6 +252,11 @@ async fn ses_5_2_one_call_more_than_the_role_has_waits_for_others_to_end() {
         let dialled = server.dial(&dialler_of(Principal::Device, 7), via).await;
         let accepted = server.session().await;
         let mut calls = Vec::new();
+        // So many there must be, however long they take on a busy machine.
+        for _ in 0..most - most / 8 {
+            let call = within(open_one(&dialled)).await;
+            calls.push((call, within(accepted.accept_call()).await.unwrap()));
+        }
         while let Some(call) = open_soon(&dialled).await {
             assert!(
                 calls.len() < most,
@@ -259,11 +264,6 @@ async fn ses_5_2_one_call_more_than_the_role_has_waits_for_others_to_end() {
             );
             calls.push((call, within(accepted.accept_call()).await.unwrap()));
         }
-        assert!(
-            calls.len() >= most - most / 8,
-            "{via}: {} calls",
-            calls.len()
-        );
         calls.truncate(calls.len() - most / 4);
         let mut call = within(dialled.open_call()).await.unwrap();
         call.send.send(vec![0xff]).await.unwrap();
@@ -275,13 +275,14 @@ async fn ses_5_2_one_call_more_than_the_role_has_waits_for_others_to_end() {
     }
 }
 
+async fn open_one(dialled: &DialledConnection) -> CallStream {
+    let mut call = dialled.open_call().await.unwrap();
+    call.send.send(vec![1]).await.unwrap();
+    call
+}
+
 async fn open_soon(dialled: &DialledConnection) -> Option<CallStream> {
-    let open = async {
-        let mut call = dialled.open_call().await.unwrap();
-        call.send.send(vec![1]).await.unwrap();
-        call
-    };
-    tokio::time::timeout(Duration::from_millis(1_500), open)
+    tokio::time::timeout(Duration::from_millis(1_500), open_one(dialled))
         .await
         .ok()
 }

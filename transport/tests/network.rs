@@ -106,9 +106,12 @@ async fn case_47_a_path_that_works_in_one_direction_only_heals() {
 async fn case_48_an_mtu_black_hole_is_crossed_with_packets_of_1200_bytes() {
     let (dialled, accepted, relay, _server) = through(Weather::default()).await;
     // Until both sides have found out that longer packets pass.
-    while relay.longest_seen() < 1_400 {
-        transfer(&dialled, &accepted, 50).await;
-    }
+    within(async {
+        while relay.longest_seen() < 1_400 {
+            transfer(&dialled, &accepted, 50).await;
+        }
+    })
+    .await;
     // The path changes: what was fine is lost now, and nobody says so.
     relay.set(Weather {
         longest: Some(1_200),

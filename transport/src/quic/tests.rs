@@ -124,12 +124,17 @@ async fn r12_a_stranger_has_one_stream_and_a_small_window() {
     );
     // Nobody has looked at it yet, and it sends as much as it can.
     let soon = Duration::from_secs(1);
-    while tokio::time::timeout(soon, send.write(&[0xff; 65_536]))
-        .await
-        .is_ok()
-    {}
-    let sent = connection.stats().udp_tx.bytes;
+    let sent = || connection.stats().udp_tx.bytes;
     let window = u64::from(HANDSHAKE_WINDOW);
+    within(async {
+        while tokio::time::timeout(soon, send.write(&[0xff; 65_536]))
+            .await
+            .is_ok()
+            || sent() < window
+        {}
+    })
+    .await;
+    let sent = sent();
     assert!(
         (window..3 * window).contains(&sent),
         "{sent} bytes left the stranger"

@@ -21,6 +21,8 @@ use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits};
 use support::{HOME, ORIGIN, SERVICE};
 
 const THIRD: &str = "sante.gouv.fr";
+/// No timeout of a node's session with another is shorter.
+const FIRST_TIMEOUT: Duration = Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS);
 
 /// Case 26, CUS-3.8, CUS-5.3: whoever says it a thousand times is answered a thousand times with the same receipt,
 /// and the citizen gets one letter.
@@ -318,6 +320,16 @@ async fn case_30_a_home_that_hangs_holds_back_no_other_destination() {
     let mut quick = federation.citizen("vif", THIRD).await.expect("enrolled");
     let to_quick = quick.grant(&service).await.expect("granted");
 
+    // What the way takes on this machine while nothing hangs.
+    let began = Instant::now();
+    let before = support::letters(&service, &to_quick, 100).await;
+    submit_all(&service, before.clone())
+        .await
+        .expect("answered");
+    let came = support::fetch_until(&mut quick, before.len(), support::PATIENCE).await;
+    support::each_once(before.iter().map(|letter| letter.id), &came);
+    let usual = began.elapsed();
+
     federation
         .node_mut(HOME)
         .process()
@@ -335,13 +347,13 @@ async fn case_30_a_home_that_hangs_holds_back_no_other_destination() {
         .expect("answered");
     let came = support::fetch_until(&mut quick, passing.len(), support::PATIENCE).await;
     println!(
-        "{} letters to the other home took {:?}",
+        "{} letters to the other home took {:?}, {usual:?} before",
         came.len(),
         began.elapsed()
     );
     assert!(
-        began.elapsed() < Duration::from_secs(8),
-        "no timeout of the frozen home was waited for"
+        began.elapsed() < FIRST_TIMEOUT.max(4 * usual),
+        "a timeout of the frozen home was waited for"
     );
     support::each_once(passing.iter().map(|letter| letter.id), &came);
 
@@ -385,7 +397,8 @@ async fn next_try_ms(federation: &Federation) -> Option<u64> {
 /// from. Until then a stranger answers at the home's address, and gets nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_home_that_is_heard_from_gets_its_letters_before_the_wait_is_over() {
-    const WAIT_MS: u64 = 4_000;
+    // In this time a home starts again and a letter arrives, even on a busy machine.
+    const WAIT_MS: u64 = 15_000;
     let mut federation = Federation::builder()
         .two_hosts()
         .start()

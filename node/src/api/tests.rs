@@ -29,7 +29,7 @@ const FAR: [u64; 5] = [
     2 * DAY_MS,
     400 * DAY_MS,
 ];
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 struct Loop(Mutex<LiveStatus>);
@@ -254,28 +254,20 @@ async fn case_69_slow_headers_are_cut() {
     let node = node().await;
     let begin = Instant::now();
     let answer = exchange(node.at, b"GET /healthz HTTP/1.1\r\nhost: ").await;
-    assert!(!answer.unwrap_or_default().contains("200 OK"));
     assert!(begin.elapsed() >= HEAD_WITHIN, "not before its time");
-    assert!(
-        begin.elapsed() < HEAD_WITHIN + Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
+    match answer {
+        Ok(answer) => assert!(!answer.contains("200 OK"), "{answer}"),
+        Err(error) => assert_ne!(error.kind(), io::ErrorKind::TimedOut, "still open"),
+    }
 }
 
 #[tokio::test]
 async fn case_69_a_connection_that_says_nothing_more_is_cut() {
     let node = node().await;
-    let begin = Instant::now();
     let answer = exchange(node.at, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
-        .unwrap();
+        .expect("closed by the node before the test gives up");
     assert!(answer.contains("200 OK"), "{answer}");
-    assert!(
-        begin.elapsed() < HEAD_WITHIN + Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
 }
 
 #[tokio::test]

@@ -41,14 +41,7 @@ fn a_node_starts_serves_its_addresses_and_stops_with_0_at_sigterm() {
     );
 
     node.signal("-TERM");
-    let begin = Instant::now();
-    let status = node.child.wait().unwrap();
-    assert_eq!(status.code(), Some(0));
-    assert!(
-        begin.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert_eq!(node.ended(), Some(0));
 }
 
 #[test]
@@ -58,7 +51,8 @@ fn a_second_signal_ends_the_process_at_once() {
     let mut slow = TcpStream::connect(node.http).unwrap();
     slow.write_all(b"GET /trust/metadata/timestamp.json HTTP/1.1\r\nhost: x\r\n")
         .unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    // Nothing outside tells when the node has begun to read the request.
+    std::thread::sleep(Duration::from_secs(1));
     node.signal("-TERM");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(
@@ -67,7 +61,7 @@ fn a_second_signal_ends_the_process_at_once() {
         "it waits for the request's end"
     );
     node.signal("-TERM");
-    assert_eq!(node.child.wait().unwrap().code(), Some(143));
+    assert_eq!(node.ended(), Some(143));
 }
 
 #[test]
@@ -76,7 +70,7 @@ fn sigint_stops_too_and_what_was_made_opens_again() {
     for signal in ["-INT", "-TERM"] {
         let mut node = site.start();
         node.signal(signal);
-        assert_eq!(node.child.wait().unwrap().code(), Some(0), "{signal}");
+        assert_eq!(node.ended(), Some(0), "{signal}");
     }
 }
 

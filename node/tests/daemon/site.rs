@@ -16,7 +16,7 @@ use pli_trust::write::{
 };
 use tempfile::TempDir;
 
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 pub(crate) const AUTHORITY: &str = "interieur.gouv.fr";
 
 pub(crate) struct Site {
@@ -188,6 +188,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// The exit code of a process that ends by itself; one that does not is an error, not a test that hangs.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begin.elapsed() < SOON, "still runs");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .arg(name)

@@ -323,6 +323,7 @@ fn list(args: &ContactListArgs, out: Output) -> Result<Exit, Failed> {
 async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
     let service = Service::open(Path::new(&args.home.folder("service")?)).await?;
     let tracked = service.track(&args.ids).await?;
+    service.hang_up().await;
     let mut doubtful = false;
     for letter in &tracked {
         doubtful |= letter

@@ -225,7 +225,7 @@ impl Service {
             .expect("submit ends well only when everything is settled"))
     }
 
-    /// What became of letters.
+    /// What became of letters. Other sessions of this service may be open meanwhile.
     pub async fn track(&self, ids: &[EnvelopeId]) -> Result<Vec<Tracked>, ServiceError> {
         let now = clock::now();
         self.directory.refresh(now).await;
@@ -234,11 +234,10 @@ impl Service {
         let connection = reach::connect(&self.dialler, &directory, origin, now).await?;
         let tracked = track::track(&connection, &directory, origin, ids).await?;
         connection.close(None, "");
-        self.dialler.wait_idle().await;
         Ok(tracked)
     }
 
-    /// Waits until the node could hear that the connections are closed; before a process ends.
+    /// Waits a moment so that the node can hear that the connections are closed; before a process ends.
     pub async fn hang_up(&self) {
         self.dialler.wait_idle().await;
     }

@@ -1,5 +1,6 @@
 //! A federation of one authority on disk, and in place of its node a script that answers calls byte
 //! by byte as it likes: what a node that misbehaves would do, which a real one cannot be made to.
+#![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};

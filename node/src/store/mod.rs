@@ -98,6 +98,10 @@ pub trait Store: Debug + Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// What is known of an envelope, until [`OpenOptions::custody_retention_ms`] after its expiry.
+    ///
+    /// One exception: a letter that expired in a mailbox and that nothing ever settled. Compaction may drop its
+    /// record then and keep its number alone, so an index that is rebuilt from the log does not know its id any more.
+    /// CUS-5.3 asks for the id until the expiry, which every rebuild knows.
     fn custody(&self, id: &EnvelopeId) -> Result<Option<Custody>, StoreError>;
 
     /// Handles up to `limit` envelopes whose time is over: mailbox items become absences, ids past

@@ -176,7 +176,8 @@ impl Run {
         self.store = Some(open(self.opener, self.directory.path()));
     }
 
-    // Of a letter that had expired without any settlement only the number must be left.
+    // `Store::custody` promises no more of a letter that expired in its mailbox unsettled than its number, once the
+    // index was rebuilt. Every other id must be there still; `compare` looks.
     fn forget_what_a_rebuild_may_forget(&mut self) {
         let store = self.store.as_ref().unwrap();
         self.model.known.retain(|_, known| {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use pli_protocol::id::{AccountId, EnvelopeId, Timestamp};
 
 use super::cursor::{Fields, Put};
+use super::dead::Dead;
 use super::format::{Kind, Position, Record};
 use super::index::{Change, Result, Space};
 use super::keys::{self, Stage};
@@ -26,8 +27,7 @@ pub(super) struct Memory {
     pub(super) rows: Rows,
     pub(super) recent: Recent,
     pub(super) queues: Queues,
-    /// Bytes of records per segment that nothing needs any more.
-    pub(super) dead: HashMap<u32, u64>,
+    pub(super) dead: Dead,
     /// Every id whose retention ended up to this time has been forgotten.
     pub(super) expired_upto: Timestamp,
     pub(super) retention_ms: u64,
@@ -189,8 +189,13 @@ impl<'a> Applier<'a> {
                 usage.bytes += bytes;
             }
             Placed::Queue {
-                destination, lane, ..
-            } => self.memory.queues.add(destination, *lane, bytes),
+                destination,
+                lane,
+                position,
+            } => {
+                let queues = &mut self.memory.queues;
+                queues.add(destination, *lane, *position, bytes);
+            }
         }
         Ok(())
     }
@@ -304,7 +309,7 @@ impl<'a> Applier<'a> {
 
     /// The record at this position is not needed any more.
     pub(super) fn bury(&mut self, at: Position) {
-        *self.memory.dead.entry(at.segment).or_default() += u64::from(at.length);
+        self.memory.dead.bury(at);
         self.changed_dead.insert(at.segment);
     }
 
@@ -328,7 +333,7 @@ impl<'a> Applier<'a> {
             );
         }
         for segment in std::mem::take(&mut self.changed_dead) {
-            let dead = self.memory.dead.get(&segment).copied().unwrap_or_default();
+            let dead = self.memory.dead.bytes(segment);
             self.change.put_once(
                 Space::Meta,
                 keys::dead(segment),

@@ -3,7 +3,7 @@
 //! Bounded steps: each takes the writer for one small group only, so that appends hardly wait. A crash in
 //! between leaves some records twice; the index points at one of them, and the other counts as dead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 
 use bytes::Bytes;
@@ -19,8 +19,6 @@ use super::values::{self, ReportMeta};
 use super::{Engine, ReserveShare, keys};
 use crate::store::StoreError;
 
-/// A segment is compacted when at least one part in so many is dead: the log stays below 4/3 of what is needed.
-const DEAD_SHARE: u64 = 4;
 /// Bytes moved while the writer waits.
 const STEP_BYTES: usize = 1024 * 1024;
 
@@ -58,32 +56,19 @@ impl Engine {
     }
 
     fn worst_segment(&self) -> Option<u32> {
-        let writer = self.writer();
-        let share = |&(segment, length): &(u32, u64)| {
-            let dead = writer
-                .memory
-                .dead
-                .get(&segment)
-                .copied()
-                .unwrap_or_default();
-            (dead * DEAD_SHARE >= length).then(|| (dead * 1_000 / length.max(1), segment))
-        };
-        let closed = self
-            .log
-            .segments()
-            .into_iter()
-            .filter(|&(segment, _)| segment != writer.tail.segment);
-        closed
-            .filter_map(|segment| share(&segment))
-            .max()
-            .map(|(_, segment)| segment)
+        let mut writer = self.writer();
+        let tail = writer.tail.segment;
+        let segments = self.log.segments().into_iter();
+        let closed = segments.filter(|&(segment, _)| segment != tail);
+        writer.memory.dead.worst(closed)
     }
 
     fn compact_segment(&self, segment: u32) -> Result<u64, Stop> {
         let mut moved = 0;
         let mut dropped = BTreeMap::new();
+        let dead = self.writer().memory.dead.listed(segment);
         scan(&self.log, segment, 0, |scanned| -> Result<(), Stop> {
-            moved += self.move_group(&scanned, &mut dropped)?;
+            moved += self.move_group(&scanned, &dead, &mut dropped)?;
             Ok(())
         })?;
         self.keep_numberings(dropped)?;
@@ -94,7 +79,7 @@ impl Engine {
         identity.expired_upto = writer.memory.expired_upto;
         identity.save(&self.directory)?;
         writer.identity = identity;
-        writer.memory.dead.remove(&segment);
+        writer.memory.dead.remove(segment);
         let mut change = self.index.change(1);
         change.remove(Space::Meta, keys::dead(segment));
         self.indexed(change.commit())?;
@@ -106,12 +91,13 @@ impl Engine {
     fn move_group(
         &self,
         scanned: &Scanned,
+        dead: &HashSet<u32>,
         dropped: &mut BTreeMap<AccountId, u64>,
     ) -> Result<u64, StoreError> {
         let mut moved = 0;
         let mut step: Vec<(Position, &Record)> = Vec::new();
         let mut step_bytes = 0;
-        let live = self.live(&scanned.records)?;
+        let live = self.live(&scanned.records, dead)?;
         for ((at, record), live) in scanned.records.iter().zip(live) {
             let Some(record) = record else {
                 // Its readers will find it missing and report it as damaged.
@@ -134,9 +120,15 @@ impl Engine {
     }
 
     // Looked up in the order of the metas, which begin with the ids: neighbours share most of the way.
-    fn live(&self, records: &[(Position, Option<Record>)]) -> Result<Vec<bool>, StoreError> {
+    fn live(
+        &self,
+        records: &[(Position, Option<Record>)],
+        dead: &HashSet<u32>,
+    ) -> Result<Vec<bool>, StoreError> {
         let meta = |at: &usize| records[*at].1.as_ref().map(|record| &record.meta);
-        let mut order: Vec<usize> = (0..records.len()).collect();
+        let mut order: Vec<usize> = (0..records.len())
+            .filter(|&index| !dead.contains(&records[index].0.offset))
+            .collect();
         order.sort_unstable_by(|a, b| meta(a).cmp(&meta(b)));
         let mut live = vec![false; records.len()];
         for index in order {

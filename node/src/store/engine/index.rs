@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use fjall::compaction::Leveled;
 use fjall::config::BlockSizePolicy;
 use fjall::{
     Database, Iter, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
@@ -20,6 +22,9 @@ const OPEN_FILES_MAX: usize = 256;
 /// Journals on disk before memtables are forced out.
 const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 const BLOCK_BYTES: u32 = 4 * 1024;
+/// Tables that wait to be merged together. Keys are random, so each merge rewrites nearly all of the next
+/// level: few and large ones write least.
+const L0_TABLES: u8 = 8;
 
 /// The keyspaces of the index.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -47,7 +52,7 @@ pub(super) enum Space {
 }
 
 const SPACES: [(Space, &str, u64); 10] = [
-    (Space::Ids, "ids", 8 << 20),
+    (Space::Ids, "ids", 16 << 20),
     (Space::Items, "items", 8 << 20),
     (Space::Rows, "rows", 8 << 20),
     (Space::Queue, "queue", 8 << 20),
@@ -93,6 +98,9 @@ impl Index {
                     KeyspaceCreateOptions::default()
                         .manual_journal_persist(true)
                         .max_memtable_size((*memtable_bytes).min(memtable_bytes_max))
+                        .compaction_strategy(Arc::new(
+                            Leveled::default().with_l0_threshold(L0_TABLES),
+                        ))
                         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
                         .expect_point_read_hits(matches!(space, Space::Rows | Space::Registry))
                 })

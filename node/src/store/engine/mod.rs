@@ -14,6 +14,7 @@ mod apply;
 mod compact;
 mod cursor;
 mod custody;
+mod dead;
 pub mod disk;
 mod expire;
 mod format;

@@ -16,15 +16,26 @@ pub(super) struct Queues {
 }
 
 /// The counters of one destination.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Depth {
     pub(super) lanes: [u64; 2],
     pub(super) bytes: u64,
     pub(super) aside: u64,
     pub(super) reports: u64,
+    /// Nothing waits below these positions. Looking for the oldest from here does not walk over all the
+    /// entries that have left.
+    floors: [u64; 2],
 }
 
 impl Depth {
+    pub(super) fn floor(&self, lane: Lane) -> u64 {
+        self.floors[usize::from(lane_byte(lane))]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.envelopes() == 0 && self.aside == 0 && self.reports == 0
+    }
+
     pub(super) fn envelopes(&self) -> u64 {
         self.lanes.iter().sum()
     }
@@ -38,12 +49,32 @@ impl Queues {
             .unwrap_or_default()
     }
 
-    pub(super) fn add(&mut self, destination: &AuthorityId, lane: Lane, bytes: u64) {
+    pub(super) fn add(
+        &mut self,
+        destination: &AuthorityId,
+        lane: Lane,
+        position: u64,
+        bytes: u64,
+    ) {
         self.bytes += bytes;
         self.update(destination, |depth| {
-            depth.lanes[usize::from(lane_byte(lane))] += 1;
+            let lane = usize::from(lane_byte(lane));
+            depth.floors[lane] = match depth.lanes[lane] {
+                0 => position,
+                _ => position.min(depth.floors[lane]),
+            };
+            depth.lanes[lane] += 1;
             depth.bytes += bytes;
         });
+    }
+
+    /// A look found nothing in front of this position. Positions are given out in ascending order, so what
+    /// has come since is behind it.
+    pub(super) fn raise_floor(&mut self, destination: &AuthorityId, lane: Lane, position: u64) {
+        if let Some(depth) = self.destinations.get_mut(destination) {
+            let floor = &mut depth.floors[usize::from(lane_byte(lane))];
+            *floor = position.max(*floor);
+        }
     }
 
     pub(super) fn remove(&mut self, destination: &AuthorityId, lane: Lane, bytes: u64) {
@@ -61,7 +92,7 @@ impl Queues {
             None => self.destinations.entry(destination.clone()).or_default(),
         };
         change(depth);
-        if *depth == Depth::default() {
+        if depth.is_empty() {
             self.destinations.remove(destination);
         }
     }

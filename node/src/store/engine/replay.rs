@@ -202,7 +202,7 @@ impl<'a> Replay<'a> {
         for (segment, _) in self.log.segments() {
             let value: Option<Bytes> = self.index.get(Space::Meta, keys::dead(segment))?;
             if let Some(dead) = value.and_then(|value| value[..].try_into().ok()) {
-                self.memory.dead.insert(segment, u64::from_le_bytes(dead));
+                self.memory.dead.load(segment, u64::from_le_bytes(dead));
             }
         }
         Ok(())
@@ -215,10 +215,12 @@ fn count(index: &Index) -> Result<Queues, RecoveryError> {
     for row in index.prefix(Space::Queue, []) {
         let (key, value) = row.into_inner()?;
         let waiting = Waiting::decode(&value);
-        if let (Some(destination), Some(lane), Some(waiting)) =
-            (keys::leading_destination(&key), keys::lane(&key), waiting)
+        let (destination, lane) = (keys::leading_destination(&key), keys::lane(&key));
+        let position = keys::trailing_number(&key);
+        if let (Some(destination), Some(lane), Some(position), Some(waiting)) =
+            (destination, lane, position, waiting)
         {
-            queues.add(&destination, lane, waiting.bytes);
+            queues.add(&destination, lane, position, waiting.bytes);
         }
     }
     for row in index.prefix(Space::Aside, []) {

@@ -178,7 +178,11 @@ impl Engine {
         let depths = self.writer().memory.queues.destinations.clone();
         let mut states = Vec::with_capacity(depths.len());
         for (destination, depth) in depths {
-            let oldest = [Lane::Priority, Lane::Bulk].map(|lane| self.oldest(&destination, lane));
+            let mut oldest = None;
+            for lane in [Lane::Priority, Lane::Bulk] {
+                let first = self.oldest(&destination, lane, depth.floor(lane))?;
+                oldest = oldest.into_iter().chain(first).min();
+            }
             let [priority, bulk] = depth.lanes;
             states.push(DestinationState {
                 priority,
@@ -186,12 +190,7 @@ impl Engine {
                 bytes: depth.bytes,
                 reports: depth.reports,
                 set_aside: depth.aside,
-                oldest: oldest
-                    .into_iter()
-                    .collect::<Result<Vec<_>, _>>()?
-                    .into_iter()
-                    .flatten()
-                    .min(),
+                oldest,
                 destination,
             });
         }
@@ -202,14 +201,20 @@ impl Engine {
         &self,
         destination: &AuthorityId,
         lane: Lane,
+        floor: u64,
     ) -> Result<Option<Timestamp>, StoreError> {
         let (start, end) = (
-            keys::queue(destination, lane, 0),
+            keys::queue(destination, lane, floor),
             keys::queue(destination, lane, u64::MAX),
         );
         let Some(row) = self.index.view().range(Space::Queue, start, end).next() else {
             return Ok(None);
         };
-        Ok(Waiting::decode(&self.indexed(row.value())?).map(|waiting| waiting.accepted_at))
+        let (key, value) = self.indexed(row.into_inner())?;
+        if let Some(position) = keys::trailing_number(&key) {
+            let queues = &mut self.writer().memory.queues;
+            queues.raise_floor(destination, lane, position);
+        }
+        Ok(Waiting::decode(&value).map(|waiting| waiting.accepted_at))
     }
 }

@@ -21,9 +21,13 @@ use crate::usage;
 const STREAMS: usize = 4;
 /// The machine is shared: the middle one of so many counts.
 const REPEATS: u64 = 3;
+/// A run sends the sealed letters so many times, varied: some seconds, beside which its beginning and its end are short.
+const ROUNDS: u64 = 4;
+/// Letters of a run.
+const RUN: u64 = SEALED as u64 * ROUNDS;
 const POLL: Duration = Duration::from_millis(20);
-/// Between two looks at a node's counters: each look makes the node look through its queues, which is work too.
-const LOOK: Duration = Duration::from_millis(250);
+/// Between two looks at a node's counters.
+const LOOK: Duration = Duration::from_millis(50);
 const SETTLE: Duration = Duration::from_secs(2);
 /// Nothing here takes this long unless it is stuck.
 const STUCK: Duration = Duration::from_secs(300);
@@ -119,8 +123,8 @@ async fn repeat(
     salt: u64,
 ) -> Result<Vec<Run>, Anyhow> {
     let mut runs = Vec::new();
-    for salt in salt..salt + REPEATS {
-        let signed = letters.vary(salt)?.sign(stage.service.key(), batch)?;
+    for run in 0..REPEATS {
+        let signed = run_of(stage, letters, salt + run * ROUNDS, batch)?;
         if !figures.has("envelope_bytes_batched") && batch > 1 {
             figures.add("envelope_bytes_batched", mean_size(&signed), "B");
         }
@@ -132,6 +136,20 @@ async fn repeat(
         runs.push(run);
     }
     Ok(runs)
+}
+
+/// The letters of a run, signed.
+fn run_of(
+    stage: &Stage,
+    letters: &Sealed,
+    salt: u64,
+    batch: usize,
+) -> Result<Vec<(EnvelopeId, Bytes)>, Anyhow> {
+    let mut signed = Vec::with_capacity(RUN as usize);
+    for salt in salt..salt + ROUNDS {
+        signed.extend(letters.vary(salt)?.sign(stage.service.key(), batch)?);
+    }
+    Ok(signed)
 }
 
 fn mean_size(signed: &[(EnvelopeId, Bytes)]) -> f64 {
@@ -189,7 +207,7 @@ async fn send_all(streams: Vec<Submission>, parts: Vec<Vec<Frame>>) -> Result<Ou
 pub(crate) async fn disk(figures: &mut Figures, stage: &Stage) -> Result<(), Anyhow> {
     let node = stage.federation.node(INTERIOR);
     let bytes = at_rest(node).await?;
-    let count = (SEALED as u64 * REPEATS * 2) as f64;
+    let count = (RUN * REPEATS * 2) as f64;
     let sizes =
         figures.value("envelope_bytes_individual") + figures.value("envelope_bytes_batched");
     let per_envelope = bytes as f64 / count;
@@ -224,8 +242,8 @@ pub(crate) async fn forwarded(
     );
     let mut rates = Vec::new();
     let mut used = [0.0; 3];
-    for salt in 300..300 + REPEATS {
-        let signed = letters.vary(salt)?.sign(stage.service.key(), BATCH)?;
+    for run in 0..REPEATS {
+        let signed = run_of(stage, letters, 300 + run * ROUNDS, BATCH)?;
         let (streams, parts) = prepare(stage, &signed).await?;
         let goal = answered(origin).await? + signed.len() as f64;
         let usage = || -> Result<[f64; 3], Anyhow> {
@@ -248,7 +266,7 @@ pub(crate) async fn forwarded(
         eprintln!("    {rate:.0}/s");
         rates.push(rate);
         for (total, (after, before)) in used.iter_mut().zip(usage()?.into_iter().zip(before)) {
-            *total += (after - before) / (SEALED as u64 * REPEATS) as f64 * 1e6;
+            *total += (after - before) / (RUN * REPEATS) as f64 * 1e6;
         }
     }
     let rate = median(&rates);
@@ -272,7 +290,7 @@ pub(crate) async fn answered(node: &Node) -> Result<f64, Anyhow> {
 ///
 /// Gives the devices, which stay connected.
 pub(crate) async fn synced(figures: &mut Figures, stage: &Stage) -> Result<Devices, Anyhow> {
-    let expected = SEALED as u64 * REPEATS;
+    let expected = RUN * REPEATS;
     let started = Instant::now();
     let devices = Devices::connect(stage).await?;
     while devices.handed_over() < expected {

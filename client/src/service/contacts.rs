@@ -257,7 +257,7 @@ impl Contacts {
     }
 }
 
-/// The text form in which a citizen hands a grant over: `pli:grant?g=<base64url>`.
+/// The text form in which a citizen hands a grant over: `pli:grant?g=<base64url>`. MBX-4.5.
 pub const GRANT_SCHEME: &str = "pli:grant?g=";
 
 /// Whether a text is an address rather than a name that the service chose.

@@ -60,5 +60,11 @@ mod tests {
         assert_eq!(with((1..=8).map(|id| (id, false, 0))), "accepted");
         assert_eq!(with((1..=9).map(|id| (id, false, 0))), "TOO_MANY");
         assert_eq!(with([(1, false, 257)]), "TOO_LONG");
+        assert_eq!(with([(1, false, 0), (1, true, 257)]), "TOO_LONG");
+        assert_eq!(with([(1, false, 0), (1, true, 0)]), "NOT_CANONICAL");
+        assert_eq!(
+            with([(1, true, 0), (1, true, 257)]),
+            "UNKNOWN_CRITICAL_EXTENSION"
+        );
     }
 }

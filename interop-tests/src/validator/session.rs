@@ -27,11 +27,11 @@ fn offer(bytes: &[u8]) -> Result<(u64, Vec<u64>), Refused> {
     if versions.len() > VERSIONS_MAX {
         return refuse("TOO_MANY", "versions");
     }
-    if versions.contains(&0) {
-        return refuse("UNSUPPORTED_VERSION", "version 0 does not exist");
-    }
     if versions.windows(2).any(|pair| pair[0] >= pair[1]) {
         return refuse("FIELD_INVALID", "versions not ascending");
+    }
+    if versions.contains(&0) {
+        return refuse("UNSUPPORTED_VERSION", "version 0 does not exist");
     }
     if versions.contains(&VERSION) {
         Ok((VERSION, versions))
@@ -166,6 +166,7 @@ mod tests {
         assert_eq!(code_of(hello(&offering(&[0, 1]))), "UNSUPPORTED_VERSION");
         assert_eq!(code_of(hello(&offering(&[2, 1]))), "FIELD_INVALID");
         assert_eq!(code_of(hello(&offering(&[1, 1]))), "FIELD_INVALID");
+        assert_eq!(code_of(hello(&offering(&[1, 0]))), "FIELD_INVALID");
         assert_eq!(
             code_of(hello(&offering(&(1..=17).collect::<Vec<_>>()))),
             "TOO_MANY"

@@ -47,16 +47,16 @@ pub(crate) fn check(extensions: &[wire::Extension]) -> Result<(), ExtensionError
     }
     for (index, extension) in extensions.iter().enumerate() {
         let id = extension.id;
-        if let Some(previous) = index.checked_sub(1).map(|before| extensions[before].id)
-            && previous >= id
-        {
-            return Err(ExtensionError::Order { previous, id });
-        }
         if extension.value.len() > limits::EXTENSION_VALUE_MAX {
             return Err(ExtensionError::TooLong {
                 id,
                 got: extension.value.len(),
             });
+        }
+        if let Some(previous) = index.checked_sub(1).map(|before| extensions[before].id)
+            && previous >= id
+        {
+            return Err(ExtensionError::Order { previous, id });
         }
         if extension.critical {
             return Err(ExtensionError::UnknownCritical { id });

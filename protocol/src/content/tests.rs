@@ -204,7 +204,15 @@ fn case_05_extensions_are_kept_unless_critical() {
     assert_eq!(refusal(content.clone()).code(), Code::TooMany);
     content.extensions = vec![extension(1, false)];
     content.extensions[0].value = Bytes::from(vec![0; limits::EXTENSION_VALUE_MAX + 1]);
-    assert_eq!(refusal(content).code(), Code::TooLong);
+    assert_eq!(refusal(content.clone()).code(), Code::TooLong);
+    // SIG-6: length, order, critical, one extension after the other.
+    content.extensions.insert(0, extension(1, false));
+    content.extensions[1].critical = true;
+    assert_eq!(refusal(content.clone()).code(), Code::TooLong);
+    content.extensions[1].value = Bytes::from_static(b"x");
+    assert_eq!(refusal(content.clone()).code(), Code::NotCanonical);
+    content.extensions[0].critical = true;
+    assert_eq!(refusal(content).code(), Code::UnknownCriticalExtension);
 }
 
 #[test]

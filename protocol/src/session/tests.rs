@@ -173,7 +173,7 @@ fn server_hello_of(seed: u8, change: impl FnOnce(&mut wire::ServerHello)) -> wir
 
 #[test]
 fn ses_3_1_offers_are_ascending_and_bounded() {
-    for offer in [&[1, 1][..], &[2, 1]] {
+    for offer in [&[1, 1][..], &[2, 1], &[1, 0], &[0, 0]] {
         let refusal = server(2).handle(&hello(offer)).unwrap_err();
         assert_eq!(refusal.code(), Code::FieldInvalid, "{offer:?}");
     }

@@ -109,7 +109,7 @@ codes! {
     UnknownCriticalExtension = 11, "UNKNOWN_CRITICAL_EXTENSION", Malformed, Final;
     /// A well-formed message that this state of the call or of the handshake does not allow.
     UnexpectedMessage = 12, "UNEXPECTED_MESSAGE", Misbehaved, Final;
-    /// The call is not set, not known, or not offered by this server.
+    /// The call is not set, or not offered by this server.
     UnsupportedCall = 13, "UNSUPPORTED_CALL", Misuse, Final;
     // Signatures and sealing.
     /// A signature does not verify over this root, size and context.

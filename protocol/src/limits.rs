@@ -79,7 +79,7 @@ limits! {
     /// The exact bytes of a signed envelope. Holds the largest header, body, path and SIGNATURES_MAX signatures.
     ENVELOPE_MAX: usize = 40_960, Some(Code::EnvelopeTooLarge);
     /// Header bytes. Holds the longest identifiers and EXTENSIONS_MAX full extensions.
-    HEADER_MAX: usize = 3_072, Some(Code::EnvelopeTooLarge);
+    HEADER_MAX: usize = 3_072, Some(Code::TooLong);
     /// Smallest padded plaintext.
     PLAINTEXT_MIN: usize = 256, Some(Code::BadPadding);
     /// Largest padded plaintext; the content has one byte less.
@@ -122,6 +122,10 @@ limits! {
     NONCE_LEN: usize = 32, Some(Code::FieldInvalid);
     /// From the connection to the SessionReply, each side for itself.
     HANDSHAKE_TIMEOUT_MS: u64 = 10_000, Some(Code::HandshakeTimeout);
+    /// Head start of QUIC: after that a dialler begins with the WebSocket too.
+    FALLBACK_AFTER_MS: u64 = 1_000, None;
+    /// Between two addresses of one kind (RFC 8305, section 5).
+    NEXT_ADDRESS_AFTER_MS: u64 = 250, None;
     /// Nothing received on a connection.
     IDLE_TIMEOUT_MS: u64 = 60_000, Some(Code::IdleTimeout);
     /// A dialler that wants to stay sends something at least this often.

@@ -75,6 +75,15 @@ impl SendHalf {
         }
     }
 
+    /// Ends this direction in the middle of whatever was written.
+    #[cfg(test)]
+    pub(crate) async fn cut(&mut self) -> Result<(), SendError> {
+        match self {
+            Self::Quic(stream) => stream.finish().map_err(|_| SendError::Ended),
+            Self::Mux(stream) => stream.close().await,
+        }
+    }
+
     /// Waits until the peer has everything, or wants no more of it.
     pub(crate) async fn taken(&mut self) {
         if let Self::Quic(stream) = self {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use pli_protocol::limits;
 use pli_transport::{
     AcceptedConnection, CallStream, DialledConnection, Dialler, DiallerConfig, Endpoints, Via,
 };
@@ -134,6 +135,16 @@ async fn blocked_udp() -> (UdpSocket, SocketAddr) {
     (socket, address)
 }
 
+/// A dialler that never gives a way up by itself.
+fn dogged() -> Dialler {
+    let config = DiallerConfig {
+        handshake_time: Duration::from_secs(600),
+        ..Default::default()
+    };
+    Dialler::with_config(dialler(1).credential().clone(), config)
+}
+
+/// SES-1.7: what answers nothing is not waited for.
 #[tokio::test]
 async fn case_49_where_udp_is_blocked_the_dialler_takes_the_websocket_by_itself() {
     let mut server = Server::start();
@@ -143,15 +154,40 @@ async fn case_49_where_udp_is_blocked_the_dialler_takes_the_websocket_by_itself(
         ..server.endpoints.clone()
     };
     let started = Instant::now();
-    let dialled = within(dialler(1).connect(&server.identity, &endpoints))
+    let dialled = within(dogged().connect(&server.identity, &endpoints))
         .await
         .unwrap();
     assert_eq!(dialled.via(), Via::WebSocket);
     assert!(
-        started.elapsed() >= Duration::from_secs(1),
+        started.elapsed() >= Duration::from_millis(limits::FALLBACK_AFTER_MS),
         "QUIC has a head start"
     );
     let accepted = server.session().await;
+    transfer(&dialled, &accepted, 50).await;
+}
+
+/// SES-1.7: the way that lost the race does not become a second session when its path heals.
+#[tokio::test]
+async fn case_49_the_way_that_lost_stays_closed() {
+    let mut server = Server::start();
+    let mute = Weather {
+        answers_lost: true,
+        ..Weather::default()
+    };
+    let relay = Relay::to(server.listener.quic_addr().unwrap(), mute).await;
+    let endpoints = Endpoints {
+        quic: vec![relay.address],
+        ..server.endpoints.clone()
+    };
+    let dialled = within(dogged().connect(&server.identity, &endpoints))
+        .await
+        .unwrap();
+    assert_eq!(dialled.via(), Via::WebSocket);
+    let accepted = server.session().await;
+    relay.set(Weather::default());
+    let loser = server.outcome().await;
+    assert!(loser.is_err(), "a second session");
+    assert_eq!(server.listener.stats().open, 1);
     transfer(&dialled, &accepted, 50).await;
 }
 

@@ -1,4 +1,4 @@
-//! Which call a stream is, and whether the peer may make it. Spec: SES-7.1 to SES-7.4.
+//! Which call a stream is, and whether the peer may make it. Spec: SES-2, SES-7.1 to SES-7.4.
 //!
 //! A call is one task: a panic in it ends that stream only (case 56).
 
@@ -36,8 +36,11 @@ impl From<RecvError> for CallEnd {
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::Lost(_) | RecvError::Reset { .. } => Self::Gone,
+            // SES-2.6: a call that its dialler gave up over WebSocket looks like that.
+            RecvError::Truncated { .. } => Self::Refuse(Code::Truncated),
             // SES-4.3, case 53: one slow stream costs only itself.
             RecvError::TooSlow { .. } => Self::Refuse(Code::TooSlow),
+            // SES-2.5
             broken => broken.code().map_or(Self::Gone, Self::Cut),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! In: who we are, where the server may be, which key it must have. Out: a
 //! [`DialledConnection`], by QUIC where it can be had and by WebSocket where UDP is blocked.
-//! Spec: SES-1.2, SES-1.6.
+//! Spec: SES-1.2, SES-1.7.
 
 mod attempt;
 mod race;
@@ -21,11 +21,6 @@ use tokio::time::timeout;
 use crate::connection::DialledConnection;
 use crate::error::ConnectError;
 use crate::quic;
-
-/// Head start of QUIC: after that it is probably blocked. SES-1.6.
-const FALLBACK_AFTER: Duration = Duration::from_secs(1);
-/// Between two addresses of one kind (RFC 8305, section 5).
-const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// A closed QUIC connection is done after three probe timeouts (RFC 9000, section 10.2): this is enough for a
 /// round trip of a third of a second.
@@ -52,7 +47,7 @@ pub struct Endpoints {
 /// How to dial.
 #[derive(Clone, Copy, Debug)]
 pub struct DiallerConfig {
-    /// When to try WebSocket while QUIC has not answered.
+    /// When to try WebSocket while QUIC has not answered; `FALLBACK_AFTER_MS` by default. SES-1.7.
     pub fallback_after: Duration,
     /// When to give a way up.
     pub handshake_time: Duration,
@@ -61,7 +56,7 @@ pub struct DiallerConfig {
 impl Default for DiallerConfig {
     fn default() -> Self {
         Self {
-            fallback_after: FALLBACK_AFTER,
+            fallback_after: Duration::from_millis(limits::FALLBACK_AFTER_MS),
             handshake_time: Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS),
         }
     }

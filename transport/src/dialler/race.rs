@@ -1,8 +1,9 @@
 //! Several ways to one server: started one after the other, the first that stands wins.
-//! After RFC 8305. Spec: SES-1.6.
+//! After RFC 8305. Spec: SES-1.7.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -10,7 +11,7 @@ use pli_protocol::limits;
 use pli_protocol::session::{ServerIdentity, SessionRefusal};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Dialler, Endpoints, NEXT_ADDRESS_AFTER, attempt};
+use super::{Dialler, Endpoints, attempt};
 use crate::connection::{DialledConnection, Via};
 use crate::error::{Attempt, AttemptError, ConnectError};
 
@@ -63,7 +64,8 @@ pub(super) async fn run(
 /// Which way starts when: QUIC at once, WebSocket after its head start.
 fn schedule(endpoints: &Endpoints, fallback: Instant) -> VecDeque<(Via, SocketAddr, Instant)> {
     let spaced = |via, addresses: &[SocketAddr], from: Instant| {
-        let dues = (0_u32..).map(move |nth| from + NEXT_ADDRESS_AFTER * nth);
+        let apart = Duration::from_millis(limits::NEXT_ADDRESS_AFTER_MS);
+        let dues = (0_u32..).map(move |nth| from + apart * nth);
         let ways = addresses.iter().take(limits::ENDPOINTS_MAX).zip(dues);
         ways.map(|(address, due)| (via, *address, due))
             .collect::<Vec<_>>()

@@ -112,6 +112,28 @@ async fn case_02_a_stream_that_ends_inside_a_frame_is_truncated_at_every_byte() 
     }
 }
 
+/// SES-2.6: who ended a stream inside a frame still hears why that was refused, and the connection goes on.
+#[tokio::test]
+async fn case_02_a_refusal_reaches_the_peer_that_ended_inside_a_frame() {
+    for via in VIAS {
+        let (dialled, accepted, _server) = pair(via).await;
+        for cut in [&[0, 0][..], &[0, 0, 0, 4, 1]] {
+            let mut call = dialled.open_call().await.unwrap();
+            call.send.send_raw(cut.to_vec()).await.unwrap();
+            call.send.cut().await.unwrap();
+            let mut served = within(accepted.accept_call()).await.unwrap();
+            let refused = within(served.recv.next()).await.unwrap_err();
+            assert_eq!(refused, RecvError::Truncated { got: cut.len() }, "{via}");
+            served.send.send(vec![0xee]).await.unwrap();
+            served.send.finish().await.unwrap();
+            let said = Some(Bytes::from_static(&[0xee]));
+            assert_eq!(within(call.recv.next()).await, Ok(said), "{via}");
+            assert_eq!(within(call.recv.next()).await, Ok(None), "{via}");
+        }
+        assert_alive(&dialled, &accepted).await;
+    }
+}
+
 /// SES-4.3
 #[tokio::test]
 async fn case_53_a_frame_that_does_not_end_in_time_ends_its_call_only() {

@@ -112,6 +112,13 @@ impl FrameWriter {
         self.flush().await
     }
 
+    /// Ends this direction inside a frame that was begun.
+    #[cfg(test)]
+    pub(crate) async fn cut(&mut self) -> Result<(), SendError> {
+        self.ended = true;
+        self.half.cut().await
+    }
+
     fn queue(&mut self, body: Bytes) -> Result<(), SendError> {
         self.queue_prefix(body.len())?;
         if body.len() <= COPIED_MAX {

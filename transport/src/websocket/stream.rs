@@ -80,6 +80,11 @@ impl MuxStream {
     pub(crate) async fn finish(&mut self) -> Result<(), SendError> {
         self.write(&mut [Bytes::from_static(&[0; FRAME_PREFIX])])
             .await?;
+        self.close().await
+    }
+
+    /// Closes this direction. Without the end mark the peer takes the call for lost.
+    pub(crate) async fn close(&mut self) -> Result<(), SendError> {
         poll_fn(|cx| match self.lock().as_mut() {
             Some(stream) => Pin::new(stream).poll_close(cx),
             None => Poll::Ready(Err(aborted())),

@@ -61,7 +61,7 @@ async fn known_and_allowed(run: &mut Run<'_>, ground: &Ground) {
             refused(
                 ground.via,
                 say(&session, &unknown).await,
-                &["UNSUPPORTED_CALL", "NOT_CANONICAL"],
+                &["NOT_CANONICAL"],
             )
         },
     )

@@ -59,7 +59,7 @@ fn bad(first: &[u8]) -> Vec<Bad> {
             "frame-unknown-field",
             "a first frame with an unknown field",
             frame::write(&[0xf8, 0x7f, 1]),
-            &["NOT_CANONICAL", "UNSUPPORTED_CALL"],
+            &["NOT_CANONICAL"],
         ),
         (
             "frame-repeated",
@@ -76,7 +76,7 @@ pub(super) async fn run(run: &mut Run<'_>, ground: &Ground) {
             Level::Session,
             &ground.name(case),
             title,
-            &["SES-2.2", "SES-2.4", "SIG-1"],
+            &["SES-2.2", "SES-2.4", "SES-2.5", "SES-2.6", "SIG-1"],
             async { refused(ground.via, in_handshake(ground, &bytes).await, codes) },
         )
         .await;
@@ -122,7 +122,7 @@ pub(super) async fn run(run: &mut Run<'_>, ground: &Ground) {
             Level::Session,
             &ground.name(&format!("call-{case}")),
             title,
-            &["SES-2.2", "SES-2.4"],
+            &["SES-2.2", "SES-2.4", "SES-2.5", "SES-2.6"],
             async { in_call(ground, &bytes, codes).await },
         )
         .await;
@@ -163,7 +163,8 @@ async fn too_long(ground: &Ground) -> Result<String, Failed> {
 }
 
 /// A bad frame in a call is answered by the code, on the stream or by closing the connection, and ends that
-/// connection. Another one of the same service goes on, and a new one gets in.
+/// connection, but for one that is cut short: that ends its stream alone (SES-2.6). Another connection of the same
+/// service goes on, and a new one gets in.
 async fn in_call(ground: &Ground, bytes: &[u8], codes: &[&str]) -> Went {
     let other = Session::open(&ground.server, ground.via, ground.service()?).await?;
     let session = Session::open(&ground.server, ground.via, ground.service()?).await?;
@@ -174,10 +175,15 @@ async fn in_call(ground: &Ground, bytes: &[u8], codes: &[&str]) -> Went {
         reply(&mut stream, "track", SOON).await
     };
     refused(ground.via, said.await, codes)?;
-    let closed = session.connection.closed(SOON).await;
-    refused(ground.via, Err::<(), _>(Failed::Ended(closed)), codes)?;
     let again = Session::open(&ground.server, ground.via, ground.service()?).await?;
-    for (whose, session) in [("another", other), ("a new", again)] {
+    let mut alive = vec![("another", other), ("a new", again)];
+    if codes == ["TRUNCATED"] {
+        alive.push(("the same", session));
+    } else {
+        let closed = session.connection.closed(SOON).await;
+        refused(ground.via, Err::<(), _>(Failed::Ended(closed)), codes)?;
+    }
+    for (whose, session) in alive {
         if let Err(failed) = session.ask(&calls::track(&[[7; 32]]), "track").await {
             return fail(format!(
                 "after the bad frame {whose} connection got: {failed}"

@@ -10,16 +10,10 @@ use super::entry::{Lane, Sender};
 pub struct Pending {
     /// Its position in the lane; ascending, never reused.
     pub position: u64,
-    /// Its id, checked against `bytes` in this very read.
+    /// Its id. What is read from a disk is checked against it in this very read.
     pub id: EnvelopeId,
     /// The exact bytes.
     pub bytes: Bytes,
-    /// When this node accepted it.
-    pub accepted_at: Timestamp,
-    /// After this it is undeliverable.
-    pub expires: Timestamp,
-    /// Who gets to know.
-    pub sender: Sender,
 }
 
 /// A part of a queue.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map;
 
+use bytes::Bytes;
 use pli_protocol::id::{AccountId, EnvelopeId, Timestamp};
 use pli_protocol::limits::{ENVELOPE_MAX, GROUP_BYTES_MAX, GROUP_ENVELOPES_MAX};
 
@@ -35,14 +36,15 @@ impl Engine {
                 &mut group,
             ))?);
         }
-        let metas = plan.metas;
-        if metas.is_empty() {
+        let Plan { taken, .. } = plan;
+        if taken.is_empty() {
             return Ok(outcomes);
         }
         let (segment, offset) = self.write(&mut writer.tail, &group, ReserveShare::None)?;
         let mut applier = Applier::new(change, &mut writer.memory, group.number);
-        for (meta, at) in metas.into_iter().zip(group.positions(segment, offset)) {
-            self.indexed(applier.envelope(meta, at, true))?;
+        let begins = (segment, u64::from(offset));
+        for ((meta, bytes), at) in taken.into_iter().zip(group.positions(segment, offset)) {
+            self.indexed(applier.fresh(meta, at, bytes, begins))?;
         }
         self.indexed(applier.finish(Some(writer.tail.applied())))?;
         self.note_queued(&writer.memory);
@@ -95,30 +97,30 @@ fn check_bounds(entries: &[Entry]) -> Result<(), StoreError> {
 }
 
 /// What a group will change, before any of it is written.
-struct Plan<'a> {
-    change: &'a Change<'a>,
-    limits: &'a crate::store::Limits,
+struct Plan<'c, 'a> {
+    change: &'c Change<'c>,
+    limits: &'c crate::store::Limits,
     seen: HashMap<EnvelopeId, Timestamp>,
     numbers: HashMap<AccountId, u64>,
     reserved: Reserved,
-    metas: Vec<EnvelopeMeta>,
+    taken: Vec<(EnvelopeMeta, &'a Bytes)>,
 }
 
-impl<'a> Plan<'a> {
-    fn new(change: &'a Change<'a>, limits: &'a crate::store::Limits, capacity: usize) -> Self {
+impl<'c, 'a> Plan<'c, 'a> {
+    fn new(change: &'c Change<'c>, limits: &'c crate::store::Limits, capacity: usize) -> Self {
         Self {
             change,
             limits,
             seen: HashMap::with_capacity(capacity),
             numbers: HashMap::new(),
             reserved: Reserved::default(),
-            metas: Vec::with_capacity(capacity),
+            taken: Vec::with_capacity(capacity),
         }
     }
 
     fn decide(
         &mut self,
-        entry: &Entry,
+        entry: &'a Entry,
         accepted: Option<Timestamp>,
         memory: &mut Memory,
         group: &mut Group,
@@ -151,7 +153,7 @@ impl<'a> Plan<'a> {
         let meta = EnvelopeMeta::of(entry, seq);
         group.push(Kind::Envelope, entry.bytes.clone(), |out| meta.encode(out));
         self.seen.insert(entry.id, entry.accepted_at);
-        self.metas.push(meta);
+        self.taken.push((meta, &entry.bytes));
         Ok(Appended::New { seq })
     }
 }

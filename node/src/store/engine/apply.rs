@@ -16,16 +16,15 @@ use super::index::{Change, Result, Space};
 use super::keys::{self, Stage};
 use super::known::{EnvelopeMeta, Known, Placed};
 use super::queues::Queues;
-use super::recent::Recent;
 use super::rows::Rows;
 use super::values::{Row, Slot, Waiting};
+use super::young::YoungLetter;
 use crate::store::AbsenceReason;
 
 /// What the writer knows besides the index.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) rows: Rows,
-    pub(super) recent: Recent,
     pub(super) queues: Queues,
     pub(super) dead: Dead,
     /// Every id whose retention ended up to this time has been forgotten.
@@ -54,7 +53,7 @@ pub(super) struct Applied {
 }
 
 impl Applied {
-    fn encode(self) -> Vec<u8> {
+    pub(super) fn encode(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(20);
         out.put_u32(self.segment);
         out.put_u64(self.offset);
@@ -106,7 +105,7 @@ impl<'a> Applier<'a> {
                 let Some(meta) = EnvelopeMeta::decode(meta) else {
                     return Ok(None);
                 };
-                self.envelope(meta, at, false)?;
+                self.envelope(meta, at)?;
             }
             Kind::Settlement => {
                 let number = Fields(meta).u64();
@@ -121,33 +120,70 @@ impl<'a> Applier<'a> {
         Ok(Some(()))
     }
 
-    /// An envelope. `fresh`: the caller has just seen that its id is unknown.
-    pub(super) fn envelope(&mut self, meta: EnvelopeMeta, at: Position, fresh: bool) -> Result<()> {
-        if !fresh
-            && let Some(value) = self.change.get(Space::Ids, meta.id.as_bytes())?
+    /// An envelope that was written before, perhaps at another place.
+    fn envelope(&mut self, meta: EnvelopeMeta, at: Position) -> Result<()> {
+        if let Some(value) = self.change.get(Space::Ids, meta.id.as_bytes())?
             && let Some(known) = Known::decode(meta.id, &value)
         {
             return self.moved(known, at);
         }
-        if !fresh && self.is_forgotten(&meta) {
+        if self.is_forgotten(&meta) {
             self.bury(at);
             return self.only_numbered(&meta);
         }
         let known = Known::held(meta, at);
-        self.place(&known, fresh)?;
+        self.place(&known)?;
         self.count(&known)?;
-        let meta = &known.meta;
-        self.is_due(meta);
-        let id = meta.id;
-        if fresh {
-            let row = Bytes::from(known.encode());
-            if let Placed::Queue { .. } = meta.place {
-                self.memory.recent.insert(id, row.clone());
+        self.is_due(&known.meta);
+        self.put_known(&known);
+        Ok(())
+    }
+
+    /// An envelope whose id the caller has just seen to be unknown, and where its group begins.
+    pub(super) fn fresh(
+        &mut self,
+        meta: EnvelopeMeta,
+        at: Position,
+        bytes: &Bytes,
+        group: (u32, u64),
+    ) -> Result<()> {
+        let known = Known::held(meta, at);
+        self.count(&known)?;
+        self.is_due(&known.meta);
+        let (id, row) = (known.meta.id, known.encode().into());
+        match &known.meta.place {
+            Placed::Mailbox { account, seq, .. } => {
+                let slot = Slot::Envelope(at).encode();
+                self.change
+                    .put_once(Space::Items, keys::item(account, *seq), slot);
+                self.change.put_once(Space::Ids, *id.as_bytes(), row);
             }
-            self.change.put_once(Space::Ids, *id.as_bytes(), row);
-        } else {
-            self.put_known(&known);
+            Placed::Queue {
+                destination,
+                lane,
+                position,
+            } => self.change.put_young(YoungLetter {
+                id,
+                known: row,
+                key: keys::queue(destination, *lane, *position),
+                waiting: Waiting::of(&known).encode().into(),
+                // A copy: the frame that it came in is larger.
+                bytes: Some(Bytes::copy_from_slice(bytes)),
+                group,
+            }),
         }
+        Ok(())
+    }
+
+    /// A queued letter whose rows a crash may have lost: they were in memory only.
+    pub(super) fn lost_row(&mut self, meta: EnvelopeMeta, at: Position) -> Result<()> {
+        let row = self.change.get(Space::Ids, meta.id.as_bytes())?;
+        if row.is_some() || !matches!(meta.place, Placed::Queue { .. }) {
+            return Ok(());
+        }
+        let known = Known::held(meta, at);
+        self.place(&known)?;
+        self.put_known(&known);
         Ok(())
     }
 
@@ -164,14 +200,6 @@ impl<'a> Applier<'a> {
             .entry(bucket)
             .or_insert_with(|| (meta.expires, Vec::new()));
         ids.put(meta.id.as_bytes());
-    }
-
-    fn write(&mut self, once: bool, space: Space, key: Vec<u8>, value: Vec<u8>) {
-        if once {
-            self.change.put_once(space, key, value);
-        } else {
-            self.change.put(space, key, value);
-        }
     }
 
     fn count(&mut self, known: &Known) -> Result<()> {
@@ -221,22 +249,19 @@ impl<'a> Applier<'a> {
         }
         self.bury(known.at);
         known.at = at;
-        self.place(&known, false)?;
+        self.place(&known)?;
         self.put_known(&known);
         Ok(())
     }
 
     /// Points the mailbox or the queue at the record.
-    fn place(&mut self, known: &Known, fresh: bool) -> Result<()> {
+    fn place(&mut self, known: &Known) -> Result<()> {
         let Known { meta, at, .. } = known;
         match &meta.place {
             Placed::Mailbox { account, seq, .. } => {
-                self.write(
-                    fresh,
-                    Space::Items,
-                    keys::item(account, *seq),
-                    Slot::Envelope(*at).encode(),
-                );
+                let slot = Slot::Envelope(*at).encode();
+                self.change
+                    .put(Space::Items, keys::item(account, *seq), slot);
             }
             Placed::Queue {
                 destination,
@@ -245,19 +270,18 @@ impl<'a> Applier<'a> {
             } => {
                 // A set-aside envelope may be moved too.
                 let aside = keys::numbered(destination, *position);
-                let (space, key) = if !fresh && self.change.get(Space::Aside, &aside)?.is_some() {
+                let (space, key) = if self.change.get(Space::Aside, &aside)?.is_some() {
                     (Space::Aside, aside)
                 } else {
                     (Space::Queue, keys::queue(destination, *lane, *position))
                 };
-                self.write(fresh, space, key, Waiting::of(known).encode());
+                self.change.put(space, key, Waiting::of(known).encode());
             }
         }
         Ok(())
     }
 
     pub(super) fn put_known(&mut self, known: &Known) {
-        self.memory.recent.remove(&known.meta.id);
         self.change.put(
             Space::Ids,
             known.meta.id.as_bytes().to_vec(),
@@ -340,10 +364,6 @@ impl<'a> Applier<'a> {
                 dead.to_le_bytes().to_vec(),
             );
         }
-        if let Some(applied) = applied {
-            self.change
-                .put_once(Space::Meta, keys::APPLIED, applied.encode());
-        }
-        self.change.commit()
+        self.change.commit(applied)
     }
 }

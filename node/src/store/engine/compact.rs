@@ -82,7 +82,7 @@ impl Engine {
         writer.memory.dead.remove(segment);
         let mut change = self.index.change(1);
         change.remove(Space::Meta, keys::dead(segment));
-        self.indexed(change.commit())?;
+        self.indexed(change.commit(None))?;
         let freed = self.log.remove(segment)?;
         tracing::debug!(segment, freed, moved, "compacted a segment");
         Ok(freed.saturating_sub(moved))

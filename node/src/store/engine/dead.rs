@@ -66,10 +66,7 @@ impl Dead {
             (dead * DEAD_SHARE >= length && (most_is_dead || !is_dying))
                 .then(|| (dead * 1_000 / length.max(1), segment))
         };
-        segments
-            .filter_map(worth)
-            .max()
-            .map(|(_, segment)| segment)
+        segments.filter_map(worth).max().map(|(_, segment)| segment)
     }
 }
 

@@ -15,6 +15,7 @@ use super::index::{Result, Space};
 use super::keys::{self, Stage};
 use super::known::{Known, Placed, State};
 use super::values::Slot;
+use super::young::Settling;
 use crate::store::{AbsenceReason, Due, Expiry, Outcome, StoreError};
 
 const ID_LENGTH: usize = 32;
@@ -26,6 +27,7 @@ impl Engine {
         limit: usize,
     ) -> std::result::Result<Expiry, StoreError> {
         let mut writer = self.writer();
+        let applied = writer.tail.applied();
         let memory = &mut writer.memory;
         let applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
         let mut round = Round {
@@ -51,8 +53,13 @@ impl Engine {
             self.indexed(round.row(&key, &value, bucket, stage))?;
         }
         let overdue = round.overdue;
-        let (applier, result) = round.finish();
-        self.indexed(applier.finish(None))?;
+        let (mut applier, result) = round.finish();
+        // Recovery must not take a letter without a row, because it was forgotten, for a young one.
+        applier.change.settling = match result.forgotten {
+            0 => Settling::Aged,
+            _ => Settling::All,
+        };
+        self.indexed(applier.finish(Some(applied)))?;
         if !result.more {
             let upto = overdue.map_or(now, |overdue| {
                 Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(now)
@@ -238,7 +245,6 @@ impl<'a> Round<'a> {
         self.applier
             .change
             .remove(Space::Ids, known.meta.id.as_bytes().to_vec());
-        self.applier.memory.recent.remove(&known.meta.id);
         self.result.forgotten += 1;
         Ok(false)
     }

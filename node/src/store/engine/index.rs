@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fjall::compaction::Leveled;
@@ -14,6 +14,11 @@ use fjall::{
     Database, Iter, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
     Snapshot,
 };
+use pli_protocol::id::EnvelopeId;
+
+use super::apply::Applied;
+use super::keys;
+use super::young::{Settling, Young, YoungLetter};
 
 /// Bytes of blocks that stay in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -71,6 +76,8 @@ pub(super) struct Index {
     database: Database,
     keyspaces: Vec<Keyspace>,
     commits: AtomicU64,
+    /// A row is either here or in fjall.
+    young: Mutex<Young>,
 }
 
 impl std::fmt::Debug for Index {
@@ -110,6 +117,7 @@ impl Index {
             database,
             keyspaces,
             commits: AtomicU64::new(0),
+            young: Mutex::default(),
         };
         index.commits.store(index.last_commit()?, Ordering::Relaxed);
         Ok(index)
@@ -136,7 +144,51 @@ impl Index {
     }
 
     pub(super) fn get(&self, space: Space, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
+        if matches!(space, Space::Ids | Space::Queue)
+            && let Some(row) = self.young().get(space, key.as_ref())
+        {
+            return Ok(Some(row));
+        }
         Ok(self.keyspace(space).get(key)?.map(Bytes::from))
+    }
+
+    /// What waits in [`Space::Queue`] or [`Space::Aside`] between two keys, both inclusive: the first so many.
+    ///
+    /// A letter that leaves [`Young`] for fjall meanwhile is seen in both and given once. One that comes
+    /// meanwhile has a higher key than all others, or goes unseen.
+    pub(super) fn waiting(
+        &self,
+        space: Space,
+        (start, end): (Vec<u8>, Vec<u8>),
+        limit: usize,
+    ) -> Result<Vec<WaitingRow>> {
+        let mut rows = Vec::new();
+        if space == Space::Queue {
+            let young = self.young();
+            let letters = young.range(start.clone()..=end.clone()).take(limit);
+            rows.extend(letters.map(|letter| WaitingRow {
+                key: letter.key.clone(),
+                value: letter.waiting.clone(),
+                bytes: letter.bytes.clone(),
+            }));
+        }
+        for row in self.view().range(space, start, end).take(limit) {
+            let (key, value) = row.into_inner()?;
+            rows.push(WaitingRow {
+                key: key.to_vec(),
+                value: value.into(),
+                bytes: None,
+            });
+        }
+        // Stable: of a letter in both, the one with its bytes stays.
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows.dedup_by(|later, earlier| later.key == earlier.key);
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    fn young(&self) -> MutexGuard<'_, Young> {
+        self.young.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn prefix(&self, space: Space, prefix: impl AsRef<[u8]>) -> Iter {
@@ -156,6 +208,8 @@ impl Index {
             batch: OwnedWriteBatch::with_capacity(self.database.clone(), capacity),
             once: Vec::with_capacity(capacity),
             writes: Default::default(),
+            young: Vec::new(),
+            settling: Settling::default(),
         }
     }
 
@@ -170,7 +224,15 @@ impl Index {
     }
 }
 
-/// One consistent moment of the index.
+/// A row of a queue, with the letter itself if it is young.
+#[derive(Debug)]
+pub(super) struct WaitingRow {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Bytes,
+    pub(super) bytes: Option<Bytes>,
+}
+
+/// One consistent moment of what is in fjall.
 pub(super) struct View<'a> {
     index: &'a Index,
     snapshot: Snapshot,
@@ -197,6 +259,9 @@ pub(super) struct Change<'a> {
     once: Vec<(Space, Box<[u8]>, Bytes)>,
     /// The last write of each key: within one batch fjall does not say which of two would win.
     writes: [BTreeMap<Vec<u8>, Option<Bytes>>; SPACES.len()],
+    young: Vec<YoungLetter>,
+    /// Which young letters get their rows in fjall with this change.
+    pub(super) settling: Settling,
 }
 
 impl Change<'_> {
@@ -230,8 +295,57 @@ impl Change<'_> {
         self.writes[space as usize].insert(key, None);
     }
 
+    /// A letter that was just queued, whose id nothing knew; this change does not read it.
+    pub(super) fn put_young(&mut self, letter: YoungLetter) {
+        self.young.push(letter);
+    }
+
     /// Makes the changes visible; durable only with the next [`Index::sync`] or by a replay of the log.
-    pub(super) fn commit(mut self) -> Result<()> {
+    /// `applied`: how far the log has been applied with them, unless that stays as it was.
+    pub(super) fn commit(mut self, applied: Option<Applied>) -> Result<()> {
+        let mut young = self.index.young();
+        self.take_from(&mut young);
+        for letter in std::mem::take(&mut self.young) {
+            young.insert(letter);
+        }
+        for letter in young.settle(self.settling) {
+            self.put_once(Space::Ids, *letter.id.as_bytes(), letter.known);
+            self.put_once(Space::Queue, letter.key, letter.waiting);
+        }
+        if let Some(applied) = applied {
+            let (segment, offset) = young.first().unwrap_or((applied.segment, applied.offset));
+            let first = Applied {
+                segment,
+                offset,
+                ..applied
+            };
+            self.put_once(Space::Meta, keys::APPLIED, applied.encode());
+            self.put_once(Space::Meta, keys::YOUNG, first.encode());
+        }
+        // Readers look there first: they see the change when they can see all of it.
+        self.write()
+    }
+
+    // A letter of which this change writes a row leaves. A row that fjall never had needs no tombstone there.
+    fn take_from(&mut self, young: &mut Young) {
+        let ids = self.writes[Space::Ids as usize].keys();
+        let ids: Vec<_> = ids
+            .filter_map(|id| EnvelopeId::from_slice(id).ok())
+            .collect();
+        for letter in ids.into_iter().filter_map(|id| young.take(&id)) {
+            match self.writes[Space::Queue as usize].get(&letter.key) {
+                Some(None) => drop(self.writes[Space::Queue as usize].remove(&letter.key)),
+                Some(Some(_)) => {}
+                None => self.put_once(Space::Queue, letter.key, letter.waiting),
+            }
+        }
+        let keys: Vec<_> = self.writes[Space::Queue as usize].keys().cloned().collect();
+        for letter in keys.into_iter().filter_map(|key| young.take_by_key(&key)) {
+            self.put_once(Space::Ids, *letter.id.as_bytes(), letter.known);
+        }
+    }
+
+    fn write(mut self) -> Result<()> {
         // In the order of the keys, neighbours find their place in a memtable with what is still in the cache:
         // a tenth less processor time for a group of a thousand.
         self.once

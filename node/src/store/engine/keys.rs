@@ -7,6 +7,8 @@ use crate::store::{InvitationId, Lane};
 
 /// Where the log has been applied up to.
 pub(super) const APPLIED: &[u8] = b"applied";
+/// From where on the log may hold queued letters that have no row.
+pub(super) const YOUNG: &[u8] = b"young";
 
 /// Width of an expiry bucket: 2^16 ms, a little over a minute.
 const BUCKET_SHIFT: u32 = 16;

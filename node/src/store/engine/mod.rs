@@ -29,7 +29,6 @@ mod operations;
 mod quarantine;
 mod queues;
 mod read;
-mod recent;
 mod records;
 mod recover;
 mod registry;
@@ -40,6 +39,7 @@ mod settle;
 mod settlements;
 mod values;
 mod waiting;
+mod young;
 
 use std::fs::{self, File};
 use std::io;

@@ -49,13 +49,7 @@ impl Queues {
             .unwrap_or_default()
     }
 
-    pub(super) fn add(
-        &mut self,
-        destination: &AuthorityId,
-        lane: Lane,
-        position: u64,
-        bytes: u64,
-    ) {
+    pub(super) fn add(&mut self, destination: &AuthorityId, lane: Lane, position: u64, bytes: u64) {
         self.bytes += bytes;
         self.update(destination, |depth| {
             let lane = usize::from(lane_byte(lane));

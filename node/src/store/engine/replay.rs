@@ -1,5 +1,7 @@
 //! The log's records, applied again: its end after a crash, or all of it when the index is lost.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 
 use super::apply::{Applied, Applier, Memory};
@@ -7,6 +9,7 @@ use super::cursor::Fields;
 use super::format::{Kind, Position, Record, SEGMENT_HEADER};
 use super::index::{Index, Space};
 use super::keys;
+use super::known::EnvelopeMeta;
 use super::log::Log;
 use super::quarantine::Quarantine;
 use super::queues::Queues;
@@ -52,6 +55,7 @@ impl<'a> Replay<'a> {
         } = start;
         self.next_group = next_group;
         self.load_dead()?;
+        self.young_rows(&start)?;
         let segments = self.log.segments();
         let last = segments.last().map(|&(segment, _)| segment);
         for &(segment, _) in segments.iter().filter(|&&(segment, _)| segment >= first) {
@@ -75,6 +79,45 @@ impl<'a> Replay<'a> {
         }
         self.memory.queues = count(self.index)?;
         Ok(self.next_group)
+    }
+
+    /// Letters that were young when the process ended, and so had no row. Before the tail, which may settle them.
+    fn young_rows(&mut self, applied: &Applied) -> Result<(), RecoveryError> {
+        let first: Option<Bytes> = self.index.get(Space::Meta, keys::YOUNG)?;
+        let Some(first) = first.as_deref().and_then(Applied::decode) else {
+            return Ok(());
+        };
+        let end = (applied.segment, applied.offset);
+        for (segment, _) in self.log.segments() {
+            let from = match segment.cmp(&first.segment) {
+                Ordering::Less => continue,
+                Ordering::Equal => first.offset,
+                Ordering::Greater => SEGMENT_HEADER as u64,
+            };
+            if (segment, from) >= end {
+                break;
+            }
+            scan(self.log, segment, from, |scanned| {
+                if (segment, scanned.start) >= end {
+                    return Ok(());
+                }
+                let change = self.index.change(scanned.records.len() * 2);
+                let mut applier = Applier::new(change, self.memory, 0);
+                for (at, record) in &scanned.records {
+                    let Some(record) = record else {
+                        self.quarantine.keep_from_log(self.log, *at);
+                        continue;
+                    };
+                    if record.kind == Kind::Envelope
+                        && let Some(meta) = EnvelopeMeta::decode(&record.meta)
+                    {
+                        applier.lost_row(meta, *at)?;
+                    }
+                }
+                applier.finish(None)
+            })?;
+        }
+        Ok(())
     }
 
     /// Everything. Settlements come second and in the order of their numbers: compaction may have moved an

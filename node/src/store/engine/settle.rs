@@ -11,7 +11,6 @@ use super::cursor::Put;
 use super::format::{GROUP_RECORDS_MAX, Kind};
 use super::index::Space;
 use super::known::{EnvelopeMeta, EvidenceRef, Known};
-use super::recent::Recent;
 use super::registry::encode_positions;
 use super::values::{ReportMeta, encode_settlement};
 use super::{Engine, ReserveShare};
@@ -32,7 +31,7 @@ impl Engine {
         let mut group = self
             .log
             .group(&writer.tail, settlements.len() + reports.len());
-        let rows = self.rows_of(settlements, &writer.memory.recent)?;
+        let rows = self.rows_of(settlements)?;
         let (effects, settled) = effects(settlements, &rows, group.number);
         for (settlement, settled_metas) in settlements.iter().zip(&effects) {
             // A repeated answer of a peer costs no bytes.
@@ -59,17 +58,14 @@ impl Engine {
     }
 
     // Read once, in the order of the ids: neighbours share most of the way.
-    fn rows_of(&self, settlements: &[Settlement], recent: &Recent) -> Result<IdRows, StoreError> {
+    fn rows_of(&self, settlements: &[Settlement]) -> Result<IdRows, StoreError> {
         let items = settlements.iter().flat_map(|settlement| &settlement.items);
         let mut ids: Vec<EnvelopeId> = items.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut rows = IdRows::with_capacity(ids.len());
         for id in ids {
-            let row = match recent.get(&id) {
-                None => self.indexed(self.index.get(Space::Ids, id.as_bytes()))?,
-                row => row,
-            };
+            let row = self.indexed(self.index.get(Space::Ids, id.as_bytes()))?;
             rows.insert(id, row);
         }
         Ok(rows)

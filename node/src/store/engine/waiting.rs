@@ -5,7 +5,7 @@ use pli_protocol::id::{AuthorityId, Timestamp};
 
 use super::Engine;
 use super::format::Record;
-use super::index::Space;
+use super::index::{Space, WaitingRow};
 use super::keys;
 use super::log::ReadError;
 use super::read::{Found, READ_TRIES};
@@ -83,37 +83,41 @@ impl Engine {
             ..PendingPage::default()
         };
         let mut bytes = 0;
-        for row in self.index.view().range(space, start, end) {
-            let (key, value) = self.indexed(row.into_inner())?;
+        let rows = self.index.waiting(space, (start, end), bound.items);
+        for WaitingRow {
+            key,
+            value,
+            bytes: young,
+        } in self.indexed(rows)?
+        {
             let (Some(position), Some(waiting)) =
                 (keys::trailing_number(&key), Waiting::decode(&value))
             else {
                 continue;
             };
             let length = usize::try_from(waiting.bytes).unwrap_or(usize::MAX);
-            let full = page.items.len() + page.damaged.len() >= bound.items;
-            if full || (!page.items.is_empty() && length.saturating_add(bytes) > bound.bytes) {
+            if !page.items.is_empty() && length.saturating_add(bytes) > bound.bytes {
                 break;
             }
-            match self.envelope_at(waiting.at, |meta| meta.id == waiting.id)? {
-                Found::Envelope(meta, envelope) => {
-                    bytes += envelope.len();
-                    page.items.push(Pending {
-                        position,
-                        id: meta.id,
-                        bytes: envelope,
-                        accepted_at: meta.accepted_at,
-                        expires: meta.expires,
-                        sender: meta.sender,
-                    });
-                }
-                Found::Moved if !self.still_has(space, &key, &value)? => return Ok(None),
-                Found::Moved | Found::Damaged => {
-                    self.quarantine.keep_from_log(&self.log, waiting.at);
-                    page.damaged.push(waiting.id);
-                }
-            }
             page.next_after = position;
+            let envelope = match young {
+                Some(envelope) => envelope,
+                None => match self.envelope_at(waiting.at, |meta| meta.id == waiting.id)? {
+                    Found::Envelope(_, envelope) => envelope,
+                    Found::Moved if !self.still_has(space, &key, &value)? => return Ok(None),
+                    Found::Moved | Found::Damaged => {
+                        self.quarantine.keep_from_log(&self.log, waiting.at);
+                        page.damaged.push(waiting.id);
+                        continue;
+                    }
+                },
+            };
+            bytes += envelope.len();
+            page.items.push(Pending {
+                position,
+                id: waiting.id,
+                bytes: envelope,
+            });
         }
         Ok(Some(page))
     }
@@ -207,10 +211,10 @@ impl Engine {
             keys::queue(destination, lane, floor),
             keys::queue(destination, lane, u64::MAX),
         );
-        let Some(row) = self.index.view().range(Space::Queue, start, end).next() else {
+        let first = self.indexed(self.index.waiting(Space::Queue, (start, end), 1))?;
+        let Some(WaitingRow { key, value, .. }) = first.into_iter().next() else {
             return Ok(None);
         };
-        let (key, value) = self.indexed(row.into_inner())?;
         if let Some(position) = keys::trailing_number(&key) {
             let queues = &mut self.writer().memory.queues;
             queues.raise_floor(destination, lane, position);

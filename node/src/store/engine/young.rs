@@ -1,0 +1,210 @@
+//! Letters that were queued a moment ago. Their index rows stay here, out of fjall, and so do their bytes.
+//!
+//! Most letters are settled within a second of being queued. Such a letter then costs the index one row, of what
+//! became of it, in place of three and a tombstone, and forwarding it reads nothing back from the log.
+//!
+//! A crash loses what is here. The index says from where on the log may hold letters without a row
+//! ([`Young::first`]); recovery reads that stretch and gives them their rows.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use pli_protocol::id::EnvelopeId;
+
+use super::index::Space;
+
+/// Letters here at most; about 250 bytes each besides their own.
+const LETTERS_MAX: usize = 16_384;
+/// Bytes of letters kept here at most. Others are read from the log.
+const BYTES_MAX: usize = 16 << 20;
+
+/// A letter's rows, and its bytes if there is room.
+#[derive(Clone, Debug)]
+pub(super) struct YoungLetter {
+    pub(super) id: EnvelopeId,
+    /// Its row in [`Space::Ids`].
+    pub(super) known: Bytes,
+    /// Its key in [`Space::Queue`], and its row there.
+    pub(super) key: Vec<u8>,
+    pub(super) waiting: Bytes,
+    pub(super) bytes: Option<Bytes>,
+    /// Segment and offset of the group in which it stands.
+    pub(super) group: (u32, u64),
+}
+
+/// Which letters get their rows in fjall with a change.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Settling {
+    /// As many as are above the bound.
+    #[default]
+    Overflow,
+    /// Those that were here at the last such change: a second round finds them still waiting.
+    Aged,
+    /// All of them.
+    All,
+}
+
+/// The letters, by id, by key, and in the order of the log.
+#[derive(Debug, Default)]
+pub(super) struct Young {
+    letters: HashMap<EnvelopeId, YoungLetter>,
+    keys: BTreeMap<Vec<u8>, EnvelopeId>,
+    /// Some have left since.
+    order: VecDeque<(EnvelopeId, (u32, u64))>,
+    bytes: usize,
+    /// So many at the front of `order` were here at the last round.
+    aged: usize,
+}
+
+impl Young {
+    pub(super) fn get(&self, space: Space, key: &[u8]) -> Option<Bytes> {
+        match space {
+            Space::Ids => {
+                let id = EnvelopeId::from_slice(key).ok()?;
+                self.letters.get(&id).map(|letter| letter.known.clone())
+            }
+            Space::Queue => {
+                let id = self.keys.get(key)?;
+                self.letters.get(id).map(|letter| letter.waiting.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// The letters whose keys are in a range, ascending.
+    pub(super) fn range(
+        &self,
+        keys: RangeInclusive<Vec<u8>>,
+    ) -> impl Iterator<Item = &YoungLetter> {
+        self.keys.range(keys).map(|(_, id)| &self.letters[id])
+    }
+
+    pub(super) fn insert(&mut self, mut letter: YoungLetter) {
+        let length = letter.bytes.as_ref().map_or(0, Bytes::len);
+        if self.bytes + length > BYTES_MAX {
+            letter.bytes = None;
+        } else {
+            self.bytes += length;
+        }
+        self.order.push_back((letter.id, letter.group));
+        self.keys.insert(letter.key.clone(), letter.id);
+        self.letters.insert(letter.id, letter);
+    }
+
+    pub(super) fn take(&mut self, id: &EnvelopeId) -> Option<YoungLetter> {
+        let letter = self.letters.remove(id)?;
+        self.keys.remove(&letter.key);
+        self.bytes -= letter.bytes.as_ref().map_or(0, Bytes::len);
+        Some(letter)
+    }
+
+    pub(super) fn take_by_key(&mut self, key: &[u8]) -> Option<YoungLetter> {
+        let id = *self.keys.get(key)?;
+        self.take(&id)
+    }
+
+    /// The letters that have been here for too long, each once.
+    pub(super) fn settle(&mut self, which: Settling) -> Vec<YoungLetter> {
+        let leaving = match which {
+            Settling::Overflow => self.order.len().saturating_sub(LETTERS_MAX),
+            Settling::Aged => self.aged.max(self.order.len().saturating_sub(LETTERS_MAX)),
+            Settling::All => self.order.len(),
+        };
+        let mut settled = Vec::new();
+        for _ in 0..leaving {
+            settled.extend(self.pop());
+        }
+        // Whoever left from the front is not looked at again.
+        while let Some((id, _)) = self.order.front()
+            && !self.letters.contains_key(id)
+        {
+            self.pop();
+        }
+        if which == Settling::Aged {
+            self.aged = self.order.len();
+        }
+        settled
+    }
+
+    fn pop(&mut self) -> Option<YoungLetter> {
+        let (id, _) = self.order.pop_front()?;
+        self.aged = self.aged.saturating_sub(1);
+        self.take(&id)
+    }
+
+    /// The group of the first letter here.
+    pub(super) fn first(&self) -> Option<(u32, u64)> {
+        self.order.front().map(|&(_, group)| group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(number: u16, length: usize) -> YoungLetter {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        YoungLetter {
+            id: EnvelopeId::new(id),
+            known: Bytes::from_static(b"known"),
+            key: number.to_be_bytes().to_vec(),
+            waiting: Bytes::from_static(b"waiting"),
+            bytes: Some(vec![0; length].into()),
+            group: (1, u64::from(number)),
+        }
+    }
+
+    fn numbers(letters: &[YoungLetter]) -> Vec<u64> {
+        letters.iter().map(|letter| letter.group.1).collect()
+    }
+
+    #[test]
+    fn letters_leave_in_the_order_of_the_log_when_there_are_too_many_or_they_stay() {
+        let mut young = Young::default();
+        for number in 0..4 {
+            young.insert(letter(number, 1));
+        }
+        assert_eq!(
+            numbers(&young.settle(Settling::Aged)),
+            [0; 0],
+            "all are new"
+        );
+        young.insert(letter(4, 1));
+        young.take(&letter(0, 1).id).unwrap();
+        young.take_by_key(&letter(2, 1).key).unwrap();
+        assert_eq!(numbers(&young.settle(Settling::Overflow)), [0; 0]);
+        assert_eq!(young.first(), Some((1, 1)));
+        assert_eq!(numbers(&young.settle(Settling::Aged)), [1, 3]);
+        assert_eq!(numbers(&young.settle(Settling::Aged)), [4]);
+        assert_eq!((young.first(), young.bytes), (None, 0));
+        for number in 0..LETTERS_MAX as u16 + 2 {
+            young.insert(letter(number, 0));
+        }
+        assert_eq!(numbers(&young.settle(Settling::Overflow)), [0, 1]);
+        assert_eq!(young.settle(Settling::All).len(), LETTERS_MAX);
+    }
+
+    #[test]
+    fn bytes_are_kept_up_to_the_bound() {
+        let mut young = Young::default();
+        young.insert(letter(1, BYTES_MAX));
+        young.insert(letter(2, 1));
+        let kept = |young: &Young| {
+            young
+                .range(vec![0; 2]..=vec![9; 2])
+                .map(|letter| letter.bytes.is_some())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&young), [true, false]);
+        young.take(&letter(1, 0).id).unwrap();
+        young.insert(letter(3, 1));
+        assert_eq!(kept(&young), [false, true]);
+        assert_eq!(
+            young.get(Space::Queue, &[0, 3]),
+            Some(Bytes::from_static(b"waiting"))
+        );
+        assert_eq!(young.get(Space::Queue, &[0, 1]), None);
+    }
+}

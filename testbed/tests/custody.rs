@@ -17,7 +17,6 @@ use pli_protocol::wire::{self, call, call_reply};
 use pli_testbed::Federation;
 use pli_testbed::federation::AuthorityPlan;
 use pli_testbed::sending::submit_all;
-use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits};
 use support::{HOME, ORIGIN, SERVICE};
 
 const THIRD: &str = "sante.gouv.fr";
@@ -102,9 +101,7 @@ async fn a_refused_call_acknowledges_nothing() {
     let grant = citizen.grant(&service).await.expect("granted");
     let letter = support::letters(&service, &grant, 1).await.remove(0);
 
-    // A program of its own: tracking ends with all connections of the program closed.
-    let caller = federation.service(SERVICE).await.expect("open");
-    let connection = support::service_session(&caller).await;
+    let connection = support::service_session(&service).await;
     let mut stream = support::open(&connection, call::Kind::Forward(wire::Forward {})).await;
     let batch = wire::EnvelopeBatch {
         seq: 1,
@@ -367,27 +364,9 @@ async fn case_30_a_home_that_hangs_holds_back_no_other_destination() {
     support::each_once(waiting.iter().map(|letter| letter.id), &came);
 }
 
-/// Somebody at the address of a home, with this key.
-fn stand_in(federation: &Federation, key: pli_protocol::crypto::sign::SigningKey) -> Listener {
-    let addresses = federation.node(HOME).addresses();
-    Listener::bind(ListenerConfig {
-        identity: Identity::new(key).expect("a certificate"),
-        authority: support::authority(HOME),
-        quic: Some(addresses.quic),
-        websocket: Some(addresses.websocket),
-        http: None,
-        limits: ListenerLimits::default(),
-    })
-    .expect("the home is away")
-}
-
 /// When the origin will try the home again, by its own `/status`.
 async fn next_try_ms(federation: &Federation) -> Option<u64> {
-    let ops = federation.node(ORIGIN).addresses().ops;
-    let answer = pli_testbed::ops::get(ops, "/status")
-        .await
-        .expect("answers");
-    let status: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+    let status = support::status(federation, ORIGIN).await;
     let queues = status["queues"].as_array().expect("queues");
     let queue = queues.iter().find(|queue| queue["destination"] == HOME)?;
     queue["next_try_ms"].as_u64()
@@ -408,8 +387,9 @@ async fn a_home_that_is_heard_from_gets_its_letters_before_the_wait_is_over() {
     let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
     let grant = citizen.grant(&service).await.expect("granted");
     federation.node_mut(HOME).kill().await.expect("killed");
-    let stranger = Arc::new(stand_in(
+    let stranger = Arc::new(support::stand_in(
         &federation,
+        HOME,
         pli_trust::keyfile::generate().expect("a key"),
     ));
     let accepting = stranger.clone();

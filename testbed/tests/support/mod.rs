@@ -23,7 +23,10 @@ use pli_protocol::wire::{self, call, call_reply};
 use pli_protocol::{codec, limits};
 use pli_testbed::citizens::Citizen;
 use pli_testbed::{Federation, sending};
-use pli_transport::{CallStream, Credential, DialledConnection, Dialler};
+use pli_transport::{
+    CallStream, Credential, DialledConnection, Dialler, Identity, Listener, ListenerConfig,
+    ListenerLimits,
+};
 use pli_trust::keyfile;
 
 pub const ORIGIN: &str = "interieur.gouv.fr";
@@ -158,6 +161,27 @@ pub async fn service_session(service: &Service) -> DialledConnection {
     reach::connect(&origin.dialler, &directory, &origin.authority, clock::now())
         .await
         .expect("reached")
+}
+
+/// In the place of a node that was killed, at its addresses, with this key.
+pub fn stand_in(federation: &Federation, of: &str, key: SigningKey) -> Listener {
+    let addresses = federation.node(of).addresses();
+    Listener::bind(ListenerConfig {
+        identity: Identity::new(key).expect("a certificate"),
+        authority: authority(of),
+        quic: Some(addresses.quic),
+        websocket: Some(addresses.websocket),
+        http: None,
+        limits: ListenerLimits::default(),
+    })
+    .expect("the node is away")
+}
+
+/// What an operator reads in `/status`.
+pub async fn status(federation: &Federation, of: &str) -> serde_json::Value {
+    let ops = federation.node(of).addresses().ops;
+    let answer = pli_testbed::ops::get(ops, "/status").await;
+    serde_json::from_str(&answer.expect("answers").body).expect("JSON")
 }
 
 pub async fn open(connection: &DialledConnection, kind: call::Kind) -> CallStream {

@@ -135,6 +135,13 @@ impl Opened {
         .collect()
     }
 
+    /// The same node with something between it and its store: a test puts a fault there.
+    #[must_use]
+    pub fn over(mut self, between: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
+        self.store = between(self.store);
+        self
+    }
+
     /// Runs until the stop is announced, or until the store fails.
     pub async fn run(self, trigger: Arc<ShutdownTrigger>, shutdown: Shutdown) -> Result<(), Fatal> {
         let Self {

@@ -305,10 +305,10 @@ impl Change<'_> {
     pub(super) fn commit(mut self, applied: Option<Applied>) -> Result<()> {
         let mut young = self.index.young();
         self.take_from(&mut young);
-        for letter in std::mem::take(&mut self.young) {
-            young.insert(letter);
-        }
-        for letter in young.settle(self.settling) {
+        let new = std::mem::take(&mut self.young);
+        let mut settled = young.settle(self.settling);
+        settled.extend(new.into_iter().filter_map(|letter| young.insert(letter)));
+        for letter in settled {
             self.put_once(Space::Ids, *letter.id.as_bytes(), letter.known);
             self.put_once(Space::Queue, letter.key, letter.waiting);
         }

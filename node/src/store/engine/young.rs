@@ -14,10 +14,12 @@ use pli_protocol::id::EnvelopeId;
 
 use super::index::Space;
 
-/// Letters here at most; about 250 bytes each besides their own.
-const LETTERS_MAX: usize = 16_384;
+/// Letters here at most; about 300 bytes each besides their own. Whatever comes then is settled later than these.
+const LETTERS_MAX: usize = 65_536;
 /// Bytes of letters kept here at most. Others are read from the log.
-const BYTES_MAX: usize = 16 << 20;
+const BYTES_MAX: usize = 32 << 20;
+/// Rounds of expiry, one a second, that a letter stays here, and up to twice as many.
+const ROUNDS: u32 = 8;
 
 /// A letter's rows, and its bytes if there is room.
 #[derive(Clone, Debug)]
@@ -36,12 +38,10 @@ pub(super) struct YoungLetter {
 /// Which letters get their rows in fjall with a change.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Settling {
-    /// As many as are above the bound.
     #[default]
-    Overflow,
-    /// Those that were here at the last such change: a second round finds them still waiting.
+    None,
+    /// Those that have been here for [`ROUNDS`] such changes.
     Aged,
-    /// All of them.
     All,
 }
 
@@ -53,8 +53,9 @@ pub(super) struct Young {
     /// Some have left since.
     order: VecDeque<(EnvelopeId, (u32, u64))>,
     bytes: usize,
-    /// So many at the front of `order` were here at the last round.
+    /// So many at the front of `order` leave with the last of the rounds.
     aged: usize,
+    round: u32,
 }
 
 impl Young {
@@ -80,7 +81,11 @@ impl Young {
         self.keys.range(keys).map(|(_, id)| &self.letters[id])
     }
 
-    pub(super) fn insert(&mut self, mut letter: YoungLetter) {
+    /// Gives the letter back if there is no room: the ones that are here will be settled first.
+    pub(super) fn insert(&mut self, mut letter: YoungLetter) -> Option<YoungLetter> {
+        if self.order.len() >= LETTERS_MAX {
+            return Some(letter);
+        }
         let length = letter.bytes.as_ref().map_or(0, Bytes::len);
         if self.bytes + length > BYTES_MAX {
             letter.bytes = None;
@@ -90,6 +95,7 @@ impl Young {
         self.order.push_back((letter.id, letter.group));
         self.keys.insert(letter.key.clone(), letter.id);
         self.letters.insert(letter.id, letter);
+        None
     }
 
     pub(super) fn take(&mut self, id: &EnvelopeId) -> Option<YoungLetter> {
@@ -104,27 +110,32 @@ impl Young {
         self.take(&id)
     }
 
-    /// The letters that have been here for too long, each once.
+    /// The letters that leave, in the order of the log.
     pub(super) fn settle(&mut self, which: Settling) -> Vec<YoungLetter> {
         let leaving = match which {
-            Settling::Overflow => self.order.len().saturating_sub(LETTERS_MAX),
-            Settling::Aged => self.aged.max(self.order.len().saturating_sub(LETTERS_MAX)),
+            Settling::None => 0,
+            Settling::Aged => self.next_round(),
             Settling::All => self.order.len(),
         };
-        let mut settled = Vec::new();
-        for _ in 0..leaving {
-            settled.extend(self.pop());
-        }
+        let settled = (0..leaving).filter_map(|_| self.pop()).collect();
         // Whoever left from the front is not looked at again.
         while let Some((id, _)) = self.order.front()
             && !self.letters.contains_key(id)
         {
             self.pop();
         }
-        if which == Settling::Aged {
-            self.aged = self.order.len();
-        }
         settled
+    }
+
+    /// How many leave with this round.
+    fn next_round(&mut self) -> usize {
+        self.round = (self.round + 1) % ROUNDS;
+        if self.round > 0 {
+            return 0;
+        }
+        let leaving = self.aged;
+        self.aged = self.order.len();
+        leaving
     }
 
     fn pop(&mut self) -> Option<YoungLetter> {
@@ -160,30 +171,38 @@ mod tests {
         letters.iter().map(|letter| letter.group.1).collect()
     }
 
+    fn aged(young: &mut Young) -> Vec<u64> {
+        let rounds = (0..ROUNDS).flat_map(|_| young.settle(Settling::Aged));
+        rounds.map(|letter| letter.group.1).collect()
+    }
+
     #[test]
-    fn letters_leave_in_the_order_of_the_log_when_there_are_too_many_or_they_stay() {
+    fn letters_that_stay_for_long_leave_in_the_order_of_the_log() {
         let mut young = Young::default();
         for number in 0..4 {
-            young.insert(letter(number, 1));
+            assert!(young.insert(letter(number, 1)).is_none());
         }
-        assert_eq!(
-            numbers(&young.settle(Settling::Aged)),
-            [0; 0],
-            "all are new"
-        );
+        assert_eq!(aged(&mut young), [0; 0], "all are new");
         young.insert(letter(4, 1));
         young.take(&letter(0, 1).id).unwrap();
         young.take_by_key(&letter(2, 1).key).unwrap();
-        assert_eq!(numbers(&young.settle(Settling::Overflow)), [0; 0]);
+        assert!(young.settle(Settling::None).is_empty());
         assert_eq!(young.first(), Some((1, 1)));
-        assert_eq!(numbers(&young.settle(Settling::Aged)), [1, 3]);
-        assert_eq!(numbers(&young.settle(Settling::Aged)), [4]);
+        assert_eq!(aged(&mut young), [1, 3]);
+        assert_eq!(aged(&mut young), [4]);
         assert_eq!((young.first(), young.bytes), (None, 0));
-        for number in 0..LETTERS_MAX as u16 + 2 {
-            young.insert(letter(number, 0));
+    }
+
+    #[test]
+    fn one_letter_more_than_there_is_room_for_is_given_back() {
+        let mut young = Young::default();
+        for number in 0..LETTERS_MAX {
+            assert!(young.insert(letter(number as u16, 0)).is_none());
         }
-        assert_eq!(numbers(&young.settle(Settling::Overflow)), [0, 1]);
+        let more = letter(0, 7);
+        assert_eq!(young.insert(more.clone()).unwrap().bytes, more.bytes);
         assert_eq!(young.settle(Settling::All).len(), LETTERS_MAX);
+        assert!(young.insert(more).is_none());
     }
 
     #[test]

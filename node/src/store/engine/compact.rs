@@ -1,4 +1,4 @@
-//! Compaction: a segment of which enough is dead is emptied into the log's end and deleted.
+//! Compaction: when enough of the log is dead, its worst segment is emptied into the log's end and deleted.
 //!
 //! Bounded steps: each takes the writer for one small group only, so that appends hardly wait. A crash in
 //! between leaves some records twice; the index points at one of them, and the other counts as dead.
@@ -56,11 +56,10 @@ impl Engine {
     }
 
     fn worst_segment(&self) -> Option<u32> {
-        let mut writer = self.writer();
-        let tail = writer.tail.segment;
-        let segments = self.log.segments().into_iter();
-        let closed = segments.filter(|&(segment, _)| segment != tail);
-        writer.memory.dead.worst(closed)
+        let writer = self.writer();
+        let mut closed = self.log.segments();
+        closed.retain(|&(segment, _)| segment != writer.tail.segment);
+        writer.memory.dead.worst(&closed)
     }
 
     fn compact_segment(&self, segment: u32) -> Result<u64, Stop> {

@@ -7,10 +7,9 @@ use super::format::Position;
 /// Segments whose dead records are known one by one: looking each up again costs compaction more than
 /// moving what lives. At most 50,000 letters of 2.6 KiB and 4 bytes for each, so 6 MiB.
 const LISTED_SEGMENTS_MAX: usize = 32;
-/// A segment is compacted when at least one part in so many is dead: the log stays below 4/3 of what is needed.
+/// One part in so many of the log may be dead: it stays below 4/3 of what is needed. Compacting sooner would move
+/// letters that are about to be settled themselves.
 const DEAD_SHARE: u64 = 4;
-/// More than one part in so many died between two looks: it is better left until most of it has.
-const DYING_SHARE: u64 = 64;
 
 /// The dead records of the log.
 #[derive(Debug, Default)]
@@ -18,8 +17,6 @@ pub(super) struct Dead {
     bytes: HashMap<u32, u64>,
     /// Offsets. Incomplete; whatever is listed is dead.
     listed: BTreeMap<u32, Vec<u32>>,
-    /// The bytes at the last look.
-    seen: HashMap<u32, u64>,
 }
 
 impl Dead {
@@ -53,20 +50,22 @@ impl Dead {
     pub(super) fn remove(&mut self, segment: u32) {
         self.bytes.remove(&segment);
         self.listed.remove(&segment);
-        self.seen.remove(&segment);
     }
 
-    /// The segment most worth compacting, of these with their lengths.
-    pub(super) fn worst(&mut self, segments: impl Iterator<Item = (u32, u64)>) -> Option<u32> {
-        let worth = |(segment, length): (u32, u64)| {
-            let dead = self.bytes.get(&segment).copied().unwrap_or_default();
-            let seen = self.seen.insert(segment, dead).unwrap_or(dead);
-            let is_dying = (dead - seen.min(dead)) * DYING_SHARE > length;
-            let most_is_dead = dead * DEAD_SHARE >= length * (DEAD_SHARE - 1);
-            (dead * DEAD_SHARE >= length && (most_is_dead || !is_dying))
-                .then(|| (dead * 1_000 / length.max(1), segment))
-        };
-        segments.filter_map(worth).max().map(|(_, segment)| segment)
+    /// The segment to compact, of these with their lengths: the one with the greatest part dead, when too
+    /// much of them all is.
+    pub(super) fn worst(&self, segments: &[(u32, u64)]) -> Option<u32> {
+        let length: u64 = segments.iter().map(|(_, length)| length).sum();
+        let dead: u64 = segments
+            .iter()
+            .map(|&(segment, _)| self.bytes(segment))
+            .sum();
+        if dead == 0 || dead * DEAD_SHARE < length {
+            return None;
+        }
+        let share = |&(segment, length): &(u32, u64)| self.bytes(segment) * 1_000 / length.max(1);
+        let worst = segments.iter().max_by_key(|segment| share(segment));
+        worst.map(|&(segment, _)| segment)
     }
 }
 
@@ -83,20 +82,19 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_is_dying_waits_until_most_of_it_is_dead() {
+    fn the_worst_segment_is_compacted_when_a_quarter_of_the_log_is_dead() {
         let mut dead = Dead::default();
-        let segments = || [(1, 1_000), (2, 1_000)].into_iter();
+        let segments = [(1, 1_000), (2, 1_000)];
+        assert_eq!(dead.worst(&[]), None);
         dead.bury(at(1, 0, 249));
-        assert_eq!(dead.worst(segments()), None, "a quarter is not dead yet");
-        dead.bury(at(1, 249, 100));
-        assert_eq!(dead.worst(segments()), None, "it is dying");
-        assert_eq!(dead.worst(segments()), Some(1), "it has calmed down");
-        dead.bury(at(2, 0, 750));
-        assert_eq!(dead.worst(segments()), Some(2), "most is dead");
+        dead.bury(at(2, 0, 250));
+        assert_eq!(dead.worst(&segments), None, "not a quarter");
+        dead.bury(at(1, 249, 2));
+        assert_eq!(dead.worst(&segments), Some(1));
         assert_eq!(dead.listed(1), HashSet::from([0, 249]));
-        dead.remove(2);
-        assert_eq!(dead.bytes(2), 0);
-        assert_eq!(dead.listed(2), HashSet::new());
+        dead.remove(1);
+        assert_eq!(dead.bytes(1), 0);
+        assert_eq!(dead.listed(1), HashSet::new());
     }
 
     #[test]

@@ -318,14 +318,14 @@ pub(crate) async fn hold(
         eprintln!("{} is process {:?}", node.authority(), node.pid());
     }
     let started = Instant::now();
-    let mut salt = 0;
+    let mut runs = 0;
     while started.elapsed().as_secs() < seconds {
-        salt += 1;
-        let signed = letters.vary(salt)?.sign(stage.service.key(), batch)?;
+        runs += 1;
+        let signed = run_of(stage, &letters, runs * ROUNDS, batch)?;
         let began = Instant::now();
         let run = submit(stage, &signed).await?;
         eprintln!("  {run:.1?}");
-        let goal = (salt * SEALED as u64) as f64;
+        let goal = (runs * RUN) as f64;
         while home == SOCIAL && answered(origin).await? < goal {
             sleep(LOOK).await;
         }

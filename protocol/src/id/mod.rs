@@ -72,10 +72,38 @@ impl Timestamp {
     }
 }
 
+/// As people read it: `2026-11-22T20:00:00.439Z`, UTC. Programs take [`Timestamp::as_ms`].
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0)
+        const DAY_MS: u64 = 86_400_000;
+        let (year, month, day) = civil(self.0 / DAY_MS);
+        let ms = self.0 % DAY_MS;
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+            ms % 1_000
+        )
     }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, by the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // Counted from 0000-03-01: a leap day is then the last of its year. An era is 400 years.
+    const TO_EPOCH: u64 = 719_468;
+    const ERA: u64 = 146_097;
+    let days = days + TO_EPOCH;
+    let (era, day) = (days / ERA, days % ERA);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (era * 400 + year + next, month, day)
 }
 
 /// Lower-case hexadecimal, for keys and ids in messages and file names.
@@ -118,4 +146,28 @@ fn digit(character: u8) -> Option<u8> {
 fn shorten(text: &str) -> String {
     const QUOTED_MAX: usize = 80;
     text.chars().take(QUOTED_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_as_people_read_it() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_709_164_800_000, "2024-02-29T00:00:00.000Z"),
+            (1_795_304_625_243, "2026-11-21T23:43:45.243Z"),
+            (1_798_761_599_999, "2026-12-31T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp::from_ms(ms).to_string(), text);
+        }
+        // The last instant of a u64 neither panics nor wraps.
+        assert!(Timestamp::from_ms(u64::MAX).to_string().starts_with("584556019-"));
+    }
 }

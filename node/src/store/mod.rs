@@ -24,7 +24,7 @@ pub use mailbox::{AbsenceReason, Item, MailboxItem, Page, PageBound, Usage};
 pub use open::{Epoch, Limits, OpenOptions, Status, open};
 pub use queue::{
     Custody, CustodyState, DestinationState, Due, Evidence, Expiry, Outcome, Pending, PendingPage,
-    Report, ReportEntry, Settled, Settlement,
+    Report, ReportEntry, Settled, Settlement, Untaken,
 };
 pub use registry::{AccountRecord, DeviceRecord, Enrolment, InvitationId, MailboxRecord};
 
@@ -105,8 +105,8 @@ pub trait Store: Debug + Send + Sync {
     fn custody(&self, id: &EnvelopeId) -> Result<Option<Custody>, StoreError>;
 
     /// Handles up to `limit` envelopes whose time is over: mailbox items become absences, ids past
-    /// their retention are forgotten, undelivered queue items are returned, each time again until
-    /// they are settled as [`Outcome::Undeliverable`].
+    /// their retention are forgotten, undelivered queue items and mailbox items that nobody took are returned,
+    /// each time again until they are settled as [`Outcome::Undeliverable`].
     fn expire(&self, now: Timestamp, limit: usize) -> Result<Expiry, StoreError>;
 
     /// Frees space: at most one segment is compacted or deleted. Returns the bytes freed; 0 when there

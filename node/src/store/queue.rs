@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, Timestamp};
 
-use super::entry::{Lane, Sender};
+use super::entry::{Lane, Place, Sender};
 
 /// An envelope that waits.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -112,6 +112,8 @@ pub struct Custody {
     pub accepted_at: Timestamp,
     /// The header's expiry.
     pub expires: Timestamp,
+    /// Where it was put, whatever became of it.
+    pub place: Place,
     /// The last thing known.
     pub state: CustodyState,
     /// Everything that says so, oldest first; at most `RECEIPTS_PER_ENVELOPE_MAX`.
@@ -156,6 +158,9 @@ pub struct Evidence {
 pub struct Expiry {
     /// Queue items whose time is over: sign `undeliverable` and settle them.
     pub undelivered: Vec<Due>,
+    /// Letters that expired in a mailbox and that no device took: sign `undeliverable`, settle and report them.
+    /// Returned each time again until they are settled, or forgotten.
+    pub untaken: Vec<Untaken>,
     /// Mailbox items that became absences.
     pub absent: usize,
     /// Ids forgotten.
@@ -173,4 +178,15 @@ pub struct Due {
     pub destination: AuthorityId,
     /// Who gets to know.
     pub sender: Sender,
+}
+
+/// A letter of a mailbox that no device took in time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Untaken {
+    /// Its id.
+    pub id: EnvelopeId,
+    /// Who gets to know.
+    pub sender: Sender,
+    /// Until then its origin knows it too, if it keeps ids as long.
+    pub forget_at: Timestamp,
 }

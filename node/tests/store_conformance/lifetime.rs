@@ -57,11 +57,26 @@ fn a_letter_is_stored_then_retrieved_then_expired_then_forgotten(opener: Opener)
         let round = store.expire(at_hour(101), 2).unwrap();
         absent += round.absent;
         assert!(round.undelivered.is_empty());
-        if !round.more {
+        if round.absent == 0 {
             break;
         }
     }
     assert_eq!(absent, 3);
+    let untaken = |at| {
+        let round = store.expire(at_hour(at), 10).unwrap();
+        let ids = round.untaken.into_iter().map(|letter| letter.id);
+        ids.collect::<std::collections::BTreeSet<_>>()
+    };
+    // CUS-6.6: said again until it is written down what the origin is told.
+    let nobody_took = [letters[0].id, letters[2].id].into();
+    assert_eq!(untaken(101), nobody_took);
+    assert_eq!(untaken(101), nobody_took);
+    let told = Settlement {
+        receipts: "undeliverable".into(),
+        items: vec![(letters[2].id, Outcome::Undeliverable { code: 60 })],
+    };
+    assert_eq!(store.settle(&[told], &[]).unwrap().applied, 1);
+    assert_eq!(untaken(101), [letters[0].id].into());
     let page = store.read(&account(1), 0, ALL).unwrap();
     assert_eq!(page.latest_seq, 3);
     for (number, item) in page.items.iter().enumerate() {
@@ -82,6 +97,10 @@ fn a_letter_is_stored_then_retrieved_then_expired_then_forgotten(opener: Opener)
     assert_eq!(
         store.custody(&letters[0].id).unwrap().unwrap().state,
         CustodyState::Expired
+    );
+    assert_eq!(
+        store.custody(&letters[2].id).unwrap().unwrap().state,
+        CustodyState::Undeliverable { code: 60 }
     );
     assert_eq!(
         store.custody(&letters[1].id).unwrap().unwrap().state,

@@ -99,6 +99,7 @@ impl Run {
             Step::Reopen => self.reopen(|_| ()),
             Step::Rebuild => {
                 self.reopen(|directory| std::fs::remove_dir_all(directory.join("index")).unwrap());
+                self.forget_what_a_rebuild_may_forget();
                 self.expire(1_000);
                 self.forget_what_a_rebuild_may_forget();
             }
@@ -157,14 +158,22 @@ impl Run {
     fn expire(&mut self, limit: usize) {
         let now = self.model.now();
         let expected = self.model.expire();
-        // Undelivered items come again and again, so the limit must leave room beyond them.
-        let limit = limit + expected.len();
+        // Undelivered and untaken items come again and again, so the limit must leave room beyond them.
+        let known = self.model.known.values();
+        let untaken: BTreeSet<_> = known
+            .filter(|known| known.state == CustodyState::Expired)
+            .map(|known| known.entry.id)
+            .collect();
+        let limit = limit + expected.len() + untaken.len();
         loop {
             let round = self.store().expire(now, limit).unwrap();
             let undelivered: BTreeSet<_> = round.undelivered.iter().map(|due| due.id).collect();
             assert!(undelivered.is_subset(&expected));
+            let again: BTreeSet<_> = round.untaken.iter().map(|letter| letter.id).collect();
+            assert!(again.is_subset(&untaken));
             if !round.more && round.absent == 0 && round.forgotten == 0 {
                 assert_eq!(undelivered, expected);
+                assert_eq!(again, untaken);
                 break;
             }
         }

@@ -130,7 +130,13 @@ impl Model {
             let allowed = match &known.state {
                 CustodyState::Queued { .. } => true,
                 CustodyState::Stored { .. } | CustodyState::Delivered | CustodyState::Expired => {
+                    matches!(outcome, Outcome::Retrieved | Outcome::Undeliverable { .. })
+                }
+                CustodyState::Undeliverable { .. } => {
+                    let here = matches!(known.entry.place, Place::Mailbox { .. });
+                    let mut before = known.evidence.iter().map(|kept| kept.outcome);
                     *outcome == Outcome::Retrieved
+                        && (here || before.any(|outcome| outcome == Outcome::Delivered))
                 }
                 _ => false,
             };

@@ -24,6 +24,7 @@ impl Engine {
         for reference in &known.evidence {
             evidence.extend(self.evidence(reference)?);
         }
+        let place = known.meta.place.given();
         let state = match (known.state, known.meta.place) {
             (State::Held, Placed::Mailbox { account, seq, .. }) => {
                 CustodyState::Stored { account, seq }
@@ -50,6 +51,7 @@ impl Engine {
             sender: known.meta.sender,
             accepted_at,
             expires,
+            place,
             state,
             evidence,
         }))

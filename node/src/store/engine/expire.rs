@@ -16,7 +16,7 @@ use super::keys::{self, Stage};
 use super::known::{Known, Placed, State};
 use super::values::Slot;
 use super::young::Settling;
-use crate::store::{AbsenceReason, Due, Expiry, Outcome, StoreError};
+use crate::store::{AbsenceReason, Due, Expiry, Outcome, StoreError, Untaken};
 
 const ID_LENGTH: usize = 32;
 
@@ -133,13 +133,18 @@ impl<'a> Round<'a> {
         }
         let handled = (value.len() - ids.len() * ID_LENGTH) / ID_LENGTH;
         self.left -= handled.min(self.left);
+        // What was not looked at comes first the next time: what has to be settled holds back nothing.
+        let mut rest = Vec::with_capacity(value.len());
         for raw in ids {
             self.result.more = true;
-            kept.put(raw);
+            rest.put(raw);
         }
+        let rotated = !rest.is_empty();
+        rest.put(&kept);
+        let kept = rest;
         if kept.is_empty() {
             self.applier.change.remove(Space::Expiry, key.to_vec());
-        } else if kept.len() != value.len() {
+        } else if rotated || kept.len() != value.len() {
             self.applier.change.put(Space::Expiry, key.to_vec(), kept);
         }
         Ok(())
@@ -163,14 +168,34 @@ impl<'a> Round<'a> {
                 });
                 return Ok(true);
             }
-            (State::Held | State::After(_), Placed::Mailbox { .. }) => {
-                self.empty_slot(&mut known)?
+            (State::Held | State::Expired, Placed::Mailbox { .. }) => {
+                self.empty_slot(&mut known)?;
+                return self.untaken(known);
             }
+            (State::After(_), Placed::Mailbox { .. }) => self.empty_slot(&mut known)?,
             (State::After(Outcome::Refused { .. }), Placed::Queue { .. }) => {
                 self.drop_aside(&mut known)
             }
             _ => {}
         }
+        self.forget_later(known)
+    }
+
+    /// CUS-6.6: nobody fetched it. Listed until that is settled, so that it is said however often the node falls.
+    fn untaken(&mut self, known: Known) -> Result<bool> {
+        let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
+        if forget_at <= self.now {
+            return self.forget(known);
+        }
+        self.result.untaken.push(Untaken {
+            id: known.meta.id,
+            sender: known.meta.sender,
+            forget_at,
+        });
+        Ok(true)
+    }
+
+    fn forget_later(&mut self, known: Known) -> Result<bool> {
         let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
         if forget_at <= self.now {
             return self.forget(known);

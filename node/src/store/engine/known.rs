@@ -33,6 +33,26 @@ pub(super) enum Placed {
     },
 }
 
+impl Placed {
+    /// Without its number.
+    pub(super) fn given(&self) -> Place {
+        match self {
+            Self::Mailbox {
+                account, mailbox, ..
+            } => Place::Mailbox {
+                account: *account,
+                mailbox: *mailbox,
+            },
+            Self::Queue {
+                destination, lane, ..
+            } => Place::Queue {
+                destination: destination.clone(),
+                lane: *lane,
+            },
+        }
+    }
+}
+
 impl EnvelopeMeta {
     pub(super) fn of(entry: &Entry, number: u64) -> Self {
         let place = match &entry.place {
@@ -286,11 +306,22 @@ impl Known {
         self.evidence.len() < RECEIPTS_PER_ENVELOPE_MAX
             && match (self.state, outcome) {
                 (_, Outcome::Unchanged) => false,
-                (State::Held, Outcome::Retrieved) => true,
+                (State::Held, Outcome::Retrieved | Outcome::Undeliverable { .. }) => true,
                 (State::Held, _) => queued,
-                (State::After(Outcome::Delivered) | State::Expired, Outcome::Retrieved) => true,
+                (
+                    State::After(Outcome::Delivered) | State::Expired,
+                    Outcome::Retrieved | Outcome::Undeliverable { .. },
+                ) => true,
+                // CUS-7.5: a device that had it in time says so late.
+                (State::After(Outcome::Undeliverable { .. }), Outcome::Retrieved) => {
+                    !queued || self.was(Outcome::Delivered)
+                }
                 _ => false,
             }
+    }
+
+    fn was(&self, outcome: Outcome) -> bool {
+        self.evidence.iter().any(|kept| kept.outcome == outcome)
     }
 
     pub(super) fn become_settled(&mut self, evidence: EvidenceRef) {

@@ -1,6 +1,6 @@
 //! What every room of the node shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use pli_protocol::account::SignedGrant;
@@ -121,7 +121,12 @@ impl Relay {
 #[derive(Debug)]
 pub struct KnownMailboxes {
     store: Arc<dyn Store>,
-    recent: Recent<MailboxId, Option<Mailbox>>,
+    /// Only mailboxes that there are: of the others there is no end.
+    recent: Recent<MailboxId, Mailbox>,
+    /// How often a grant was published; what was read before must not be remembered after.
+    published: Mutex<u64>,
+    /// MBX-4.2, MBX-4.3: a grant is compared with the pinned one and written as one step.
+    publishing: Mutex<()>,
     clock: Arc<dyn Clock>,
 }
 
@@ -131,13 +136,24 @@ impl KnownMailboxes {
         Self {
             store,
             recent: Recent::new(MAILBOXES_REMEMBERED),
+            published: Mutex::default(),
+            publishing: Mutex::default(),
             clock,
         }
     }
 
-    /// A grant was published: what is in memory is old.
-    pub fn forget(&self, mailbox: &MailboxId) {
+    /// Decides about a grant and writes it, one grant at a time. Waits for the disk.
+    pub fn publish<T>(
+        &self,
+        mailbox: &MailboxId,
+        decide: impl FnOnce(&dyn Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _alone = lock(&self.publishing);
+        let decided = decide(self.store.as_ref());
+        let mut published = lock(&self.published);
+        *published += 1;
         self.recent.forget(mailbox);
+        decided
     }
 
     fn read(&self, id: &MailboxId) -> Result<Option<Mailbox>, Code> {
@@ -161,13 +177,23 @@ impl KnownMailboxes {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Mailboxes for KnownMailboxes {
     fn mailbox(&self, id: &MailboxId) -> Result<Option<Mailbox>, Code> {
         if let Some(known) = self.recent.lookup(id) {
-            return Ok(known);
+            return Ok(Some(known));
         }
+        let before = *lock(&self.published);
         let read = self.read(id)?;
-        self.recent.insert(*id, read.clone());
+        if let Some(mailbox) = &read {
+            let published = lock(&self.published);
+            if *published == before {
+                self.recent.insert(*id, mailbox.clone());
+            }
+        }
         Ok(read)
     }
 
@@ -177,11 +203,11 @@ impl Mailboxes for KnownMailboxes {
             .map_err(|error| error.code())
     }
 
-    fn took(&self, envelope: &EnvelopeId) -> Result<bool, Code> {
+    fn took(&self, envelope: &EnvelopeId) -> Result<Option<Timestamp>, Code> {
         let known = self
             .store
             .known(&[*envelope])
             .map_err(|error| error.code())?;
-        Ok(known.iter().any(Option::is_some))
+        Ok(known.into_iter().flatten().next())
     }
 }

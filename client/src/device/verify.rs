@@ -181,7 +181,10 @@ pub fn verify(
         return Err(LetterRefusal::SignatureCount { got });
     }
     let signer = letter.signed().key_ids().next().expect("counted above");
-    let key = with.directory.service_key_at(&sender, &signer, stored)?;
+    // TRU-4.8: it may have waited at its origin while the key's time ended.
+    let key = with
+        .directory
+        .service_key_accepted(&sender, &signer, header.created, stored)?;
     letter.signed().verify_with(key, with.roots)?;
     let record = with.directory.service(&sender)?;
 

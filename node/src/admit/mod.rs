@@ -32,8 +32,8 @@ pub trait Mailboxes {
     fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code>;
     /// What it holds now.
     fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, Code>;
-    /// Whether this node took in this very envelope before.
-    fn took(&self, envelope: &EnvelopeId) -> Result<bool, Code>;
+    /// When this node took in this very envelope before.
+    fn took(&self, envelope: &EnvelopeId) -> Result<Option<Timestamp>, Code>;
 }
 
 /// Third token: allowed in, and where it belongs.
@@ -108,7 +108,7 @@ impl<M: Mailboxes> Admission<'_, M> {
         // Last, so that what was refused for another reason costs the sender nothing.
         match self.room(verified, &place) {
             // CUS-5.3: a duplicate takes no room, and refusing it now would take back a receipt.
-            Err(_) if self.mailboxes.took(&verified.letter().id())? => Ok(place),
+            Err(_) if self.mailboxes.took(&verified.letter().id())?.is_some() => Ok(place),
             Err(code) => Err(code),
             Ok(()) => Ok(place),
         }

@@ -17,8 +17,8 @@ impl Mailboxes for Known {
     fn usage(&self, _: &AccountId, _: &MailboxId) -> Result<Usage, Code> {
         Ok(self.1)
     }
-    fn took(&self, _: &EnvelopeId) -> Result<bool, Code> {
-        Ok(self.2)
+    fn took(&self, _: &EnvelopeId) -> Result<Option<Timestamp>, Code> {
+        Ok(self.2.then_some(NOW))
     }
 }
 

@@ -84,12 +84,15 @@ pub async fn publish_grant(
         grant: grant.encoded().clone(),
         published_at: now,
     };
-    let mailbox = record.mailbox;
-    let published = relay
-        .on_store(move |store| publish(store, record, &grant, now))
-        .await?;
-    relay.mailboxes.forget(&mailbox);
-    published.map_err(CallEnd::Refuse)?;
+    let publishing = Arc::clone(relay);
+    relay
+        .on_store(move |_| {
+            let mailbox = record.mailbox;
+            let decide = |store: &dyn Store| publish(store, record, &grant, now);
+            publishing.mailboxes.publish(&mailbox, decide)
+        })
+        .await?
+        .map_err(CallEnd::Refuse)?;
     Ok(DONE)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{Alarm, Directory, RoleExpiry, TrustRole};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::alarm::Alarms;
 use crate::clock::Clock;
@@ -20,6 +20,8 @@ use super::{DirectoryWatch, Publisher};
 const ALARMS_EVERY: Duration = Duration::from_secs(30);
 /// After a failure the next attempt comes sooner than the interval: at most this late.
 const RETRY_WITHIN: Duration = Duration::from_secs(30);
+/// Who wants a newer one waits at least this long after the last was looked for (CUS-6.8).
+const WANTED_AFTER: Duration = Duration::from_secs(5);
 
 /// Fetches and verifies the trust repository by the TUF client workflow.
 pub trait Source: Send + 'static {
@@ -86,7 +88,7 @@ impl<S: Source> Refresher<S> {
     pub async fn run(mut self, mut shutdown: Shutdown) {
         let mut wait = Duration::ZERO;
         loop {
-            if stopped_within(&mut shutdown, wait, || self.look()).await {
+            if self.stopped_within(&mut shutdown, wait).await {
                 return;
             }
             wait = tokio::select! {
@@ -98,6 +100,22 @@ impl<S: Source> Refresher<S> {
             };
             self.look();
         }
+    }
+
+    /// Waits, looking at the alarms meanwhile, less long when a newer one is wanted. Whether the stop came.
+    async fn stopped_within(&self, shutdown: &mut Shutdown, wait: Duration) -> bool {
+        let began = Instant::now();
+        let mut until = began + wait;
+        let earliest = began + wait.min(WANTED_AFTER);
+        while Instant::now() < until {
+            let step = until.min(Instant::now() + ALARMS_EVERY);
+            tokio::select! {
+                () = shutdown.begun() => return true,
+                () = self.watch.wanted(), if until > earliest => until = earliest,
+                () = sleep_until(step) => self.look(),
+            }
+        }
+        false
     }
 
     /// Raises and clears the alarms that the directory in force gives reason for.
@@ -155,21 +173,6 @@ async fn refresh<S: Source>(
             false
         }
     }
-}
-
-/// Waits, looking at the alarms meanwhile. Whether the stop came.
-async fn stopped_within(shutdown: &mut Shutdown, wait: Duration, look: impl Fn()) -> bool {
-    let mut left = wait;
-    while !left.is_zero() {
-        let step = left.min(ALARMS_EVERY);
-        tokio::select! {
-            () = shutdown.begun() => return true,
-            () = sleep(step) => {}
-        }
-        left -= step;
-        look();
-    }
-    false
 }
 
 /// Case 78: what expires soon; case 19: what has expired.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::Directory;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Reads the directory. Clones see the same one.
 #[derive(Clone, Debug)]
 pub struct DirectoryWatch {
     directory: watch::Receiver<Arc<Directory>>,
     refreshed: watch::Receiver<Refreshed>,
+    wanted: Arc<Notify>,
 }
 
 /// Replaces the directory.
@@ -42,6 +43,7 @@ impl Publisher {
             DirectoryWatch {
                 directory,
                 refreshed,
+                wanted: Arc::default(),
             },
         )
     }
@@ -81,6 +83,16 @@ impl DirectoryWatch {
     pub async fn changed(&mut self) -> Option<Arc<Directory>> {
         self.directory.changed().await.ok()?;
         Some(Arc::clone(&self.directory.borrow_and_update()))
+    }
+
+    /// Something was refused that a newer directory may allow: looks for one soon.
+    pub fn want_newer(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Returns when a newer one is wanted.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// The channel itself, for a task that selects on it.

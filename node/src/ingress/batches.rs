@@ -34,15 +34,23 @@ use crate::commit::{Committed, Stored};
 use crate::metrics;
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
-use crate::verify::verify;
+use crate::verify::{is_of_its_sender, is_of_the_directory, verify};
 
-/// One batch on its way: what was refused before the disk, and the answer of the disk.
+/// One batch on its way: what was answered before the disk, and the answer of the disk.
 #[derive(Debug)]
 struct Waiting {
     seq: u64,
     /// One per envelope, in order; `None` where the answer is in `committed`.
-    refused: Vec<Option<Refused>>,
+    answered: Vec<Option<Answered>>,
     committed: Option<oneshot::Receiver<Committed>>,
+}
+
+/// What needs no writing.
+#[derive(Debug)]
+enum Answered {
+    Refused(Refused),
+    /// On disk since then, and acknowledged (CUS-5.3).
+    Known(EnvelopeId, Timestamp),
 }
 
 /// One or more batches, consecutive and of one group commit: one time, one signature.
@@ -155,27 +163,28 @@ impl Reader {
             now: self.relay.clock.now(),
         };
         let mut admitted = Vec::with_capacity(batch.envelopes.len());
-        let mut refused = Vec::with_capacity(batch.envelopes.len());
+        let mut answered = Vec::with_capacity(batch.envelopes.len());
         let mut bytes = 0;
         for encoded in batch.envelopes {
             bytes += encoded.len() as u64;
             match self.pass(encoded, &admission) {
                 Ok(envelope) => {
                     admitted.push(envelope);
-                    refused.push(None);
+                    answered.push(None);
                 }
-                Err(refusal) => {
-                    tracing::info!(envelope = %refusal.id, code = %refusal.code, "refused");
-                    refused.push(Some(refusal));
-                }
+                Err(answer) => answered.push(Some(answer)),
             }
         }
         ingress.bytes_total.of(way).increment(bytes);
-        let bad = refused
-            .iter()
-            .flatten()
-            .filter(|refusal| is_bad(refusal.code))
-            .count();
+        let refused = answered.iter().flatten().filter_map(|answer| match answer {
+            Answered::Refused(refusal) => Some(refusal.code),
+            Answered::Known(..) => None,
+        });
+        if refused.clone().any(is_of_the_directory) {
+            // CUS-6.8: the sender's node may know a newer one.
+            self.relay.directory.want_newer();
+        }
+        let bad = refused.filter(|code| is_bad(*code)).count();
         self.bad
             .fetch_add(u32::try_from(bad).unwrap_or(u32::MAX), Ordering::Relaxed);
         let committed = if admitted.is_empty() {
@@ -191,7 +200,7 @@ impl Reader {
         };
         Ok(Waiting {
             seq: batch.seq,
-            refused,
+            answered,
             committed,
         })
     }
@@ -200,15 +209,37 @@ impl Reader {
         &self,
         encoded: Bytes,
         admission: &Admission<'_, M>,
-    ) -> Result<Admitted, Refused> {
+    ) -> Result<Admitted, Answered> {
         let metrics = &self.relay.metrics;
-        let way = self.way_label();
         let span = tracing::debug_span!("envelope", id = tracing::field::Empty);
         let _inside = span.enter();
         let received = Received::decode(encoded)
-            .inspect_err(|refused| metrics.ingress.refused_total.of(refused.code).increment(1))?;
+            .inspect_err(|refused| metrics.ingress.refused_total.of(refused.code).increment(1))
+            .map_err(refusal)?;
         span.record("id", tracing::field::display(received.letter().id()));
         tracing::debug!("received");
+        let may_ask = is_of_its_sender(&received, &self.way, admission.own);
+        self.judge(received, admission).map_err(|refused| {
+            // CUS-5.3: the clock, the directory and the citizen move on; a receipt that was given stays.
+            let took = admission.mailboxes.took(&refused.id);
+            match took {
+                Ok(Some(at)) if may_ask && !is_bad(refused.code) => {
+                    metrics.store.duplicates_total.increment(1);
+                    tracing::debug!(code = %refused.code, "known, though it would be refused now");
+                    Answered::Known(refused.id, at)
+                }
+                _ => refusal(refused),
+            }
+        })
+    }
+
+    fn judge<M: crate::admit::Mailboxes>(
+        &self,
+        received: Received,
+        admission: &Admission<'_, M>,
+    ) -> Result<Admitted, Refused> {
+        let metrics = &self.relay.metrics;
+        let way = self.way_label();
         let verified = verify(
             received,
             &self.way,
@@ -234,6 +265,16 @@ impl Reader {
             Way::Forward(_) => metrics::Way::Forward,
         }
     }
+}
+
+fn refusal(refused: Refused) -> Answered {
+    if refused.code.retryable() {
+        // It comes again and again.
+        tracing::debug!(envelope = %refused.id, code = %refused.code, "refused for now");
+    } else {
+        tracing::info!(envelope = %refused.id, code = %refused.code, "refused");
+    }
+    Answered::Refused(refused)
 }
 
 // SES-5.4, case 55: what only a broken or hostile peer sends. A revoked key or a full quota is neither.
@@ -313,7 +354,7 @@ impl Waiting {
             ),
             None => None,
         };
-        Ok(Settled::new(self.seq, self.refused, committed))
+        Ok(Settled::new(self.seq, self.answered, committed))
     }
 
     /// The same if the disk has answered already.
@@ -328,25 +369,30 @@ impl Waiting {
         };
         Ok(Held::Settled(Settled::new(
             self.seq,
-            self.refused,
+            self.answered,
             committed,
         )))
     }
 }
 
 impl Settled {
-    fn new(seq: u64, refused: Vec<Option<Refused>>, committed: Option<Committed>) -> Self {
+    fn new(seq: u64, answered: Vec<Option<Answered>>, committed: Option<Committed>) -> Self {
         let at = committed.as_ref().map(|committed| committed.at);
         let mut answers = committed
             .into_iter()
             .flat_map(|committed| committed.envelopes);
-        let settled = refused.into_iter().map(|refused| match refused {
-            Some(refused) => Err(refused),
-            None => answers.next().expect("one answer per envelope committed"),
-        });
-        let envelopes = settled.map(|outcome| match outcome {
-            Ok(stored) => accepted(&stored),
-            Err(Refused { id, code }) => (id, Disposition::Refused(code)),
+        let envelopes = answered.into_iter().map(|answered| {
+            let refused = match answered {
+                Some(Answered::Known(id, first_at)) => {
+                    return (id, Disposition::Duplicate { first_at });
+                }
+                Some(Answered::Refused(refused)) => Err(refused),
+                None => answers.next().expect("one answer per envelope committed"),
+            };
+            match refused {
+                Ok(stored) => accepted(&stored),
+                Err(Refused { id, code }) => (id, Disposition::Refused(code)),
+            }
         });
         Self {
             seqs: seq..=seq,
@@ -372,7 +418,7 @@ impl Settled {
     }
 }
 
-// P3: the only place where an acceptance is said, and it asks for a `Stored`.
+// P3: the only place where something new is said to be accepted, and it asks for a `Stored`.
 fn accepted(stored: &Stored) -> (EnvelopeId, Disposition) {
     (stored.id(), stored.disposition())
 }

@@ -9,7 +9,7 @@ use pli_protocol::code::Code;
 use pli_protocol::envelope::{Letter, Sender};
 use pli_protocol::id::{AuthorityId, ServiceId, Timestamp};
 use pli_protocol::signed::VerifiedRoots;
-use pli_protocol::trust::Directory;
+use pli_protocol::trust::{Directory, TrustRefusal};
 
 use crate::ingress::received::{Received, Refused, Way};
 
@@ -85,14 +85,58 @@ fn check(
     let (Some(signer), None) = (signers.next(), signers.next()) else {
         return Err(Code::SignatureCount);
     };
-    let key = directory
-        .sender_key(sender, &signer, now)
-        .map_err(|refusal| refusal.code())?;
+    let key = match way {
+        Way::Submit(_) => directory.sender_key(sender, &signer, now),
+        // TRU-4.8: the sender's own node took it when the key was valid; since then it may have waited.
+        Way::Forward(_) => directory.accepted_key(sender, &signer, letter.header().created, now),
+    };
+    let key = key.map_err(|refusal| refusal.code())?;
     letter
         .signed()
         .verify_with(key, roots)
         .map_err(|error| error.code())?;
     Ok(sender.clone())
+}
+
+/// Whether whoever sends this may learn that it was taken before (CUS-5.3): its sender's service or node.
+pub(crate) fn is_of_its_sender(received: &Received, way: &Way, own: &AuthorityId) -> bool {
+    match &received.letter().header().sender {
+        Sender::Service(sender) => check_way(way, sender, own).is_ok(),
+        Sender::Citizen(_) => false,
+    }
+}
+
+/// CUS-6.8: whether this directory still lets a letter that was accepted before go to its home. Its signature
+/// was checked when it was accepted.
+pub fn still_allowed(
+    letter: &Letter,
+    directory: &Directory,
+    now: Timestamp,
+) -> Result<(), TrustRefusal> {
+    let header = letter.header();
+    let Sender::Service(sender) = &header.sender else {
+        return Ok(());
+    };
+    for signer in letter.signed().key_ids() {
+        directory.accepted_key(sender, &signer, header.created, now)?;
+    }
+    directory.may_send(sender, header.class, header.importance)?;
+    directory.home(&header.recipient.home, now)?;
+    Ok(())
+}
+
+/// Refusals that another state of the directory would not give (TRU-4.2 to TRU-4.5).
+pub fn is_of_the_directory(code: Code) -> bool {
+    matches!(
+        code,
+        Code::UnknownKey
+            | Code::KeyNotValid
+            | Code::UnknownAuthority
+            | Code::UnknownService
+            | Code::Suspended
+            | Code::ClassNotAllowed
+            | Code::CannotHost
+    )
 }
 
 // R8, CUS-5.1, CUS-5.2: inner sender = authenticated peer. A node speaks only for its own authority's services

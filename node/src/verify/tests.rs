@@ -132,6 +132,57 @@ fn case_21_a_revoked_key_signs_nothing_new() {
     assert!(then.is_ok(), "what it signed before stays verifiable");
 }
 
+/// TRU-4.8
+#[test]
+fn case_21_what_waited_at_its_origin_when_the_key_ended_is_still_delivered() {
+    let ended = directory(Some(NOW));
+    let later = NOW.plus_ms(10 * 60_000);
+    let waiting = |created: u64| {
+        with(|header| {
+            header.created = Timestamp::from_ms(created);
+            header.expires = later.plus_ms(60_000);
+        })
+    };
+    let before = letter(&waiting(NOW.as_ms() - 1), &rdv_key());
+    assert!(verdict_in(&ended, before.clone(), &forward(), later).is_ok());
+    let submitted = verdict_in(&ended, before, &submit(), later);
+    assert_eq!(submitted.unwrap_err(), Code::KeyNotValid);
+    let after = waiting(NOW.as_ms() + pli_protocol::limits::CLOCK_SKEW_MAX_MS);
+    let after = verdict_in(&ended, letter(&after, &rdv_key()), &forward(), later);
+    assert_eq!(after.unwrap_err(), Code::KeyNotValid);
+}
+
+/// CUS-6.8
+#[test]
+fn a_letter_is_judged_again_by_the_directory_of_its_origin() {
+    let letter = Letter::decode(letter(&header(), &rdv_key())).unwrap();
+    let allowed = |directory: &Directory| {
+        still_allowed(&letter, directory, NOW).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(allowed(&directory(None)), Ok(()));
+    assert_eq!(allowed(&directory(Some(NOW))), Ok(()), "accepted before");
+    let long_ago = Timestamp::from_ms(NOW.as_ms() - 86_400_000);
+    assert_eq!(allowed(&directory(Some(long_ago))), Err(Code::KeyNotValid));
+}
+
+/// CUS-5.3
+#[test]
+fn only_its_sender_may_learn_that_a_letter_was_taken_before() {
+    let received = |header: &Header| Received::decode(letter(header, &rdv_key())).unwrap();
+    let of_rdv = received(&header());
+    assert!(is_of_its_sender(&of_rdv, &submit(), &interior()));
+    assert!(is_of_its_sender(&of_rdv, &forward(), &social()));
+    assert!(!is_of_its_sender(
+        &of_rdv,
+        &Way::Forward(social()),
+        &interior()
+    ));
+    let otv = Way::Submit("otv@interieur.gouv.fr".parse().unwrap());
+    assert!(!is_of_its_sender(&of_rdv, &otv, &interior()));
+    let reply = with(|header| header.sender = Sender::Citizen(header.recipient.clone()));
+    assert!(!is_of_its_sender(&received(&reply), &forward(), &social()));
+}
+
 #[test]
 fn case_19_with_an_expired_directory_nothing_new_is_accepted() {
     let directory = directory(None);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::crypto::sign::PublicKey;
 use crate::envelope::{Class, Importance};
 use crate::id::{AuthorityId, KeyId, ServiceId, Timestamp};
+use crate::limits::CLOCK_SKEW_MAX_MS;
 
 use super::expiry::{Alarm, RoleExpiry, TrustRole};
 use super::owner::{KeyOwner, KeyRole};
@@ -103,17 +104,39 @@ impl Directory {
         key: &KeyId,
         now: Timestamp,
     ) -> Result<&PublicKey, TrustRefusal> {
-        self.active_member(service.authority(), now)?;
-        let record = self.service(service)?;
-        if let Some(since) = record.standing.suspended_at(now) {
-            return Err(TrustRefusal::Suspended {
-                owner: KeyOwner::service(service.clone()),
-                since,
-            });
-        }
-        find(&record.keys, key, now, || {
+        let record = self.active_service(service, now)?;
+        find(&record.keys, key, (now, now), || {
             KeyOwner::service(service.clone())
         })
+    }
+
+    /// TRU-4.8: the key of an envelope that the sender's own node accepted before it came here. The sender
+    /// must take part at `now`; the key must have been valid when that node can have accepted it.
+    pub fn accepted_key(
+        &self,
+        service: &ServiceId,
+        key: &KeyId,
+        created: Timestamp,
+        now: Timestamp,
+    ) -> Result<&PublicKey, TrustRefusal> {
+        self.active_service(service, now)?;
+        self.service_key_accepted(service, key, created, now)
+    }
+
+    fn active_service(
+        &self,
+        service: &ServiceId,
+        now: Timestamp,
+    ) -> Result<&ServiceRecord, TrustRefusal> {
+        self.active_member(service.authority(), now)?;
+        let record = self.service(service)?;
+        match record.standing.suspended_at(now) {
+            Some(since) => Err(TrustRefusal::Suspended {
+                owner: KeyOwner::service(service.clone()),
+                since,
+            }),
+            None => Ok(record),
+        }
     }
 
     /// TRU-4.4: whether `service` may send a new envelope of this class and importance.
@@ -209,7 +232,24 @@ impl Directory {
         key: &KeyId,
         at: Timestamp,
     ) -> Result<&PublicKey, TrustRefusal> {
-        find(&self.service(service)?.keys, key, at, || {
+        find(&self.service(service)?.keys, key, (at, at), || {
+            KeyOwner::service(service.clone())
+        })
+    }
+
+    /// TRU-4.8: the key of an envelope that its sender's node accepted after it was created, and that somebody
+    /// else stored at `stored`. Neither expiry nor suspension matters.
+    pub fn service_key_accepted(
+        &self,
+        service: &ServiceId,
+        key: &KeyId,
+        created: Timestamp,
+        stored: Timestamp,
+    ) -> Result<&PublicKey, TrustRefusal> {
+        // A node accepts what was created up to the allowed skew ahead of its clock (ENV-4.6).
+        let earliest = Timestamp::from_ms(created.as_ms().saturating_sub(CLOCK_SKEW_MAX_MS));
+        let span = (earliest.min(stored), stored);
+        find(&self.service(service)?.keys, key, span, || {
             KeyOwner::service(service.clone())
         })
     }
@@ -227,7 +267,7 @@ impl Directory {
             KeyRole::Gateway => &self.node_of(&owner.authority)?.gateway_keys,
             KeyRole::Log => &self.node_of(&owner.authority)?.log_keys,
         };
-        find(keys, key, at, || owner.clone())
+        find(keys, key, (at, at), || owner.clone())
     }
 }
 
@@ -326,7 +366,7 @@ impl Directory {
 fn find<'a>(
     keys: &'a [ValidKey],
     id: &KeyId,
-    at: Timestamp,
+    (from, until): (Timestamp, Timestamp),
     owner: impl Fn() -> KeyOwner,
 ) -> Result<&'a PublicKey, TrustRefusal> {
     let listed = keys.iter().find(|listed| listed.key.id() == *id);
@@ -334,13 +374,13 @@ fn find<'a>(
         owner: owner(),
         key: *id,
     })?;
-    if listed.validity.contains(at) {
+    if listed.validity.overlaps(from, until) {
         return Ok(&listed.key);
     }
     Err(TrustRefusal::KeyNotValid {
         owner: owner(),
         key: *id,
-        at,
+        at: until,
         not_before: listed.validity.not_before,
         not_after: listed.validity.not_after,
     })

@@ -24,6 +24,12 @@ impl Validity {
     pub fn contains(&self, at: Timestamp) -> bool {
         self.not_before <= at && self.not_after.is_none_or(|end| at < end)
     }
+
+    /// Whether the key may sign at some moment from `from` to `until`, both included.
+    #[must_use]
+    pub fn overlaps(&self, from: Timestamp, until: Timestamp) -> bool {
+        self.not_before <= until && self.not_after.is_none_or(|end| from < end)
+    }
 }
 
 /// A key and its time.

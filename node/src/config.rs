@@ -94,6 +94,9 @@ section! {
         /// With less than this free on the disk the node takes nothing in (OVERLOADED) and goes on
         /// delivering; it recovers by itself.
         min_free: Size = default "\"256MiB\"";
+        /// What became of a letter is kept so long after its expiry, with the signed evidence: senders
+        /// ask for it, and devices' receipts come late.
+        evidence_kept: Period = default "\"30d\"";
     }
 }
 

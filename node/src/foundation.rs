@@ -47,6 +47,8 @@ pub fn store(config: &Config, key: &NodeKey) -> Result<Arc<dyn Store>, Fatal> {
     options.limits.queue_envelopes = config.quotas.queue_envelopes;
     options.limits.queue_bytes = config.quotas.queue_bytes.0;
     options.limits.disk_free = config.store.min_free.0;
+    let kept = config.store.evidence_kept.0.as_millis();
+    options.custody_retention_ms = u64::try_from(kept).unwrap_or(u64::MAX);
     store::open(&config.store.url.to_string(), &options)
         .map_err(|error| Fatal::StoreOpen(error.to_string()))
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pli_client::clock;
@@ -128,22 +128,38 @@ fn seal_all(drafts: &[Draft], service: &ServiceId) -> Result<Vec<Bytes>, Anyhow>
 impl Sealed {
     /// Other letters of the same shape; `salt` once in a run.
     pub(crate) fn vary(&self, salt: u64) -> Result<Self, Anyhow> {
-        let vary = |(index, payload): (usize, &Bytes)| -> Result<Bytes, Anyhow> {
+        self.change(salt, |_| Ok(()))
+    }
+
+    /// Other letters, created now, that live for so long.
+    pub(crate) fn renew(&self, salt: u64, lifetime: Duration) -> Result<Self, Anyhow> {
+        let created_ms = clock::now().as_ms();
+        let expires_ms = created_ms + u64::try_from(lifetime.as_millis())?;
+        self.change(salt, |envelope| {
+            let mut header = wire::Header::decode(envelope.header.clone())?;
+            (header.created_ms, header.expires_ms) = (created_ms, expires_ms);
+            envelope.header = codec::encode(&header);
+            Ok(())
+        })
+    }
+
+    fn change(
+        &self,
+        salt: u64,
+        and: impl Fn(&mut wire::Envelope) -> Result<(), Anyhow>,
+    ) -> Result<Self, Anyhow> {
+        let change = |(index, payload): (usize, &Bytes)| -> Result<Bytes, Anyhow> {
             let mut envelope = wire::Envelope::decode(payload.clone())?;
             let body = envelope.body.as_mut().ok_or("a sealed body")?;
             let mut ciphertext = body.ciphertext.to_vec();
             ciphertext[..8].copy_from_slice(&salt.to_be_bytes());
             ciphertext[8..16].copy_from_slice(&(index as u64).to_be_bytes());
             body.ciphertext = ciphertext.into();
+            and(&mut envelope)?;
             Ok(codec::encode(&envelope))
         };
-        Ok(Self(
-            self.0
-                .iter()
-                .enumerate()
-                .map(vary)
-                .collect::<Result<_, _>>()?,
-        ))
+        let changed = self.0.iter().enumerate().map(change);
+        Ok(Self(changed.collect::<Result<_, _>>()?))
     }
 
     /// The letters from `start` on, around the end, so many.

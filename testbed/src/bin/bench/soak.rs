@@ -24,6 +24,10 @@ const TICK: Duration = Duration::from_millis(250);
 const SAMPLE_EVERY_TICKS: u64 = 4;
 /// Salts of the soak's letters start here; the other measurements use smaller ones.
 const FIRST_SALT: u64 = 1_000_000;
+/// Between two lines of a long soak.
+const REPORT_EVERY_TICKS: u64 = 240;
+/// A letter of the soak lives for so long: what the stores hold then reaches its full size within minutes.
+const LIFETIME: Duration = Duration::from_secs(180);
 /// After the last letter.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -118,13 +122,16 @@ pub(crate) async fn run(
     let receipts_before = answered(nodes[0]).await?;
     let mut submission = Submission::open(stage).await?;
     let mut samples: [Vec<f64>; 2] = Default::default();
+    let mut disks: [Vec<f64>; 2] = Default::default();
     let (mut sent, mut next_seq, mut ticks) = (0_usize, 1_u64, 0_u64);
     let started = Instant::now();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while started.elapsed().as_secs() < seconds {
         tick.tick().await;
-        let some = sealed.slice(sent, each_tick).vary(FIRST_SALT + ticks)?;
+        let some = sealed
+            .slice(sent, each_tick)
+            .renew(FIRST_SALT + ticks, LIFETIME)?;
         let signed = some.sign(stage.service.key(), letters::BATCH)?;
         let frames = letters::frames(next_seq, &signed);
         next_seq += frames.len() as u64;
@@ -136,6 +143,19 @@ pub(crate) async fn run(
             for (samples, node) in samples.iter_mut().zip(nodes) {
                 samples.push(usage::node_mib(node)?);
             }
+            for (disks, node) in disks.iter_mut().zip(nodes) {
+                disks.push(node.store_bytes()? as f64 / f64::from(1 << 20));
+            }
+        }
+        if ticks.is_multiple_of(REPORT_EVERY_TICKS) {
+            let [origin, home] = [&samples[0], &samples[1]].map(|all| all[all.len() - 1]);
+            let [origin_disk, home_disk] = [&disks[0], &disks[1]].map(|all| all[all.len() - 1]);
+            eprintln!(
+                "    {:>4.0} s: {sent} sent, {} handed over; origin {origin:.0} MiB, {origin_disk:.0} MiB on disk; \
+                 home {home:.0} MiB, {home_disk:.0} MiB on disk",
+                started.elapsed().as_secs_f64(),
+                devices.handed_over() - handed_over_before,
+            );
         }
     }
     let took = started.elapsed().as_secs_f64();
@@ -160,8 +180,20 @@ pub(crate) async fn run(
             "soak_origin_growth",
         ],
         ["soak_home_early", "soak_home_late", "soak_home_growth"],
+        [
+            "soak_origin_disk_early",
+            "soak_origin_disk_late",
+            "soak_origin_disk_growth",
+        ],
+        [
+            "soak_home_disk_early",
+            "soak_home_disk_late",
+            "soak_home_disk_growth",
+        ],
     ];
-    for ([early_name, late_name, growth_name], samples) in names.into_iter().zip(samples) {
+    for ([early_name, late_name, growth_name], samples) in
+        names.into_iter().zip(samples.iter().chain(&disks))
+    {
         // The first quarter warms caches up.
         let part = (samples.len() / 4).max(1);
         if samples.len() < 4 {

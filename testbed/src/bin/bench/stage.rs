@@ -77,6 +77,8 @@ impl Stage {
         ] {
             plan = plan.set("quotas", key, value);
         }
+        // An hour of letters that live for minutes must fit on this disk, and come to an end within the hour.
+        plan = plan.set("store", "evidence_kept", "\"2m\"");
         // A refusal is a line of the log; a bench has none, and what the node logs else is for people.
         plan = plan.set("log", "filter", "\"warn\"");
         let federation = plan.start().await?;

@@ -16,6 +16,9 @@ pub enum KeyFileError {
     /// Case 75: others of this machine could read the key.
     #[error("{} has mode {mode:03o}: others may read this secret key; run: chmod 600 {}", .path.display(), .path.display())]
     Readable { path: PathBuf, mode: u32 },
+    /// The public half is no secret, and signs nothing.
+    #[error("{} is a public key; expected the secret key file, such as {}", .path.display(), .path.with_extension("").display())]
+    Public { path: PathBuf },
     /// Not a key.
     #[error("{}: {source}", .path.display())]
     NotAKey { path: PathBuf, source: KeyError },
@@ -41,6 +44,14 @@ pub fn load(path: &Path) -> Result<SigningKey, KeyFileError> {
         source,
     };
     let file = fs::File::open(path).map_err(disk)?;
+    let mut text = Zeroizing::new(String::new());
+    let read = (&file).take(FILE_MAX).read_to_string(&mut text);
+    if text.trim_end().parse::<PublicKey>().is_ok() {
+        // Before its mode is looked at: a public half is for everyone to read.
+        return Err(KeyFileError::Public {
+            path: path.to_owned(),
+        });
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -52,10 +63,7 @@ pub fn load(path: &Path) -> Result<SigningKey, KeyFileError> {
             });
         }
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(FILE_MAX)
-        .read_to_string(&mut text)
-        .map_err(disk)?;
+    read.map_err(disk)?;
     SigningKey::from_secret_text(&text).map_err(|source| KeyFileError::NotAKey {
         path: path.to_owned(),
         source,
@@ -150,6 +158,19 @@ mod tests {
         ] {
             assert_eq!(public(text).unwrap(), *key.public(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_public_half_is_named_as_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("role.key");
+        create(&path).unwrap();
+        let error = load(&folder.path().join("role.key.pub")).unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("is a public key") && said.ends_with(&path.display().to_string()),
+            "{said}"
+        );
     }
 
     #[cfg(unix)]

@@ -12,13 +12,15 @@ use crate::source::Source;
 /// root may have been rotated after the invitation was made.
 pub async fn fetch_pinned_root(source: &Source, sha256: &[u8; 32]) -> Result<Bytes, TrustError> {
     let fetcher = Fetcher::new(source.clone())?;
+    let mut there = false;
     let fits = |bytes: &Bytes| Sha256::digest(bytes).as_slice() == sha256;
     match fetcher
         .fetch("metadata/root.json", limits::TRUST_ROOT_MAX)
         .await
     {
         Ok(root) if fits(&root) => return Ok(root),
-        Ok(_) | Err(FetchError::Missing { .. }) => {}
+        Ok(_) => there = true,
+        Err(FetchError::Missing { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     for version in 1..=limits::TRUST_ROOT_UPDATES_MAX {
@@ -31,11 +33,16 @@ pub async fn fetch_pinned_root(source: &Source, sha256: &[u8; 32]) -> Result<Byt
         {
             Ok(root) if fits(&root) => return Ok(root),
             // A mirror may begin at a later root.
-            Ok(_) => {}
+            Ok(_) => there = true,
             Err(FetchError::Missing { .. }) if version <= GAP_MAX => {}
             Err(FetchError::Missing { .. }) => break,
             Err(error) => return Err(error.into()),
         }
+    }
+    if !there {
+        // Nobody lies here: there is no directory at this place.
+        let (from, file) = (source.to_string(), "metadata/root.json".to_owned());
+        return Err(FetchError::Missing { from, file }.into());
     }
     Err(TrustError::invalid(format!(
         "{source} has no root of that fingerprint"

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tough::TargetName;
 use tough::schema::Targets;
 
-use super::draft::{NewAuthority, NodeChange, Revoked, end, from_now};
+use super::draft::{HandedOver, NewAuthority, NodeChange, Revoked, ServiceChange, end, from_now};
 use super::error::WriteError;
 use super::handover::{Handover, hashed, target};
 use super::keys::{KeyRing, RoleKeys, SigningRole, sign};
@@ -185,9 +185,8 @@ impl Authority {
 
     /// `name@authority`.
     pub fn service_id(&self, name: &str) -> Result<ServiceId, WriteError> {
-        ServiceId::new(name, self.id.clone()).map_err(|problem| WriteError::File {
-            path: self.dir.join("draft"),
-            problem: problem.to_string(),
+        ServiceId::new(name, self.id.clone()).map_err(|_| WriteError::ServiceName {
+            got: name.chars().take(80).collect(),
         })
     }
 
@@ -200,6 +199,41 @@ impl Authority {
             });
         }
         write(&path, &ServiceFile::write(record))
+    }
+
+    /// Changes what a drafted service may send; its keys stay.
+    pub fn set_service(
+        &self,
+        name: &str,
+        change: ServiceChange,
+    ) -> Result<ServiceRecord, WriteError> {
+        let mut record = self.service(name)?;
+        if !change.classes.is_empty() {
+            record.classes = change.classes;
+        }
+        if !change.importances.is_empty() {
+            record.importances = change.importances;
+        }
+        if !change.link_hosts.is_empty() {
+            record.link_hosts = change.link_hosts;
+        }
+        write(
+            &self.service_path(&record.service),
+            &ServiceFile::write(&record),
+        )?;
+        Ok(record)
+    }
+
+    /// Whether the last hand-over holds this very file: what is drafted only, nobody knows yet.
+    #[must_use]
+    pub fn handed_over(&self) -> HandedOver {
+        match Handover::read(&self.handover_dir()) {
+            Ok(handover) => HandedOver {
+                files: handover.files.into_keys().collect(),
+                version: self.state.role_version,
+            },
+            Err(_) => HandedOver::default(),
+        }
     }
 
     /// A key that holds from now on, to draft a service with.

@@ -60,16 +60,18 @@ pub enum Suspension {
     Lift,
 }
 
-/// What a federation consists of, staged changes included.
+/// What a federation consists of: what is in force, and what is signed for the next publication.
 #[derive(Clone, Debug)]
 pub struct Overview {
-    /// Every authority, by name.
+    /// Every authority in force, by name.
     pub authorities: Vec<AuthorityRecord>,
+    /// Those that are new or different once what is staged is published, by name.
+    pub staged_authorities: Vec<AuthorityRecord>,
     /// Versions published last; 0 before the first time: root, targets, snapshot, timestamp.
     pub published: [u64; 4],
     /// Whether something signed awaits publication.
     pub staged: bool,
-    /// Ends of root and targets.
+    /// Ends of root and targets: of those in force, before the first publication of those staged.
     pub root_expires: Timestamp,
     /// See above.
     pub targets_expires: Timestamp,

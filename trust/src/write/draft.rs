@@ -1,11 +1,19 @@
 //! What an authority drafts, and how a key's time begins and ends.
 
+use std::collections::BTreeSet;
+
 use pli_protocol::crypto::sign::PublicKey;
+use pli_protocol::envelope::{Class, Importance};
 use pli_protocol::id::{AuthorityId, KeyId, Timestamp};
-use pli_protocol::trust::{DisplayName, HostPort, KeyOwner, ValidKey, Validity, WebSocketUrl};
+use pli_protocol::trust::{
+    DisplayName, HostPort, KeyOwner, LinkHost, NodeRecord, ServiceRecord, ValidKey, Validity,
+    WebSocketUrl,
+};
 
 use super::error::WriteError;
+use super::handover::hashed;
 use super::keys::RoleKeys;
+use crate::format::{NodeFile, ServiceFile, TargetPath};
 
 /// A new authority.
 #[derive(Clone, Debug)]
@@ -39,6 +47,43 @@ pub struct NodeChange {
     pub add_gateway_keys: Vec<PublicKey>,
     /// Log keys to list.
     pub add_log_keys: Vec<PublicKey>,
+}
+
+/// What to change of a drafted service; empty sets leave things as they are.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceChange {
+    /// Replaces the classes.
+    pub classes: BTreeSet<Class>,
+    /// Replaces the importances.
+    pub importances: BTreeSet<Importance>,
+    /// Replaces the hosts that links may lead to.
+    pub link_hosts: BTreeSet<LinkHost>,
+}
+
+/// What the last hand-over holds.
+#[derive(Clone, Debug, Default)]
+pub struct HandedOver {
+    /// Hashed paths.
+    pub(super) files: BTreeSet<String>,
+    /// Its version; 0 where there is none.
+    pub version: u64,
+}
+
+impl HandedOver {
+    /// Whether this node, as drafted, was handed over.
+    #[must_use]
+    pub fn has_node(&self, node: &NodeRecord) -> bool {
+        let path = TargetPath::Node(node.authority.clone());
+        self.files.contains(&hashed(&path, &NodeFile::write(node)))
+    }
+
+    /// Whether this service, as drafted, was handed over.
+    #[must_use]
+    pub fn has_service(&self, service: &ServiceRecord) -> bool {
+        let path = TargetPath::Service(service.service.clone());
+        self.files
+            .contains(&hashed(&path, &ServiceFile::write(service)))
+    }
 }
 
 /// What a revocation did.

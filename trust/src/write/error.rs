@@ -34,7 +34,9 @@ pub enum WriteError {
         need: usize,
     },
     /// A key file that none of the roles at hand lists: better said than silently not used.
-    #[error("{key} is a key of none of: {roles}")]
+    #[error(
+        "{key} is a key of none of these roles: {roles}; leave it out, or name another key with --key"
+    )]
     ForeignKey { key: String, roles: String },
     /// A threshold that no signing could reach, or of none.
     #[error("a threshold of {threshold} with {keys} keys")]
@@ -46,6 +48,14 @@ pub enum WriteError {
         what: &'static str,
         make: &'static str,
     },
+    /// A directory that is no hand-over.
+    #[error("{} is no hand-over: it has no {missing}; the authority makes it with: pli authority publish", .dir.display())]
+    NoHandover { dir: PathBuf, missing: &'static str },
+    /// A service's name, without the authority.
+    #[error(
+        "{got:?} is no name of a service: expected a lower-case name before the @, such as rdv"
+    )]
+    ServiceName { got: String },
     /// Never overwritten.
     #[error("{} holds a {what} already", .dir.display())]
     Occupied { dir: PathBuf, what: &'static str },

@@ -230,19 +230,27 @@ impl Federation {
         Ok(version)
     }
 
-    /// What there is, staged changes included.
+    /// What is in force, and what is staged beside it.
     pub fn overview(&self) -> Result<Overview, WriteError> {
-        let (root, targets) = (self.root()?.signed, self.targets()?.signed);
-        let mut authorities = Vec::new();
-        for name in targets.targets.keys() {
-            if let Ok(TargetPath::Authority(authority)) = name.raw().parse() {
-                authorities.push(self.record(&targets, &authority)?);
-            }
-        }
-        authorities.sort_by(|a, b| a.authority.cmp(&b.authority));
+        let published = match self.state.root {
+            0 => None,
+            _ => Some((
+                self.published_root()?.signed,
+                self.published_targets()?.signed,
+            )),
+        };
+        let (staged_root, staged_targets) = (self.root()?.signed, self.targets()?.signed);
+        let authorities = match &published {
+            Some((_, targets)) => self.records(targets)?,
+            None => Vec::new(),
+        };
+        let mut staged_authorities = self.records(&staged_targets)?;
+        staged_authorities.retain(|record| !authorities.contains(record));
+        let (root, targets) = published.unwrap_or((staged_root, staged_targets));
         let state = &self.state;
         Ok(Overview {
             authorities,
+            staged_authorities,
             published: [
                 state.root,
                 state.role("targets"),
@@ -253,6 +261,17 @@ impl Federation {
             root_expires: timestamp(root.expires),
             targets_expires: timestamp(targets.expires),
         })
+    }
+
+    fn records(&self, targets: &Targets) -> Result<Vec<AuthorityRecord>, WriteError> {
+        let mut authorities = Vec::new();
+        for name in targets.targets.keys() {
+            if let Ok(TargetPath::Authority(authority)) = name.raw().parse() {
+                authorities.push(self.record(targets, &authority)?);
+            }
+        }
+        authorities.sort_by(|a, b| a.authority.cmp(&b.authority));
+        Ok(authorities)
     }
 
     /// `metadata/` and `targets/` for any mirror.

@@ -65,6 +65,12 @@ impl Handover {
 
     pub(crate) fn read(dir: &Path) -> Result<Self, WriteError> {
         let path = dir.join("request.json");
+        for missing in ["request.json", "role.json"] {
+            if !dir.join(missing).exists() {
+                let dir = dir.to_owned();
+                return Err(WriteError::NoHandover { dir, missing });
+            }
+        }
         let wrong = |problem: String| WriteError::File {
             path: path.clone(),
             problem,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pli_protocol::crypto::sign::{PublicKey, SIGNATURE_LEN, SigningKey};
 use tough::schema::decoded::{Decoded, Hex};
@@ -18,27 +18,62 @@ const ROLE_KEYS_MAX: usize = 32;
 /// The key files of one command, opened.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
-    keys: Vec<SigningKey>,
+    keys: Vec<Held>,
     partial: bool,
+}
+
+/// A key and where it was found.
+#[derive(Clone, Debug)]
+struct Held {
+    key: SigningKey,
+    file: Option<PathBuf>,
+    /// It only lay in a folder that was named: if no role lists it, it is not used.
+    found: bool,
 }
 
 impl KeyRing {
     /// Opens each file; two files with one key count as one key.
     pub fn load<P: AsRef<Path>>(files: &[P]) -> Result<Self, WriteError> {
-        let keys: Result<Vec<_>, _> = files
-            .iter()
-            .map(|path| keyfile::load(path.as_ref()))
-            .collect();
-        Ok(Self::new(keys?))
+        Self::opened(files, false)
+    }
+
+    /// Opens the key files that lie in a folder: those that no role at hand lists are passed over.
+    pub fn load_found<P: AsRef<Path>>(files: &[P]) -> Result<Self, WriteError> {
+        Self::opened(files, true)
+    }
+
+    fn opened<P: AsRef<Path>>(files: &[P], found: bool) -> Result<Self, WriteError> {
+        let open = |path: &P| -> Result<Held, WriteError> {
+            let path = path.as_ref();
+            Ok(Held {
+                key: keyfile::load(path)?,
+                file: Some(path.to_owned()),
+                found,
+            })
+        };
+        let keys: Result<Vec<Held>, WriteError> = files.iter().map(open).collect();
+        Ok(Self::of(keys?))
     }
 
     /// From keys at hand.
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = SigningKey>) -> Self {
-        let mut ring: Vec<SigningKey> = Vec::new();
-        for key in keys {
-            if ring.iter().all(|held| held.public() != key.public()) {
-                ring.push(key);
+        Self::of(keys.into_iter().map(|key| Held {
+            key,
+            file: None,
+            found: false,
+        }))
+    }
+
+    fn of(keys: impl IntoIterator<Item = Held>) -> Self {
+        let mut ring: Vec<Held> = Vec::new();
+        for held in keys {
+            match ring
+                .iter_mut()
+                .find(|other| other.key.public() == held.key.public())
+            {
+                Some(other) => other.found &= held.found,
+                None => ring.push(held),
             }
         }
         Self {
@@ -63,19 +98,22 @@ impl KeyRing {
         let partial = self.partial || other.partial;
         Self {
             partial,
-            ..Self::new(self.keys.into_iter().chain(other.keys))
+            ..Self::of(self.keys.into_iter().chain(other.keys))
         }
     }
 
     /// Refuses a key that none of `roles` lists: a mistaken file would otherwise go unnoticed until
     /// the threshold is missed.
     pub(crate) fn only_for(&self, roles: &[&SigningRole]) -> Result<(), WriteError> {
-        for key in &self.keys {
+        for Held { key, file, found } in &self.keys {
             let id = key_id(key.public());
-            if roles.iter().all(|role| !role.key_ids.contains(&id)) {
+            if !found && roles.iter().all(|role| !role.key_ids.contains(&id)) {
                 let roles: Vec<_> = roles.iter().map(|role| role.name.as_str()).collect();
                 return Err(WriteError::ForeignKey {
-                    key: key.public().to_string(),
+                    key: match file {
+                        Some(file) => format!("{} ({})", file.display(), key.public()),
+                        None => key.public().to_string(),
+                    },
                     roles: roles.join(", "),
                 });
             }
@@ -205,7 +243,7 @@ pub(crate) fn cosign<T: Role>(
     ring: &KeyRing,
 ) -> Result<(), WriteError> {
     let message = message(&signed.signed)?;
-    for key in &ring.keys {
+    for Held { key, .. } in &ring.keys {
         let id = key_id(key.public());
         let listed = roles.iter().any(|role| role.key_ids.contains(&id));
         if listed && signed.signatures.iter().all(|made| made.keyid != id) {
@@ -267,7 +305,7 @@ pub(crate) fn sign<T: Role>(
     let signatures: Vec<Signature> = ring
         .keys
         .iter()
-        .map(|key| (key_id(key.public()), key))
+        .map(|held| (key_id(held.key.public()), &held.key))
         .filter(|(id, _)| roles.iter().any(|role| role.key_ids.contains(id)))
         .map(|(keyid, key)| Signature {
             keyid,
@@ -311,6 +349,31 @@ pub(crate) fn key_id(key: &PublicKey) -> Decoded<Hex> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_lay_in_a_folder_is_passed_over_and_one_that_was_named_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (
+            folder.path().join("role.key"),
+            folder.path().join("node.key"),
+        );
+        let key = *keyfile::create(&own).unwrap().public();
+        keyfile::create(&other).unwrap();
+        let role = SigningRole::new("role", &RoleKeys::new(vec![key], 1).unwrap());
+        let both = [&own, &other];
+        KeyRing::load_found(&both)
+            .unwrap()
+            .only_for(&[&role])
+            .unwrap();
+        let named = KeyRing::load(&both).unwrap();
+        let error = named.only_for(&[&role]).unwrap_err().to_string();
+        assert!(error.contains("node.key (ed25519:"), "{error}");
+        // Named once and found once, it was named.
+        let mixed = KeyRing::load_found(&both)
+            .unwrap()
+            .with(KeyRing::load(&[&other]).unwrap());
+        assert!(mixed.only_for(&[&role]).is_err());
+    }
 
     #[test]
     fn tru_6_1_a_threshold_that_cannot_be_reached_is_refused() {

@@ -24,7 +24,7 @@ mod workspace;
 
 pub use authority::Authority;
 pub use change::{GrantChange, NewFederation, Overview, RootChange, Suspension};
-pub use draft::{NewAuthority, NodeChange, Revoked};
+pub use draft::{HandedOver, NewAuthority, NodeChange, Revoked, ServiceChange};
 pub use error::WriteError;
 pub use federation::Federation;
 pub use keys::{KeyRing, Progress, RoleKeys};

@@ -37,6 +37,8 @@ pub struct Published {
     pub repository: PathBuf,
     /// SHA-256 of the newest root's file, in hexadecimal: what invitations carry.
     pub root_sha256: String,
+    /// Hand-overs that held what is published already, with its version.
+    pub unchanged: Vec<(AuthorityId, u64)>,
 }
 
 impl Federation {
@@ -55,8 +57,14 @@ impl Federation {
         let signers = [RoleType::Snapshot, RoleType::Timestamp]
             .map(|role| SigningRole::of_root(&root.signed, role));
         ring.only_for(&signers.each_ref())?;
+        let mut unchanged = Vec::new();
         for dir in handovers {
-            self.take_in(&Handover::read(dir)?, &targets.signed)?;
+            let handover = Handover::read(dir)?;
+            self.take_in(&handover, &targets.signed)?;
+            let version = handover.role.signed.version.get();
+            if self.state.role(handover.authority.as_str()) == version {
+                unchanged.push((handover.authority, version));
+            }
         }
         let mut next = Next::new(self, &root, &targets)?;
         next.roles(self, &targets.signed)?;
@@ -79,6 +87,7 @@ impl Federation {
             directory: verified.directory,
             repository,
             root_sha256,
+            unchanged,
         })
     }
 

@@ -37,6 +37,10 @@ impl Federation {
         if staged.exists() {
             return read_json(&staged);
         }
+        self.published_targets()
+    }
+
+    pub(super) fn published_targets(&self) -> Result<Signed<Targets>, WriteError> {
         read_json(&self.metadata(&format!("{}.targets.json", self.state.role("targets"))))
     }
 

@@ -74,6 +74,22 @@ pub enum AuthorityCommand {
         #[arg(long)]
         link_host: Vec<LinkHost>,
     },
+    /// Change what a drafted service may send; its keys stay.
+    SetService {
+        /// Its name before the @: rdv
+        name: String,
+        #[command(flatten)]
+        dir: Dir,
+        /// A class it may send; repeat. Replaces those of before.
+        #[arg(long, value_enum)]
+        class: Vec<ClassOption>,
+        /// An importance it may claim; repeat. Replaces those of before.
+        #[arg(long, value_enum)]
+        importance: Vec<ImportanceOption>,
+        /// A host that its links may lead to; repeat. Replaces those of before.
+        #[arg(long)]
+        link_host: Vec<LinkHost>,
+    },
     /// Change where the node is, or list further keys.
     SetNode {
         #[command(flatten)]

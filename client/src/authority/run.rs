@@ -5,10 +5,13 @@ use std::path::Path;
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{DisplayName, KeyRole, ServiceRecord, Standing, ValidKey};
 use pli_trust::utc;
-use pli_trust::write::{Authority, NewAuthority, NodeChange, RoleKeys, WriteError};
+use pli_trust::write::{Authority, NewAuthority, NodeChange, RoleKeys, ServiceChange, WriteError};
+use serde_json::Value;
+
+use crate::names;
 
 use super::args::{AuthorityCommand, Whose};
-use crate::federation::{Failure, KeyOption, Report, make_keys, open_keys};
+use crate::federation::{Cell, Failure, KeyOption, Report, make_keys, open_keys};
 
 /// Does what the command says at `now`.
 pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
@@ -33,9 +36,35 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
             let node = Authority::open(&dir.dir)?.set_node(change, now)?;
             Ok(Report::new()
                 .fact("node", &node.authority)
-                .fact("quic", joined(&node.quic))
-                .fact("websocket", joined(&node.websocket))
+                .cell("quic", Cell::list(&node.quic))
+                .cell("websocket", Cell::list(&node.websocket))
                 .count("node_keys", node.keys.len() as u64)
+                .next(publish_line(&dir.dir)))
+        }
+        AuthorityCommand::SetService {
+            name,
+            dir,
+            class,
+            importance,
+            link_host,
+        } => {
+            let change = ServiceChange {
+                classes: class.into_iter().map(Into::into).collect(),
+                importances: importance.into_iter().map(Into::into).collect(),
+                link_hosts: link_host.into_iter().collect(),
+            };
+            let record = Authority::open(&dir.dir)?.set_service(&name, change)?;
+            Ok(Report::new()
+                .fact("service", &record.service)
+                .cell(
+                    "classes",
+                    Cell::list(record.classes.iter().copied().map(names::class)),
+                )
+                .cell(
+                    "importances",
+                    Cell::list(record.importances.iter().copied().map(names::importance)),
+                )
+                .cell("link_hosts", Cell::list(&record.link_hosts))
                 .next(publish_line(&dir.dir)))
         }
         AuthorityCommand::Revoke {
@@ -186,11 +215,14 @@ fn add_service(command: AuthorityCommand, now: Timestamp) -> Result<Report, Fail
 fn show(dir: &Path) -> Result<Report, Failure> {
     let authority = Authority::open(dir)?;
     let node = authority.node()?;
+    let handed_over = authority.handed_over();
+    let mut drafted = !handed_over.has_node(&node);
     let mut report = Report::new()
         .fact("authority", authority.id())
-        .fact("quic", joined(&node.quic))
-        .fact("websocket", joined(&node.websocket))
-        .columns(&["owner", "key_id", "key", "not_before", "not_after"]);
+        .cell("quic", Cell::list(&node.quic))
+        .cell("websocket", Cell::list(&node.websocket))
+        .count("handed_over_version", handed_over.version)
+        .columns(&["owner", "state", "not_before", "not_after", "key", "key_id"]);
     let of_node = [
         ("node", &node.keys),
         ("gateway", &node.gateway_keys),
@@ -198,33 +230,38 @@ fn show(dir: &Path) -> Result<Report, Failure> {
     ];
     for (owner, keys) in of_node {
         for key in keys {
-            report = report.row(row(owner, key));
+            report = report.row(row(owner, drafted, key));
         }
     }
     for service in authority.services()? {
+        let of_draft = !handed_over.has_service(&service);
+        drafted |= of_draft;
         for key in &service.keys {
-            report = report.row(row(&service.service.to_string(), key));
+            report = report.row(row(&service.service.to_string(), of_draft, key));
         }
     }
-    Ok(report)
+    Ok(match drafted {
+        true => report
+            .next(publish_line(dir))
+            .next("what is drafted is known to nobody before it is handed over and the federation publishes it"),
+        false => report,
+    })
 }
 
-fn row(owner: &str, listed: &ValidKey) -> Vec<String> {
+/// A file is handed over as a whole: what stands beside a change in it is handed over again.
+fn row(owner: &str, drafted: bool, listed: &ValidKey) -> Vec<Cell> {
+    let (begins, ends) = (listed.validity.not_before, listed.validity.not_after);
     vec![
-        owner.to_owned(),
-        listed.key.id().to_string(),
-        listed.key.to_string(),
-        utc(listed.validity.not_before),
-        listed.validity.not_after.map(utc).unwrap_or_default(),
+        Cell::text(owner),
+        Cell::text(if drafted { "drafted" } else { "handed over" }),
+        Cell::text(utc(begins)).also("not_before_ms", begins.as_ms()),
+        match ends {
+            Some(ends) => Cell::text(utc(ends)).also("not_after_ms", ends.as_ms()),
+            None => Cell::text("").json(Value::Null),
+        },
+        Cell::text(listed.key),
+        Cell::text(listed.key.id()),
     ]
-}
-
-fn joined<T: ToString>(items: &[T]) -> String {
-    items
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 fn publish_line(dir: &Path) -> String {

@@ -35,12 +35,13 @@ impl KeyOption {
     }
 }
 
-/// Opens the key files to sign with; a directory stands for every `.key` file in it.
+/// Opens the key files to sign with; a directory stands for every `.key` file in it that a
+/// role at hand lists.
 pub fn open_keys(paths: &[PathBuf]) -> Result<KeyRing, Failure> {
-    let mut files = Vec::new();
+    let mut ring = KeyRing::default();
     for path in paths {
         if !path.is_dir() {
-            files.push(path.clone());
+            ring = ring.with(KeyRing::load(std::slice::from_ref(path))?);
             continue;
         }
         let disk = |source| keyfile::KeyFileError::Disk {
@@ -55,9 +56,18 @@ pub fn open_keys(paths: &[PathBuf]) -> Result<KeyRing, Failure> {
             }
         }
         found.sort();
-        files.extend(found);
+        if found.is_empty() {
+            let path = path.display();
+            let problem =
+                format!("{path} holds no .key file; name the folder that pli made the keys in");
+            return Err(Failure::Argument {
+                option: "--key",
+                problem,
+            });
+        }
+        ring = ring.with(KeyRing::load_found(&found)?);
     }
-    Ok(KeyRing::load(&files)?)
+    Ok(ring)
 }
 
 /// New keys `<folder>/<name>-1.key` and so on.

@@ -11,7 +11,7 @@ mod run;
 pub use args::{FederationCommand, GrantArgs};
 pub(crate) use keys::make as make_keys;
 pub use keys::{KeyOption, open_keys};
-pub use report::{Failure, Form, Report};
+pub use report::{Cell, Failure, Form, Report};
 pub use run::run;
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use pli_trust::keyfile::KeyFileError;
 use pli_trust::write::WriteError;
 use serde_json::{Map, Value};
+
+use crate::screen;
 
 /// Why an operator's command did nothing.
 #[non_exhaustive]
@@ -38,12 +39,78 @@ pub enum Form {
     Json,
 }
 
+/// A value: words for people, and what programs get.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    text: String,
+    json: Value,
+    /// A further member of the JSON object.
+    also: Option<(&'static str, Value)>,
+}
+
+impl Cell {
+    /// Words.
+    pub fn text(text: impl ToString) -> Self {
+        let text = text.to_string();
+        let json = text.as_str().into();
+        Self {
+            text,
+            json,
+            also: None,
+        }
+    }
+
+    /// A number.
+    pub fn count(count: u64) -> Self {
+        Self {
+            json: count.into(),
+            ..Self::text(count)
+        }
+    }
+
+    /// `yes` or `no`; `true` or `false`.
+    pub fn flag(is: bool) -> Self {
+        Self {
+            json: is.into(),
+            ..Self::text(if is { "yes" } else { "no" })
+        }
+    }
+
+    /// Several; a list in JSON.
+    pub fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> Self {
+        let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+        Self {
+            text: items.join(" "),
+            json: items.into(),
+            also: None,
+        }
+    }
+
+    /// Another value for programs.
+    #[must_use]
+    pub fn json(self, json: impl Into<Value>) -> Self {
+        Self {
+            json: json.into(),
+            ..self
+        }
+    }
+
+    /// A further member for programs, such as a time in milliseconds.
+    #[must_use]
+    pub fn also(self, name: &'static str, value: impl Into<Value>) -> Self {
+        Self {
+            also: Some((name, value.into())),
+            ..self
+        }
+    }
+}
+
 /// What a command did.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    facts: Vec<(&'static str, Value)>,
+    facts: Vec<(&'static str, Cell)>,
     columns: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
     next: Vec<String>,
 }
 
@@ -56,16 +123,21 @@ impl Report {
 
     /// Adds a fact; its name is also the member of the JSON object.
     #[must_use]
-    pub fn fact(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.facts.push((name, value.to_string().into()));
+    pub fn fact(self, name: &'static str, value: impl ToString) -> Self {
+        self.cell(name, Cell::text(value))
+    }
+
+    /// Adds a value that is more than words.
+    #[must_use]
+    pub fn cell(mut self, name: &'static str, value: Cell) -> Self {
+        self.facts.push((name, value));
         self
     }
 
     /// Adds a number.
     #[must_use]
-    pub fn count(mut self, name: &'static str, value: u64) -> Self {
-        self.facts.push((name, value.into()));
-        self
+    pub fn count(self, name: &'static str, value: u64) -> Self {
+        self.cell(name, Cell::count(value))
     }
 
     /// Starts a table.
@@ -77,7 +149,7 @@ impl Report {
 
     /// Adds a row of the table.
     #[must_use]
-    pub fn row(mut self, cells: Vec<String>) -> Self {
+    pub fn row(mut self, cells: Vec<Cell>) -> Self {
         self.rows.push(cells);
         self
     }
@@ -95,7 +167,7 @@ impl Report {
         self.facts
             .iter()
             .find(|(fact, _)| *fact == name)
-            .map(|(_, value)| text(value))
+            .map(|(_, value)| value.text.clone())
     }
 
     /// What to do next: for the standard error stream where the form has no place for it.
@@ -121,16 +193,20 @@ impl Report {
             .max()
             .unwrap_or(0);
         for (name, value) in &self.facts {
-            writeln!(out, "{:width$}  {}", name.replace('_', " "), text(value))?;
+            writeln!(out, "{:width$}  {}", name.replace('_', " "), value.text)?;
         }
         if !self.columns.is_empty() {
-            let mut table = Table::new();
-            table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-            table.set_header(self.columns.iter().map(|name| name.replace('_', " ")));
-            for row in &self.rows {
-                table.add_row(row);
-            }
+            let header: Vec<String> = self
+                .columns
+                .iter()
+                .map(|name| name.replace('_', " "))
+                .collect();
+            let rows = self.rows.iter().map(|row| {
+                let cells = row.iter().map(|cell| cell.text.clone());
+                cells.collect::<Vec<_>>()
+            });
+            let table = screen::table_within(screen::width(), &header, rows);
+            writeln!(out)?;
             writeln!(out, "{table}")?;
         }
         for (number, step) in self.next.iter().enumerate() {
@@ -142,28 +218,21 @@ impl Report {
 
     fn plain(&self, out: &mut impl Write) -> io::Result<()> {
         for (name, value) in &self.facts {
-            writeln!(out, "{name}\t{}", text(value))?;
+            writeln!(out, "{name}\t{}", value.text)?;
         }
         for row in &self.rows {
-            writeln!(out, "{}", row.join("\t"))?;
+            let cells: Vec<&str> = row.iter().map(|cell| cell.text.as_str()).collect();
+            writeln!(out, "{}", cells.join("\t"))?;
         }
         Ok(())
     }
 
     fn json(&self) -> Value {
-        let mut object = Map::new();
-        for (name, value) in &self.facts {
-            object.insert((*name).to_owned(), value.clone());
-        }
+        let facts = self.facts.iter().map(|(name, cell)| (*name, cell));
+        let mut object = members(facts);
         if !self.columns.is_empty() {
-            let row = |row: &Vec<String>| {
-                let cells = self.columns.iter().zip(row);
-                Value::Object(
-                    cells
-                        .map(|(name, cell)| ((*name).to_owned(), cell.clone().into()))
-                        .collect(),
-                )
-            };
+            let row =
+                |row: &Vec<Cell>| Value::Object(members(self.columns.iter().copied().zip(row)));
             object.insert("rows".into(), self.rows.iter().map(row).collect());
         }
         object.insert("next".into(), self.next.iter().cloned().collect());
@@ -171,10 +240,15 @@ impl Report {
     }
 }
 
-fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), ToOwned::to_owned)
+fn members<'a>(cells: impl Iterator<Item = (&'static str, &'a Cell)>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, cell) in cells {
+        object.insert(name.to_owned(), cell.json.clone());
+        if let Some((name, value)) = &cell.also {
+            object.insert((*name).to_owned(), value.clone());
+        }
+    }
+    object
 }
 
 #[cfg(test)]
@@ -186,7 +260,7 @@ mod tests {
         let report = Report::new()
             .count("root_version", 2)
             .columns(&["authority", "may_host"])
-            .row(vec!["interieur.gouv.fr".into(), "yes".into()])
+            .row(vec![Cell::text("interieur.gouv.fr"), Cell::flag(true)])
             .next("pli federation publish");
         let text = |form| {
             let mut out = Vec::new();
@@ -204,7 +278,7 @@ mod tests {
             "{terminal}"
         );
         let json: Value = serde_json::from_str(&text(Form::Json)).unwrap();
-        assert_eq!(json["rows"][0]["may_host"], "yes");
+        assert_eq!(json["rows"][0]["may_host"], true, "a value, no word");
         assert_eq!(json["root_version"], 2);
         assert_eq!(json["next"][0], "pli federation publish");
     }

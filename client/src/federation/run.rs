@@ -10,7 +10,7 @@ use pli_trust::write::{Federation, GrantChange, KeyRing, Lifetimes, Suspension, 
 use super::args::{FederationCommand, GrantArgs, LifetimeArgs, Sign};
 use super::ceremony;
 use super::keys::open_keys;
-use super::report::{Failure, Report};
+use super::report::{Cell, Failure, Report};
 
 /// Does what the command says at `now`.
 pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, Failure> {
@@ -81,7 +81,18 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
             let ring = open_keys(&key)?;
             let published = federation.publish(&from, &ring, environment, now).await?;
             let directory = &published.directory;
-            Ok(Report::new()
+            let mut report = Report::new();
+            for (authority, version) in &published.unchanged {
+                report = report.next(format!(
+                    "{authority} handed over nothing new: its version {version} was published before; \
+                     after a change it runs pli authority publish first"
+                ));
+            }
+            let unchanged = published.unchanged.iter().map(|(authority, _)| authority);
+            if !published.unchanged.is_empty() {
+                report = report.cell("nothing_new_from", Cell::list(unchanged));
+            }
+            Ok(report
                 .fact("repository", published.repository.display())
                 .count("authorities", directory.authorities().count() as u64)
                 .count("services", directory.services().count() as u64)
@@ -91,7 +102,10 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
                 .count("timestamp_version", published.versions.timestamp)
                 .fact("root_file", federation.root_file().display())
                 .fact("root_sha256", &published.root_sha256)
-                .fact("publish_again_before", utc(directory.expires()))
+                .cell(
+                    "publish_again_before",
+                    time("publish_again_before_ms", directory.expires()),
+                )
                 .next(format!(
                     "serve {} at any https address, or name it in a node's trust.sources",
                     published.repository.display()
@@ -105,7 +119,11 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
             let federation = Federation::open(&dir.dir)?;
             let mut report = Report::new().columns(&["role", "signatures", "threshold"]);
             for line in federation.cosign(&open_keys(&key)?)? {
-                report = report.row(vec![line.role, line.got.to_string(), line.need.to_string()]);
+                report = report.row(vec![
+                    Cell::text(line.role),
+                    Cell::count(line.got as u64),
+                    Cell::count(line.need as u64),
+                ]);
             }
             next_step(report, &federation, &dir.dir)
         }
@@ -122,30 +140,42 @@ fn show(dir: &Path) -> Result<Report, Failure> {
         .count("targets_version", targets)
         .count("snapshot_version", snapshot)
         .count("timestamp_version", timestamp)
-        .fact("root_expires", utc(overview.root_expires))
-        .fact("targets_expires", utc(overview.targets_expires))
+        .cell(
+            "root_expires",
+            time("root_expires_ms", overview.root_expires),
+        )
+        .cell(
+            "targets_expires",
+            time("targets_expires_ms", overview.targets_expires),
+        )
         .columns(&[
             "authority",
-            "name",
+            "in_force",
             "status",
             "may_host",
             "may_lookup",
             "alerts",
+            "name",
         ]);
     for record in &overview.authorities {
-        report = report.row(vec![
-            record.authority.to_string(),
-            record.name.fr.clone(),
-            status(record),
-            yes(record.may_host),
-            yes(record.may_lookup),
-            record
-                .alerts
-                .iter()
-                .map(|alert| alert.event.to_string())
-                .collect::<Vec<_>>()
-                .join(" "),
-        ]);
+        report = report.row(listed(record, Cell::flag(true)));
+    }
+    let progress = federation.signing_progress()?;
+    let staged = match progress
+        .iter()
+        .find(|line| line.role.starts_with("targets"))
+    {
+        Some(line) => format!("staged, {} of {} signatures", line.got, line.need),
+        None => "staged".to_owned(),
+    };
+    for record in &overview.staged_authorities {
+        report = report.row(listed(record, Cell::text(&staged).json(false)));
+    }
+    if !progress.is_empty() {
+        let lines = progress
+            .iter()
+            .map(|line| format!("{}: {} of {} signatures", line.role, line.got, line.need));
+        report = report.fact("staged", lines.collect::<Vec<_>>().join("; "));
     }
     if overview.staged {
         next_step(report, &federation, dir)
@@ -158,20 +188,36 @@ fn granted(report: Report, record: &AuthorityRecord) -> Report {
     report
         .fact("authority", &record.authority)
         .fact("name", &record.name.fr)
-        .fact("status", status(record))
-        .fact("may_host", yes(record.may_host))
-        .fact("may_lookup", yes(record.may_lookup))
+        .cell("status", status(record))
+        .cell("may_host", Cell::flag(record.may_host))
+        .cell("may_lookup", Cell::flag(record.may_lookup))
+        .cell("in_force", Cell::text("when published").json(false))
 }
 
-fn status(record: &AuthorityRecord) -> String {
+fn listed(record: &AuthorityRecord, in_force: Cell) -> Vec<Cell> {
+    vec![
+        Cell::text(&record.authority),
+        in_force,
+        status(record),
+        Cell::flag(record.may_host),
+        Cell::flag(record.may_lookup),
+        Cell::list(record.alerts.iter().map(|alert| &alert.event)),
+        Cell::text(&record.name.fr),
+    ]
+}
+
+fn status(record: &AuthorityRecord) -> Cell {
     match record.standing {
-        Standing::Active => "active".into(),
-        Standing::Suspended { since } => format!("suspended since {}", utc(since)),
+        Standing::Active => Cell::text("active"),
+        Standing::Suspended { since } => Cell::text(format!("suspended since {}", utc(since)))
+            .json("suspended")
+            .also("suspended_since_ms", since.as_ms()),
     }
 }
 
-fn yes(is: bool) -> String {
-    if is { "yes" } else { "no" }.into()
+/// A time for people; for programs also in milliseconds.
+fn time(name: &'static str, at: Timestamp) -> Cell {
+    Cell::text(utc(at)).also(name, at.as_ms())
 }
 
 /// Publish, or first the signatures that are still missing.

@@ -8,6 +8,6 @@ mod plain;
 mod when;
 
 pub use lang::Lang;
-pub use output::{Colour, Output, table};
+pub use output::{Colour, Output, table, table_within, width};
 pub use plain::{plain, plain_block};
 pub use when::when;

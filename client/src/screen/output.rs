@@ -95,14 +95,36 @@ pub fn table<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
+    let rows = rows.into_iter().map(|row| row.to_vec());
+    table_within(width(), &header.map(str::to_owned), rows)
+}
+
+/// The width of the terminal that standard output is; `None` where it is a file or a pipe, which
+/// hold whole lines.
+pub fn width() -> Option<usize> {
+    let (_, columns) = console::Term::stdout().size_checked()?;
+    Some(usize::from(columns))
+}
+
+/// A table no wider than `width`: the widest columns are cut, which `…` shows.
+pub fn table_within(
+    width: Option<usize>,
+    header: &[String],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let plain_row = |row: Vec<String>| -> Vec<String> {
+        row.iter().map(|cell| plain(cell).into_owned()).collect()
+    };
+    let mut rows: Vec<Vec<String>> = rows.into_iter().map(plain_row).collect();
+    if let Some(width) = width {
+        cut(width, header, &mut rows);
+    }
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
-    for row in rows {
-        table.add_row(row.map(|cell| plain(&cell).into_owned()));
-    }
+    table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -111,6 +133,38 @@ pub fn table<const N: usize>(
         .map(|line| line.trim_end().to_owned())
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// Between two columns.
+const GAP: usize = 2;
+/// No column is cut below this.
+const COLUMN_MIN: usize = 8;
+
+fn cut(width: usize, header: &[String], rows: &mut [Vec<String>]) {
+    let length = |cell: &String| cell.chars().count();
+    let mut widths: Vec<usize> = header.iter().map(length).collect();
+    for row in rows.iter() {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = (*widest).max(length(cell));
+        }
+    }
+    while widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) > width {
+        let Some(widest) = widths
+            .iter_mut()
+            .max()
+            .filter(|widest| **widest > COLUMN_MIN)
+        else {
+            break;
+        };
+        *widest -= 1;
+    }
+    for row in rows {
+        for (cell, width) in row.iter_mut().zip(&widths) {
+            if length(cell) > *width {
+                *cell = cell.chars().take(width - 1).chain(['…']).collect();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -125,5 +179,24 @@ mod tests {
         ];
         let shown = table(["N°", "Titre"], rows);
         assert_eq!(shown, "N°  Titre\n1   a\\u{000a}b\\u{001b}[31m\n22  é");
+    }
+
+    #[test]
+    fn a_table_on_a_terminal_is_no_wider_and_says_what_it_cut() {
+        let header = ["N°", "De", "Objet"].map(str::to_owned);
+        let row = vec![
+            "1".to_owned(),
+            "Rendez-vous passeport (rdv@interieur.gouv.fr)".to_owned(),
+            "é".repeat(100),
+        ];
+        let shown = table_within(Some(80), &header, [row.clone()]);
+        let longest = shown.lines().map(|line| line.chars().count()).max();
+        assert_eq!(longest, Some(80), "{shown}");
+        assert!(shown.ends_with('…'), "{shown}");
+        // A pipe gets it whole.
+        assert!(table_within(None, &header, [row]).contains(&"é".repeat(100)));
+        // What fits is left alone.
+        let short = vec!["1".to_owned(), "a".to_owned(), "b".to_owned()];
+        assert!(!table_within(Some(80), &header, [short]).contains('…'));
     }
 }

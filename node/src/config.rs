@@ -163,7 +163,7 @@ section! {
         connections_per_address: usize = default "1024";
         /// Connections authenticated with one key.
         connections_per_key: usize = default "16";
-        /// Connections that have not said yet who they are.
+        /// Connections that have not said yet who they are, by QUIC and by TCP each.
         handshakes: usize = default "1024";
         /// Connections to public HTTP at a time; as many again for operations.
         http: usize = default "256";

@@ -122,6 +122,8 @@ limits! {
     NONCE_LEN: usize = 32, Some(Code::FieldInvalid);
     /// From the connection to the SessionReply, each side for itself.
     HANDSHAKE_TIMEOUT_MS: u64 = 10_000, Some(Code::HandshakeTimeout);
+    /// A device that belongs to no account by then loses its connection.
+    ENROL_TIMEOUT_MS: u64 = 10_000, Some(Code::UnknownDevice);
     /// Head start of QUIC: after that a dialler begins with the WebSocket too.
     FALLBACK_AFTER_MS: u64 = 1_000, None;
     /// Between two addresses of one kind (RFC 8305, section 5).
@@ -154,9 +156,17 @@ limits! {
     CONNECTIONS_PER_ADDRESS_MAX: usize = 1_024, Some(Code::TooManyConnections);
     /// Connections authenticated with one key.
     CONNECTIONS_PER_KEY_MAX: usize = 16, Some(Code::TooManyConnections);
-    /// Connections whose handshake is not finished.
+    /// Connections of devices; the other places are kept for nodes, services and gateways.
+    CONNECTIONS_DEVICE_MAX: usize = 16_000, Some(Code::TooManyConnections);
+    /// Connections of devices from one IP address (IPv6: one /64).
+    CONNECTIONS_DEVICE_PER_ADDRESS_MAX: usize = 512, Some(Code::TooManyConnections);
+    /// Connections of devices that belong to no account.
+    CONNECTIONS_UNENROLLED_MAX: usize = 1_024, Some(Code::TooManyConnections);
+    /// Connections of QUIC, and as many of TCP, whose handshake is not finished.
     HANDSHAKES_MAX: usize = 1_024, Some(Code::TooManyConnections);
-    /// Unfinished handshakes from which the server demands a QUIC Retry.
+    /// Of these, from one IP address (IPv6: one /64).
+    HANDSHAKES_PER_ADDRESS_MAX: usize = 64, Some(Code::TooManyConnections);
+    /// Unfinished handshakes of QUIC from which the server demands a Retry.
     RETRY_HANDSHAKES_MIN: usize = 128, None;
     /// Malformed or falsely signed envelopes on one connection before it is cut.
     BAD_ENVELOPES_MAX: u32 = 64, Some(Code::PeerCut);

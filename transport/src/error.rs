@@ -166,6 +166,9 @@ pub enum HandshakeError {
     #[error("the handshake did not finish within {limit_ms} ms")]
     TimedOut { limit_ms: u64 },
     // Nobody's fault.
+    /// SES-5.5
+    #[error("too many unfinished handshakes: this one gave way to another")]
+    GaveWay,
     /// A plain HTTP request on the shared port: handed over, or answered with 404.
     #[error("an HTTP request, not a session")]
     PlainHttp,
@@ -180,6 +183,7 @@ impl HandshakeError {
             Self::Send(error) => error.code(),
             Self::Lost(lost) => lost.code(),
             Self::TimedOut { .. } => Some(Code::HandshakeTimeout),
+            Self::GaveWay => Some(Code::TooManyConnections),
             Self::PlainHttp => None,
         }
     }

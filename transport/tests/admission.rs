@@ -14,7 +14,7 @@ use pli_transport::{
 use support::relay::{Relay, Weather};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -108,6 +108,51 @@ async fn ses_4_1_a_stranger_who_says_nothing_is_closed_in_time() {
     assert_eq!(within(silent.read(&mut [0])).await.unwrap(), 0, "closed");
     assert_eq!(server.listener.stats().open, 0);
     assert_eq!(server.listener.stats().failed, 1);
+}
+
+/// SES-5.5. The loopback has many addresses, so a stranger at one of them is not the others.
+#[tokio::test]
+async fn case_52_a_silent_stranger_at_one_address_shuts_nobody_out() {
+    let mut server = Server::start();
+    let target = server.listener.websocket_addr().unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..limits::HANDSHAKES_MAX {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(within(socket.connect(target)).await.unwrap());
+    }
+    within(async {
+        while server.listener.stats().turned_away == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    for via in VIAS {
+        let _honest = server.dial(&dialler(1), via).await;
+        server.session().await;
+    }
+    let stats = server.listener.stats();
+    assert_eq!(stats.handshaking, limits::HANDSHAKES_PER_ADDRESS_MAX as u64);
+}
+
+/// SES-5.5
+#[tokio::test]
+async fn case_52_a_full_pool_makes_room_by_closing_the_oldest_stranger() {
+    let mut server = capped(|limits| limits.handshakes = 2);
+    let target = server.listener.websocket_addr().unwrap();
+    let mut oldest = TcpStream::connect(target).await.unwrap();
+    let _second = TcpStream::connect(target).await.unwrap();
+    let _honest = server.dial(&dialler(1), Via::WebSocket).await;
+    let gave_way = server.outcome().await.unwrap_err();
+    assert_eq!(gave_way, HandshakeError::GaveWay);
+    assert_eq!(gave_way.code(), Some(Code::TooManyConnections));
+    server.session().await;
+    assert_eq!(
+        within(oldest.read(&mut [0])).await.unwrap_or(0),
+        0,
+        "closed"
+    );
+    assert_eq!(server.listener.stats().gave_way, 1);
 }
 
 /// SES-1.5
@@ -320,5 +365,13 @@ fn r15_the_caps_are_the_registry_s_unless_told_otherwise() {
     );
     assert_eq!(caps.connections_per_key, limits::CONNECTIONS_PER_KEY_MAX);
     assert_eq!(caps.handshakes, limits::HANDSHAKES_MAX);
+    assert_eq!(
+        caps.handshakes_per_address,
+        limits::HANDSHAKES_PER_ADDRESS_MAX
+    );
+    assert_eq!(
+        caps.devices_per_address,
+        limits::CONNECTIONS_DEVICE_PER_ADDRESS_MAX
+    );
     assert_eq!(caps.retry_from, limits::RETRY_HANDSHAKES_MIN);
 }

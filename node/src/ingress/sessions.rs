@@ -1,17 +1,19 @@
-//! Who may open a session, and when it ends. Spec: SES-3.7, SES-4, TRU-4.6.
+//! Who may open a session, and when it ends. Spec: SES-3.7, SES-4, SES-5.7, TRU-4.6.
 //!
 //! The transport proves that a peer holds its key; here the directory says whether the key may
 //! have that name. When a newer directory takes that back, the session is cut.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use pli_protocol::code::Code;
 use pli_protocol::id::Timestamp;
-use pli_protocol::limits::BATCHES_IN_FLIGHT_MAX;
+use pli_protocol::limits::{BATCHES_IN_FLIGHT_MAX, CONNECTIONS_UNENROLLED_MAX, ENROL_TIMEOUT_MS};
 use pli_protocol::session::{Authenticated, Principal, Refusal, Role, Welcome};
 use pli_protocol::trust::{Directory, KeyOwner};
 use pli_transport::{AcceptedConnection, Listener, Pending};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::calls;
@@ -22,11 +24,13 @@ use crate::shutdown::Shutdown;
 /// Accepts until the stop, then waits for the sessions to end.
 pub async fn run(relay: Arc<Relay>, listener: Arc<Listener>, mut shutdown: Shutdown) {
     let mut sessions = JoinSet::new();
+    let unenrolled = Arc::new(Semaphore::new(CONNECTIONS_UNENROLLED_MAX));
     loop {
         tokio::select! {
             pending = listener.accept() => {
                 let Some(pending) = pending else { break };
-                sessions.spawn(session(Arc::clone(&relay), pending, shutdown.clone()));
+                let unenrolled = Arc::clone(&unenrolled);
+                sessions.spawn(session(Arc::clone(&relay), pending, unenrolled, shutdown.clone()));
             }
             Some(ended) = sessions.join_next() => note_panic(&relay.metrics, ended),
             () = shutdown.begun() => break,
@@ -38,7 +42,12 @@ pub async fn run(relay: Arc<Relay>, listener: Arc<Listener>, mut shutdown: Shutd
     }
 }
 
-async fn session(relay: Arc<Relay>, pending: Pending, shutdown: Shutdown) {
+async fn session(
+    relay: Arc<Relay>,
+    pending: Pending,
+    unenrolled: Arc<Semaphore>,
+    shutdown: Shutdown,
+) {
     let metrics = &relay.metrics.session;
     metrics
         .connections_total
@@ -67,7 +76,10 @@ async fn session(relay: Arc<Relay>, pending: Pending, shutdown: Shutdown) {
     metrics.opened_total.of(role).increment(1);
     metrics.open.of(role).increment(1.0);
     let _counted = relay.sessions.accepted(connection.peer().principal.role());
-    let why = serve(&relay, &connection, shutdown).await;
+    let why = tokio::select! {
+        why = serve(&relay, &connection, shutdown) => why,
+        why = stay_unenrolled(&relay, &connection, unenrolled) => Some(why),
+    };
     metrics.open.of(role).decrement(1.0);
     if let Some(code) = why {
         metrics.refused_total.of(code).increment(1);
@@ -123,6 +135,32 @@ async fn serve(
         }
     }
     why
+}
+
+/// SES-5.7: ends, with the reason, when a device that belongs to no account must go.
+async fn stay_unenrolled(
+    relay: &Relay,
+    connection: &AcceptedConnection,
+    places: Arc<Semaphore>,
+) -> Code {
+    let peer = connection.peer();
+    if peer.principal.role() == Role::Device && !enrolled(relay, peer).await {
+        let Ok(_place): Result<OwnedSemaphorePermit, _> = places.try_acquire_owned() else {
+            return Code::TooManyConnections;
+        };
+        tokio::time::sleep(Duration::from_millis(ENROL_TIMEOUT_MS)).await;
+        if !enrolled(relay, peer).await {
+            return Code::UnknownDevice;
+        }
+    }
+    std::future::pending().await
+}
+
+/// A store that cannot answer costs no enrolled device its session: each call asks again.
+async fn enrolled(relay: &Relay, peer: &Authenticated) -> bool {
+    let key = peer.key.id();
+    let account = relay.on_store(move |store| store.account_of_device(&key));
+    !matches!(account.await, Ok(None))
 }
 
 fn welcome(relay: &Relay, peer: &Authenticated) -> Result<Welcome, Refusal> {

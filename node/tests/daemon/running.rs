@@ -6,7 +6,10 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pli_protocol::code::Code;
+use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::id::AuthorityId;
+use pli_protocol::limits::ENROL_TIMEOUT_MS;
 use pli_protocol::session::{Principal, ServerIdentity};
 use pli_transport::{Credential, Dialler, Endpoints};
 
@@ -123,6 +126,36 @@ fn case_80_a_second_node_with_our_key_is_refused_and_is_an_alarm() {
             .any(|alarm| alarm["alarm"] == "identity_in_use"),
         "{body}"
     );
+}
+
+/// SES-5.7
+#[test]
+fn case_52_a_device_that_does_not_enrol_loses_its_place() {
+    let site = Site::new();
+    let node = site.start();
+    let dialler = Dialler::new(Credential {
+        principal: Principal::Device,
+        key: Arc::new(SigningKey::from_seed(&[81; 32])),
+    });
+    let server = ServerIdentity {
+        authority: AuthorityId::new(AUTHORITY).unwrap(),
+        key: *site.key.public(),
+    };
+    let endpoints = Endpoints {
+        websocket: vec![site.address("websocket")],
+        ..Endpoints::default()
+    };
+    let begin = Instant::now();
+    let lost = block_on(async {
+        let session = dialler.connect(&server, &endpoints).await.unwrap();
+        tokio::time::timeout(SOON, session.closed()).await
+    });
+    let lost = lost.expect("its keep-alives do not hold the place");
+    assert_eq!(lost.code(), Some(Code::UnknownDevice), "{lost}");
+    assert!(begin.elapsed() >= Duration::from_millis(ENROL_TIMEOUT_MS));
+    let (_, body) = get(node.ops, "/status").unwrap();
+    let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(report["sessions"]["devices"], 0, "{body}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Counts connections and turns away the one too many, before anything is spent on it.
-//! Spec: SES-5.1 (cases 51, 52; R12).
+//! Spec: SES-5.1, SES-5.5, SES-5.6 (cases 51, 52; R12).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,8 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::PublicKey;
+use pli_protocol::limits::{CONNECTIONS_DEVICE_MAX, CONNECTIONS_MAX};
+use pli_protocol::session::Role;
 
+pub(super) use self::handshakes::GaveWay;
+use self::handshakes::{Handshakes, Ticket};
 use super::ListenerLimits;
+use crate::connection::Via;
+
+mod handshakes;
 
 /// Why a connection was turned away before its handshake. The peer's own limit, mostly.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -25,9 +32,18 @@ pub enum TurnedAway {
     /// SES-5.1
     #[error("{limit} connections with this key")]
     Key { limit: usize },
-    /// SES-5.1
-    #[error("{limit} unfinished handshakes")]
+    /// SES-5.5
+    #[error("{limit} unfinished handshakes from this address")]
     Handshakes { limit: usize },
+    /// SES-5.5
+    #[error("an unfinished handshake gave way to another")]
+    GaveWay,
+    /// SES-5.6
+    #[error("{limit} connections of devices")]
+    Devices { limit: usize },
+    /// SES-5.6
+    #[error("{limit} connections of devices from this address")]
+    DevicesOfAddress { limit: usize },
 }
 
 impl TurnedAway {
@@ -50,6 +66,8 @@ pub struct ListenerStats {
     pub authenticated: u64,
     /// Turned away at a cap, before or after the handshake.
     pub turned_away: u64,
+    /// Unfinished handshakes that gave way to those of quieter addresses.
+    pub gave_way: u64,
     /// QUIC addresses told to prove themselves first.
     pub retried: u64,
     /// Handshakes that were refused, broke off or took too long.
@@ -70,6 +88,7 @@ pub(super) struct Counters {
     admitted: AtomicU64,
     authenticated: AtomicU64,
     turned_away: AtomicU64,
+    gave_way: AtomicU64,
     retried: AtomicU64,
     failed: AtomicU64,
     paused: AtomicU64,
@@ -89,13 +108,29 @@ impl Counters {
     }
 }
 
-/// Invariant: both maps hold only what is open, so neither has more than `total` entries.
+/// Invariant: the maps hold only what is open, so none has more than `total` entries.
 #[derive(Debug, Default)]
 struct Counts {
     total: usize,
-    handshaking: usize,
+    /// TCP and QUIC apart: a flood of the one does not close the other.
+    handshakes: [Handshakes; 2],
     addresses: HashMap<Prefix, usize>,
     keys: HashMap<PublicKey, usize>,
+    devices: usize,
+    devices_of_addresses: HashMap<Prefix, usize>,
+}
+
+impl Counts {
+    fn handshakes(&mut self, via: Via) -> &mut Handshakes {
+        &mut self.handshakes[pool(via)]
+    }
+}
+
+fn pool(via: Via) -> usize {
+    match via {
+        Via::Quic => 0,
+        Via::WebSocket => 1,
+    }
 }
 
 /// What counts as one address: an IPv4 address, or the /64 that one IPv6 subscriber has whole.
@@ -128,28 +163,35 @@ impl Admission {
         &self.limits
     }
 
-    /// Whether so many handshakes are unfinished that an address must prove itself first.
+    /// Whether so many handshakes by QUIC are unfinished that an address must prove itself first.
     pub(super) fn under_load(&self) -> bool {
-        self.counts().handshaking >= self.limits.retry_from
+        self.counts().handshakes(Via::Quic).len() >= self.limits.retry_from
     }
 
-    /// A place for a stranger at `address`.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, TurnedAway> {
+    /// A place for a stranger at `address`, and word of when it must give way again.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        via: Via,
+        address: IpAddr,
+    ) -> Result<(Permit, GaveWay), TurnedAway> {
         let prefix = Prefix::of(address);
-        let admitted = self.take_place(prefix);
+        let admitted = self.take_place(via, prefix);
         let counter = match admitted {
-            Ok(()) => &self.counters.admitted,
+            Ok(_) => &self.counters.admitted,
             Err(_) => &self.counters.turned_away,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        admitted.map(|()| Permit {
+        let (ticket, gave_way) = admitted?;
+        let permit = Permit {
             admission: self.clone(),
+            via,
             prefix,
-            key: None,
-        })
+            standing: Standing::Stranger(ticket),
+        };
+        Ok((permit, gave_way))
     }
 
-    fn take_place(&self, prefix: Prefix) -> Result<(), TurnedAway> {
+    fn take_place(&self, via: Via, prefix: Prefix) -> Result<(Ticket, GaveWay), TurnedAway> {
         let limits = &self.limits;
         let mut counts = self.counts();
         if counts.total >= limits.connections {
@@ -157,24 +199,28 @@ impl Admission {
                 limit: limits.connections,
             });
         }
-        if counts.handshaking >= limits.handshakes {
-            return Err(TurnedAway::Handshakes {
-                limit: limits.handshakes,
-            });
+        let limit = limits.handshakes_per_address;
+        if counts.handshakes(via).of(prefix) >= limit {
+            return Err(TurnedAway::Handshakes { limit });
         }
         let limit = limits.connections_per_address;
         if !take(&mut counts.addresses, prefix, limit) {
             return Err(TurnedAway::Address { limit });
         }
+        // SES-5.5: whoever has most gives way, so that a flood displaces itself.
+        if counts.handshakes(via).len() >= limits.handshakes {
+            counts.handshakes(via).displace();
+            self.counters.gave_way.fetch_add(1, Ordering::Relaxed);
+        }
         counts.total += 1;
-        counts.handshaking += 1;
-        Ok(())
+        Ok(counts.handshakes(via).begin(prefix))
     }
 
     pub(super) fn stats(&self) -> ListenerStats {
         let (open, handshaking) = {
             let counts = self.counts();
-            (counts.total as u64, counts.handshaking as u64)
+            let handshaking: usize = counts.handshakes.iter().map(Handshakes::len).sum();
+            (counts.total as u64, handshaking as u64)
         };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ListenerStats {
@@ -183,6 +229,7 @@ impl Admission {
             admitted: read(&self.counters.admitted),
             authenticated: read(&self.counters.authenticated),
             turned_away: read(&self.counters.turned_away),
+            gave_way: read(&self.counters.gave_way),
             retried: read(&self.counters.retried),
             failed: read(&self.counters.failed),
             paused: read(&self.counters.paused),
@@ -200,30 +247,65 @@ impl Admission {
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<Admission>,
+    via: Via,
     prefix: Prefix,
-    /// Set once the handshake is finished.
-    key: Option<PublicKey>,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Standing {
+    /// The handshake is not finished.
+    Stranger(Ticket),
+    Known {
+        key: PublicKey,
+        device: bool,
+    },
 }
 
 impl Permit {
     /// The handshake is finished: the stranger is now known by `key`.
-    pub(super) fn authenticated(&mut self, key: PublicKey) -> Result<(), TurnedAway> {
-        debug_assert!(self.key.is_none(), "authenticated once");
-        let limit = self.admission.limits.connections_per_key;
+    pub(super) fn authenticated(&mut self, role: Role, key: PublicKey) -> Result<(), TurnedAway> {
+        let Standing::Stranger(ticket) = self.standing else {
+            unreachable!("authenticated once");
+        };
+        let device = role == Role::Device;
+        let taken = self.take_name(ticket, device, key);
+        let counters = &self.admission.counters;
+        match taken {
+            Ok(()) => {
+                self.standing = Standing::Known { key, device };
+                counters.authenticated.fetch_add(1, Ordering::Relaxed);
+            }
+            // What gave way was counted when it did.
+            Err(TurnedAway::GaveWay) => {}
+            Err(_) => {
+                counters.turned_away.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        taken
+    }
+
+    fn take_name(&self, ticket: Ticket, device: bool, key: PublicKey) -> Result<(), TurnedAway> {
+        let limits = &self.admission.limits;
         let mut counts = self.admission.counts();
+        if !counts.handshakes(self.via).holds(ticket) {
+            return Err(TurnedAway::GaveWay);
+        }
+        let limit = limits.devices();
+        if device && counts.devices >= limit {
+            return Err(TurnedAway::Devices { limit });
+        }
+        let limit = limits.connections_per_key;
         if !take(&mut counts.keys, key, limit) {
-            self.admission
-                .counters
-                .turned_away
-                .fetch_add(1, Ordering::Relaxed);
             return Err(TurnedAway::Key { limit });
         }
-        counts.handshaking -= 1;
-        self.key = Some(key);
-        self.admission
-            .counters
-            .authenticated
-            .fetch_add(1, Ordering::Relaxed);
+        let limit = limits.devices_per_address;
+        if device && !take(&mut counts.devices_of_addresses, self.prefix, limit) {
+            give_back(&mut counts.keys, key);
+            return Err(TurnedAway::DevicesOfAddress { limit });
+        }
+        counts.devices += usize::from(device);
+        counts.handshakes(self.via).end(ticket);
         Ok(())
     }
 }
@@ -232,11 +314,25 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         counts.total -= 1;
-        match self.key {
-            Some(key) => give_back(&mut counts.keys, key),
-            None => counts.handshaking -= 1,
+        match self.standing {
+            Standing::Stranger(ticket) => counts.handshakes(self.via).end(ticket),
+            Standing::Known { key, device } => {
+                give_back(&mut counts.keys, key);
+                if device {
+                    counts.devices -= 1;
+                    give_back(&mut counts.devices_of_addresses, self.prefix);
+                }
+            }
         }
         give_back(&mut counts.addresses, self.prefix);
+    }
+}
+
+impl ListenerLimits {
+    /// SES-5.6: a node that has fewer places leaves the same share of them to others.
+    fn devices(&self) -> usize {
+        let reserved = self.connections * (CONNECTIONS_MAX - CONNECTIONS_DEVICE_MAX);
+        self.connections - reserved / CONNECTIONS_MAX
     }
 }
 

@@ -37,9 +37,13 @@ pub struct ListenerLimits {
     pub connections_per_address: usize,
     /// Connections authenticated with one key.
     pub connections_per_key: usize,
-    /// Connections whose handshake is not finished.
+    /// Connections of devices from one address.
+    pub devices_per_address: usize,
+    /// Connections whose handshake is not finished, of QUIC and of TCP each.
     pub handshakes: usize,
-    /// Unfinished handshakes from which on a QUIC address must prove itself first.
+    /// Of these, from one address.
+    pub handshakes_per_address: usize,
+    /// Unfinished handshakes by QUIC from which on a QUIC address must prove itself first.
     pub retry_from: usize,
     /// From the connection to the end of the handshake.
     pub handshake_time: Duration,
@@ -51,7 +55,9 @@ impl Default for ListenerLimits {
             connections: limits::CONNECTIONS_MAX,
             connections_per_address: limits::CONNECTIONS_PER_ADDRESS_MAX,
             connections_per_key: limits::CONNECTIONS_PER_KEY_MAX,
+            devices_per_address: limits::CONNECTIONS_DEVICE_PER_ADDRESS_MAX,
             handshakes: limits::HANDSHAKES_MAX,
+            handshakes_per_address: limits::HANDSHAKES_PER_ADDRESS_MAX,
             retry_from: limits::RETRY_HANDSHAKES_MIN,
             handshake_time: Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS),
         }

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::admission::{Admission, ListenerStats, TurnedAway};
 use super::config::ListenerConfig;
 use super::pending::{Pending, PlainHttp, Stage};
+use crate::connection::Via;
 use crate::error::BindError;
 use crate::websocket::Io;
 use crate::{quic, tls};
@@ -169,8 +170,8 @@ impl Listener {
                 continue;
             }
             let remote = incoming.remote_address();
-            let permit = match self.shared.admission.admit(remote.ip()) {
-                Ok(permit) => permit,
+            let place = match self.shared.admission.admit(Via::Quic, remote.ip()) {
+                Ok(place) => place,
                 Err(turned_away) => {
                     tracing::debug!(%remote, %turned_away, "quic connection turned away");
                     incoming.refuse();
@@ -180,7 +181,7 @@ impl Listener {
             match incoming.accept() {
                 Ok(connecting) => {
                     let stage = Stage::Quic(connecting);
-                    return Some(Pending::new(stage, remote, permit, self.shared.clone()));
+                    return Some(Pending::new(stage, remote, place, self.shared.clone()));
                 }
                 Err(error) => {
                     self.shared.admission.counters.failed();
@@ -221,8 +222,8 @@ impl Listener {
     }
 
     fn pending(&self, stage: Stage, remote: SocketAddr) -> Result<Pending, TurnedAway> {
-        let permit = self.shared.admission.admit(remote.ip())?;
-        Ok(Pending::new(stage, remote, permit, self.shared.clone()))
+        let place = self.shared.admission.admit(Via::WebSocket, remote.ip())?;
+        Ok(Pending::new(stage, remote, place, self.shared.clone()))
     }
 
     /// Case 54: without descriptors the connection stays in the kernel's queue and accepting

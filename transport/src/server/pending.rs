@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use yamux::Mode;
 
-use super::admission::Permit;
+use super::admission::{GaveWay, Permit};
 use super::listener::Shared;
 use crate::connection::{AcceptedConnection, Link, Via, Wire};
 use crate::error::{HandshakeError, Lost};
@@ -28,6 +28,7 @@ pub struct Pending {
     stage: Stage,
     remote: SocketAddr,
     permit: Permit,
+    gave_way: GaveWay,
     shared: Arc<Shared>,
     /// Runs from the first packet, not from when somebody looks at it.
     due: Instant,
@@ -44,7 +45,7 @@ impl Pending {
     pub(super) fn new(
         stage: Stage,
         remote: SocketAddr,
-        permit: Permit,
+        (permit, gave_way): (Permit, GaveWay),
         shared: Arc<Shared>,
     ) -> Self {
         let due = Instant::now() + shared.admission.limits().handshake_time;
@@ -52,6 +53,7 @@ impl Pending {
             stage,
             remote,
             permit,
+            gave_way,
             shared,
             due,
         }
@@ -100,16 +102,27 @@ impl Pending {
             stage,
             remote,
             permit,
+            mut gave_way,
             shared,
             due,
         } = self;
         let late = HandshakeError::TimedOut {
             limit_ms: shared.handshake_ms(),
         };
-        let wire = match timeout_at(due, encrypt(stage, remote, &shared)).await {
+        let encrypted = tokio::select! {
+            encrypted = timeout_at(due, encrypt(stage, remote, &shared)) => encrypted,
+            () = gave_way.wait() => return Err(HandshakeError::GaveWay),
+        };
+        let wire = match encrypted {
             Ok(Ok(Encrypted::Wire(wire))) => wire,
             Ok(Ok(Encrypted::Http(io))) => {
-                hand_over(&shared, io, remote, permit).await;
+                let request = PlainHttp {
+                    io,
+                    remote,
+                    gave_way,
+                    _permit: permit,
+                };
+                hand_over(&shared, request, due).await;
                 return Err(HandshakeError::PlainHttp);
             }
             Ok(Err(lost)) => return Err(lost.into()),
@@ -122,7 +135,7 @@ impl Pending {
                 .lock()
                 .expect("no code panics while it holds this lock");
             permit
-                .authenticated(peer.key)
+                .authenticated(peer.role(), peer.key)
                 .map_err(|turned_away| Refusal::new(turned_away.code(), turned_away.to_string()))
         };
         let let_in = |peer: Authenticated| async move {
@@ -132,7 +145,10 @@ impl Pending {
             Ok(welcome)
         };
         let answering = handshake::answer(&link, shared.own.clone(), let_in);
-        let answered = timeout_at(due, answering).await.unwrap_or(Err(late));
+        let answered = tokio::select! {
+            answered = timeout_at(due, answering) => answered.unwrap_or(Err(late)),
+            () = gave_way.wait() => Err(HandshakeError::GaveWay),
+        };
         match answered {
             Ok(peer) => Ok(AcceptedConnection {
                 link,
@@ -186,12 +202,8 @@ fn fault(error: &io::Error) -> Lost {
     }
 }
 
-async fn hand_over(shared: &Shared, io: Rewound, remote: SocketAddr, permit: Permit) {
-    let request = PlainHttp {
-        io,
-        remote,
-        _permit: permit,
-    };
+async fn hand_over(shared: &Shared, request: PlainHttp, due: Instant) {
+    let remote = request.remote;
     let refused = match &shared.http {
         Some(http) => match http.try_send(request) {
             Ok(()) => return,
@@ -199,18 +211,23 @@ async fn hand_over(shared: &Shared, io: Rewound, remote: SocketAddr, permit: Per
         },
         None => request,
     };
-    if let Err(error) = websocket::not_found(refused.io).await {
-        tracing::debug!(%remote, %error, "no answer to a plain HTTP request");
+    // Who does not read the answer keeps no place by it.
+    match timeout_at(due, websocket::not_found(refused.io)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%remote, %error, "no answer to a plain HTTP request"),
+        Err(_) => tracing::debug!(%remote, "nobody read the answer to a plain HTTP request"),
     }
 }
 
 /// An HTTP connection that came to the WebSocket's port and wants no session: TLS is done, and
 /// the request is to be read from its first byte. It holds its place among the connections, and
-/// counts as an unfinished handshake: public HTTP is for strangers, and is short.
+/// counts as an unfinished handshake: public HTTP is for strangers, and is short. When it must give
+/// way to other strangers, reading and writing fail.
 #[derive(Debug)]
 pub struct PlainHttp {
     io: Rewound,
     remote: SocketAddr,
+    gave_way: GaveWay,
     _permit: Permit,
 }
 
@@ -219,24 +236,33 @@ impl PlainHttp {
     pub fn remote_addr(&self) -> SocketAddr {
         self.remote
     }
+
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.gave_way.poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
 }
 
 impl AsyncRead for PlainHttp {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.poll_place(cx)?;
         Pin::new(&mut self.get_mut().io).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for PlainHttp {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_place(cx)?;
         Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
     }
 

@@ -1,5 +1,5 @@
-//! Half of the load that two nodes stood, for longer, with every device connected and taking its letters: does a
-//! node's memory grow, and is nothing lost?
+//! Half of the load that two nodes and the devices stood, for longer, with every device connected and taking its
+//! letters: does a node's memory grow, and is nothing lost?
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -115,7 +115,12 @@ pub(crate) async fn run(
     sealed: &Sealed,
     seconds: u64,
 ) -> Result<(), Anyhow> {
-    let rate = figures.value("forwarded_and_stored") / 2.0;
+    // The whole way: from the service to the home, and from there to the device and back with its word.
+    let seconds_each = ["forwarded_and_stored", "synced_and_handed_over"]
+        .map(|rate| 1.0 / figures.value(rate))
+        .iter()
+        .sum::<f64>();
+    let rate = 0.5 / seconds_each;
     let each_tick = ((rate * TICK.as_secs_f64()) as usize).clamp(1, letters::BATCH * 4);
     let nodes = [INTERIOR, SOCIAL].map(|name| stage.federation.node(name));
     let handed_over_before = devices.handed_over();

@@ -65,13 +65,40 @@ pub struct Config {
     pub name: String,
     pub version: String,
     /// Empty: levels 0 and 1 are unsupported.
-    pub harness: Vec<String>,
+    pub harness: Harness,
     /// The node of the service's authority.
     pub origin: Option<Server>,
     /// The node that keeps the device's mailbox; the origin when the file names no other.
     pub home: Option<Server>,
     pub service: Option<Service>,
     pub device: Option<Device>,
+}
+
+/// The command of a harness, which runs in the folder of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Harness {
+    /// Program and arguments. A program with a slash is a path from the folder; others are searched.
+    pub command: Vec<String>,
+    /// Where it runs, so that its arguments may be paths from there too.
+    pub folder: PathBuf,
+}
+
+impl Harness {
+    pub fn new(mut command: Vec<String>, folder: &Path) -> Self {
+        // The parent of a bare name is "", which is no folder to run in.
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        if let Some(program) = command.first_mut()
+            && program.contains('/')
+        {
+            *program = folder.join(&*program).display().to_string();
+        }
+        Self { command, folder }
+    }
 }
 
 /// A service whose key the suite holds.
@@ -139,7 +166,7 @@ impl Config {
         Ok(Self {
             name: file.name,
             version: file.version,
-            harness: file.harness,
+            harness: Harness::new(file.harness, folder),
             origin,
             home,
             service,
@@ -190,7 +217,10 @@ mod tests {
     #[test]
     fn a_harness_alone_is_enough() {
         let config = parse("name = 'x'\nharness = ['x', 'harness']").expect("enough");
-        assert_eq!(config.harness, ["x", "harness"]);
+        assert_eq!(config.harness.command, ["x", "harness"], "searched in PATH");
+        assert_eq!(config.harness.folder, Path::new("/nonexistent"));
+        let config = parse("name = 'x'\nharness = ['./h.sh', 'arg']").expect("enough");
+        assert_eq!(config.harness.command, ["/nonexistent/./h.sh", "arg"]);
         assert!(config.origin.is_none() && config.home.is_none());
     }
 

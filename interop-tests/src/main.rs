@@ -9,6 +9,7 @@ use clap::Parser;
 use pli_interop::clock::now_ms;
 use pli_interop::config::Config;
 use pli_interop::differential::{self, Found};
+use pli_interop::harness::Process;
 use pli_interop::levels::{self, Run, vectors};
 use pli_interop::report::{self, Answer, Level, Recorder, Report};
 
@@ -111,6 +112,13 @@ fn suite(recorder: &mut Recorder, config: &Config, arguments: &Arguments) -> Res
     let of_vectors = [Level::Codec, Level::Crypto, Level::Session];
     if levels.iter().any(|level| of_vectors.contains(level)) {
         let all = vectors::load(&arguments.vectors).map_err(|why| why.to_string())?;
+        // Once, rather than once for each case.
+        if !config.harness.command.is_empty() {
+            Process::probe(&config.harness).map_err(|why| {
+                let file = arguments.config.display();
+                format!("the harness of {file}: {why}; it runs in the folder of that file, and paths begin there")
+            })?;
+        }
         vectors::run(recorder, &all, levels, &config.harness, only);
     }
     let network = levels.contains(&Level::Session) || levels.contains(&Level::Relay);

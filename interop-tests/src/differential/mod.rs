@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub use generate::{Case, Generator};
 
+use crate::config::Harness;
 use crate::harness::{Answer, HarnessError, Process, own};
 
 /// Requests in flight to one harness process.
@@ -65,7 +66,7 @@ impl Found {
 
 /// Judges cases `from..from + count` with one harness process per worker. `progress` counts the cases done.
 pub fn run(
-    command: &[String],
+    harness: &Harness,
     seed: u64,
     from: u64,
     count: u64,
@@ -82,7 +83,7 @@ pub fn run(
                     from + count * worker / workers,
                     from + count * (worker + 1) / workers,
                 );
-                scope.spawn(move || judge(command, seed, first, last, progress))
+                scope.spawn(move || judge(harness, seed, first, last, progress))
             })
             .collect();
         threads
@@ -98,13 +99,13 @@ pub fn run(
 }
 
 fn judge(
-    command: &[String],
+    harness: &Harness,
     seed: u64,
     first: u64,
     last: u64,
     progress: &AtomicU64,
 ) -> Result<Found, HarnessError> {
-    let mut process = Process::start(command)?;
+    let mut process = Process::start(harness)?;
     let generator = Generator::new(seed);
     let mut found = Found::default();
     let mut at = first;
@@ -220,7 +221,15 @@ mod tests {
     fn a_validator_that_says_yes_to_everything_is_found_out() {
         let command = ["sh", "-c", r#"while IFS= read -r l; do i=${l#*\"id\":\"}; echo "{\"id\":\"${i%%\"*}\",\"ok\":{}}"; done"#]
             .map(str::to_owned);
-        let found = run(&command, 1, 0, 200, 2, &AtomicU64::new(0)).expect("sh answers");
+        let found = run(
+            &Harness::new(command.to_vec(), std::path::Path::new(".")),
+            1,
+            0,
+            200,
+            2,
+            &AtomicU64::new(0),
+        )
+        .expect("sh answers");
         assert_eq!(found.cases, 200);
         assert_eq!(found.code_differences, 0);
         // Nothing is right: an accepted envelope must also say what it says.

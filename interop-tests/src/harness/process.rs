@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Answer;
+use crate::config::Harness;
 
 /// How long one answer may take; sealing and a loaded machine included.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
@@ -42,10 +43,12 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(command: &[String]) -> Result<Self, HarnessError> {
+    pub fn start(harness: &Harness) -> Result<Self, HarnessError> {
+        let command = &harness.command;
         let (program, arguments) = command.split_first().ok_or(HarnessError::Empty)?;
         let mut child = Command::new(program)
             .args(arguments)
+            .current_dir(&harness.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -70,6 +73,13 @@ impl Process {
             input,
             lines,
         })
+    }
+
+    /// Starts it and asks one question, whatever the answer: whether there is a harness at all.
+    pub fn probe(harness: &Harness) -> Result<(), HarnessError> {
+        let frame = json!({ "bytes": "0000000101" });
+        Self::start(harness)?.ask("start", "frame.decode", &frame)?;
+        Ok(())
     }
 
     /// Asks one question.
@@ -120,10 +130,23 @@ impl Drop for Process {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
-    fn command(script: &str) -> Vec<String> {
-        ["sh", "-c", script].map(str::to_owned).to_vec()
+    fn command(script: &str) -> Harness {
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Harness::new(command, Path::new("."))
+    }
+
+    #[test]
+    fn it_runs_in_the_folder_of_the_configuration() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/harness");
+        let there =
+            "test -f process.rs || exit 1; read l; echo '{\"id\":\"start\",\"unsupported\":true}'";
+        let words = ["sh", "-c", there].map(str::to_owned).to_vec();
+        Process::probe(&Harness::new(words.clone(), &folder)).expect("the file is there");
+        assert!(Process::probe(&Harness::new(words, Path::new("/"))).is_err());
     }
 
     #[test]
@@ -157,9 +180,12 @@ mod tests {
             garbage.ask("x", "op", &json!({})),
             Err(HarnessError::Garbage { .. })
         ));
-        assert!(matches!(Process::start(&[]), Err(HarnessError::Empty)));
         assert!(matches!(
-            Process::start(&["/nonexistent/x".into()]),
+            Process::start(&Harness::default()),
+            Err(HarnessError::Empty)
+        ));
+        assert!(matches!(
+            Process::start(&Harness::new(vec!["/nonexistent/x".into()], Path::new("."))),
             Err(HarnessError::Start { .. })
         ));
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::config::Harness;
 use crate::harness::{Answer, Process, own};
 use crate::report::{Answer as Verdict, Level, Recorder};
 
@@ -104,7 +105,7 @@ pub fn run(
     recorder: &mut Recorder,
     vectors: &[Vector],
     levels: &[Level],
-    command: &[String],
+    harness: &Harness,
     only: Option<&str>,
 ) {
     let mut process = None;
@@ -114,24 +115,24 @@ pub fn run(
             continue;
         }
         let begun = recorder.begin(level, &vector.id);
-        let verdict = judge(&mut process, command, vector);
+        let verdict = judge(&mut process, harness, vector);
         let requirements: Vec<&str> = vector.requirements.iter().map(String::as_str).collect();
         let title = format!("{}: {}", vector.op, vector.title);
         recorder.end(level, &vector.id, &title, &requirements, begun, verdict);
     }
 }
 
-fn judge(process: &mut Option<Process>, command: &[String], vector: &Vector) -> Verdict {
+fn judge(process: &mut Option<Process>, harness: &Harness, vector: &Vector) -> Verdict {
     // A vector that the suite itself decides otherwise is in doubt.
     let expected = match check(vector) {
         Ok(expected) => expected,
         Err(doubt) => return Verdict::harness_error(doubt),
     };
-    if command.is_empty() {
+    if harness.command.is_empty() {
         return Verdict::unsupported("no harness command is configured");
     }
     // After a harness error a fresh process answers the next vector.
-    let mut running = match process.take().map_or_else(|| Process::start(command), Ok) {
+    let mut running = match process.take().map_or_else(|| Process::start(harness), Ok) {
         Ok(running) => running,
         Err(error) => return Verdict::harness_error(error.to_string()),
     };
@@ -206,7 +207,12 @@ mod tests {
     fn verdict(vector: &Vector, answer: &str) -> Word {
         let script = format!("while read l; do echo '{answer}'; done");
         let command = ["sh".to_owned(), "-c".to_owned(), script];
-        judge(&mut None, &command, vector).verdict
+        judge(
+            &mut None,
+            &Harness::new(command.to_vec(), Path::new(".")),
+            vector,
+        )
+        .verdict
     }
 
     #[test]
@@ -236,7 +242,10 @@ mod tests {
             verdict(&empty, r#"{"id":"w","refused":"FRAME_EMPTY"}"#),
             Word::HarnessError
         );
-        assert_eq!(judge(&mut None, &[], &empty).verdict, Word::Unsupported);
+        assert_eq!(
+            judge(&mut None, &Harness::default(), &empty).verdict,
+            Word::Unsupported
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pli_protocol::code::Code;
 use pli_protocol::id::Timestamp;
 use pli_protocol::limits;
 use pli_protocol::trust::{Directory, Environment};
@@ -29,11 +30,67 @@ pub struct DirectoryPlace {
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// The trusted root.
-    #[error("the federation's root: {0}")]
+    #[error(
+        "the federation's root: {0}; pli federation publish writes it, as repository/metadata/root.json"
+    )]
     Root(#[from] FileError),
     /// The repository.
-    #[error("the directory: {0}")]
+    #[error("the directory: {source}{advice}", source = .0, advice = advice(.0))]
     Trust(#[from] TrustError),
+}
+
+impl DirectoryError {
+    /// The code, where somebody is to blame and a code says for what; a place of one's own that was
+    /// mistyped has none.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Trust(error) if lack(error).is_none() => Some(error.code()),
+            Self::Root(_) | Self::Trust(_) => None,
+        }
+    }
+
+    /// Whether nobody answered, which may pass.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Trust(error) if lack(error) == Some(Lack::NoAnswer))
+    }
+}
+
+/// Why a place gave nothing that could be believed or doubted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lack {
+    /// No directory is there.
+    NotThere,
+    /// Nobody answers there now.
+    NoAnswer,
+}
+
+/// Whether the places of the directory gave nothing at all.
+pub fn lack(error: &TrustError) -> Option<Lack> {
+    match error {
+        TrustError::NoSource { last, .. } => lack(last),
+        TrustError::Unreachable { from, problem, .. } => {
+            let remote = from.starts_with("http://") || from.starts_with("https://");
+            let nothing = problem == "no such file" || problem.starts_with("HTTP 4");
+            Some(if remote && !nothing {
+                Lack::NoAnswer
+            } else {
+                Lack::NotThere
+            })
+        }
+        TrustError::Disk { .. } => Some(Lack::NotThere),
+        _ => None,
+    }
+}
+
+/// What to do where nothing is there, or nobody answers.
+fn advice(error: &TrustError) -> &'static str {
+    match lack(error) {
+        Some(Lack::NotThere) => {
+            "; a directory is a folder that holds metadata/ and targets/, such as federation/repository, or an address that hands them out, such as http://127.0.0.1:7405/trust of a node"
+        }
+        Some(Lack::NoAnswer) => "; is the address right, and does a node or web server run there?",
+        None => "",
+    }
 }
 
 /// The directory, open. Everything in it was verified.

@@ -14,6 +14,7 @@ use pli_client::clock;
 use pli_client::service::Service;
 use pli_client::service::campaign::{Campaign, CampaignError, StateError, Summary};
 use pli_protocol::account::{AccountSecrets, SignedGrant};
+use pli_protocol::code::Code;
 use pli_protocol::custody::ack::{self, Issuer};
 use pli_protocol::custody::{Disposition, Step};
 use pli_protocol::envelope::{Class, Letter};
@@ -30,6 +31,15 @@ const LINES: usize = 300;
 /// Acknowledges honestly up to `limit` letters, then takes letters and stays silent. Gives every id
 /// that it was sent, in order.
 async fn node(federation: &Arc<Federation>, limit: usize) -> Arc<Mutex<Vec<EnvelopeId>>> {
+    deciding(federation, limit, |_| Disposition::Accepted).await
+}
+
+/// The same, with another answer to the letters that come `nth`.
+async fn deciding(
+    federation: &Arc<Federation>,
+    limit: usize,
+    decide: impl Fn(usize) -> Disposition + Copy + Send + Sync + 'static,
+) -> Arc<Mutex<Vec<EnvelopeId>>> {
     let seen: Arc<Mutex<Vec<EnvelopeId>>> = Arc::default();
     let (of, ids) = (Arc::clone(federation), Arc::clone(&seen));
     let left = Arc::new(AtomicUsize::new(limit));
@@ -39,6 +49,7 @@ async fn node(federation: &Arc<Federation>, limit: usize) -> Arc<Mutex<Vec<Envel
             while let Some(wire::EnvelopeBatch { seq, envelopes }) = batch(&mut stream).await {
                 let id = |bytes: &bytes::Bytes| Letter::decode(bytes.clone()).unwrap().id();
                 let ids: Vec<EnvelopeId> = envelopes.iter().map(id).collect();
+                let first = seen.lock().unwrap().len();
                 seen.lock().unwrap().extend(&ids);
                 if left.load(Ordering::SeqCst) < ids.len() {
                     left.store(0, Ordering::SeqCst);
@@ -47,7 +58,8 @@ async fn node(federation: &Arc<Federation>, limit: usize) -> Arc<Mutex<Vec<Envel
                 left.fetch_sub(ids.len(), Ordering::SeqCst);
                 let accepted: Vec<_> = ids
                     .into_iter()
-                    .map(|id| (id, Disposition::Accepted))
+                    .enumerate()
+                    .map(|(nth, id)| (id, decide(first + nth)))
                     .collect();
                 let issuer = Issuer {
                     node: federation.authority(),
@@ -266,5 +278,127 @@ async fn a_file_of_nothing_but_faults_ends_without_a_connection() {
         reasons[2].contains("pli service contact add"),
         "says what to do: {}",
         reasons[2]
+    );
+}
+
+/// What failed is corrected in a file of its own, and only that is sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_failed_are_written_out_counted_by_code_and_sent_alone() {
+    let federation = Arc::new(Federation::new().await);
+    let service = service(&federation).await;
+    let mut lines: Vec<String> = (0..6).map(line).collect();
+    lines[0] = format!("\u{feff}{}", lines[0]);
+    lines[1] = r#"{"to":"citoyne","content":{"notice":{"title":"a","body":"b"}}}"#.into();
+    lines.insert(4, String::new());
+    let path = write_file(&federation, &lines);
+    let first = deciding(&federation, usize::MAX, |nth| match nth {
+        1 | 3 => Disposition::Refused(Code::QuotaExceeded),
+        _ => Disposition::Accepted,
+    })
+    .await;
+    let summary = run(&service, &path).await.unwrap();
+    assert_eq!(first.lock().unwrap().len(), 5);
+    let counts = summary.counts;
+    assert_eq!((counts.accepted, counts.refused, counts.invalid), (3, 2, 1));
+    assert_eq!(summary.faults["QUOTA_EXCEEDED"].lines, [3, 6]);
+    let contact = &summary.faults["contact"];
+    assert_eq!((contact.count, &contact.lines[..]), (1, &[2][..]));
+    assert!(contact.reason.as_ref().unwrap().contains("citoyne"));
+
+    let failed = summary.failed.unwrap();
+    assert_eq!(failed, path.with_added_extension("failed.ndjson"));
+    let text = std::fs::read_to_string(&failed).unwrap();
+    let expected = [&lines[1], &lines[2], &lines[5]].map(|line| format!("{line}\n"));
+    assert_eq!(text, expected.concat());
+    // Case 75: it holds letters.
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(&failed).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // Corrected in place, and sent: the three of them, and no other letter.
+    std::fs::write(&failed, text.replace("citoyne", "citoyen")).unwrap();
+    let second = node(&federation, usize::MAX).await;
+    let again = run(&service, &failed).await.unwrap();
+    assert_eq!((again.counts.accepted, again.counts.total()), (3, 3));
+    assert_eq!(again.failed, None);
+    assert_eq!(second.lock().unwrap().len(), 3);
+
+    // The first campaign has nothing left to do and leaves the corrected file alone.
+    let summary = run(&service, &path).await.unwrap();
+    assert_eq!(summary.resumed_after, summary.lines);
+    assert!(
+        std::fs::read_to_string(&failed)
+            .unwrap()
+            .contains("citoyen")
+    );
+
+    // Lines that are added and fail go to another file.
+    lines.push("{".into());
+    write_file(&federation, &lines);
+    let summary = run(&service, &path).await.unwrap();
+    let later = path.with_added_extension("failed-after-7.ndjson");
+    assert_eq!(summary.failed.as_ref(), Some(&later));
+    assert_eq!(std::fs::read_to_string(&later).unwrap(), "{\n");
+
+    // A file corrected in the wrong place says where the right one is.
+    lines[1] = line(77);
+    write_file(&federation, &lines);
+    let error = run(&service, &path).await.unwrap_err().to_string();
+    assert!(error.contains("letters.ndjson.failed.ndjson"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_line_is_explained_in_the_words_of_who_wrote_it() {
+    let federation = Arc::new(Federation::new().await);
+    let service = service(&federation).await;
+    let cases = [
+        ("[]", "a list, not an object"),
+        ("{\"to\":", "not JSON: "),
+        ("{\"tos\":\"citoyen\"}", "unknown field `tos`"),
+        ("{\"to\":\"citoyen\"}", "neither an event nor a content"),
+        (
+            r#"{"to":"citoyen","importance":"legal","content":{"notice":{"title":"a","body":"b"}}}"#,
+            "--importance information --importance action --importance legal",
+        ),
+    ];
+    let path = write_file(&federation, &cases.map(|(line, _)| line.to_owned()));
+    let summary = run(&service, &path).await.unwrap();
+    assert_eq!(summary.counts.invalid, cases.len() as u64);
+    for (row, (line, said)) in results(&path).iter().zip(cases) {
+        let reason = row["reason"].as_str().unwrap();
+        assert!(reason.contains(said), "{line}: {reason}");
+        assert!(
+            !reason.contains("struct") && !reason.contains("at line 1"),
+            "{reason}"
+        );
+        assert!(!reason.contains("content: content"), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_no_device_makes_clickable_is_told_to_the_sender() {
+    let federation = Arc::new(Federation::new().await);
+    let service = service(&federation).await;
+    let link = |host: &str| {
+        format!(
+            r#"{{"to":"citoyen","content":{{"notice":{{"title":"a","body":"b","link":{{"url":"https://{host}/x"}}}}}}}}"#
+        )
+    };
+    let path = write_file(
+        &federation,
+        &[
+            link("rdv.interieur.gouv.fr"),
+            link("autre.example"),
+            link("autre.example"),
+        ],
+    );
+    node(&federation, usize::MAX).await;
+    let summary = run(&service, &path).await.unwrap();
+    assert_eq!(summary.counts.accepted, 3, "it is a warning");
+    let hosts: Vec<_> = summary.unlisted_links.iter().collect();
+    assert_eq!(hosts.len(), 1);
+    assert_eq!(
+        (hosts[0].0.as_str(), hosts[0].1.first, hosts[0].1.count),
+        ("autre.example", 2, 2)
     );
 }

@@ -14,6 +14,7 @@ mod exit;
 mod inspect;
 mod node;
 mod places;
+mod progress;
 mod send;
 mod service;
 
@@ -78,7 +79,10 @@ enum Command {
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     log(cli.verbose);
     let lang = cli.lang.unwrap_or_else(Lang::of_environment);
     let out = Output::new(cli.json, lang);
@@ -100,6 +104,21 @@ pub async fn run() -> ExitCode {
         }
     };
     ExitCode::from(exit.number())
+}
+
+/// Help goes out as it is; a command that is not understood as JSON to whoever asked for JSON.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if error.use_stderr() && json {
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        let said = first.strip_prefix("error: ").unwrap_or(first);
+        let value = serde_json::json!({ "error": said, "code": null, "exit": error.exit_code() });
+        eprintln!("{value}");
+    } else {
+        drop(error.print());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn report(
@@ -135,10 +154,34 @@ fn tell(failed: &Failed, out: Output) {
         .code
         .map(|code| format!(" ({code})"))
         .unwrap_or_default();
-    if let Some(hint) = failed.hint {
-        eprintln!("pli: {}", out.pick(hint.0, hint.1));
+    let detailed = tracing::enabled!(tracing::Level::INFO);
+    if let Some((fr, en)) = failed.hint {
+        // The messages of the library are English: a citizen who reads French need not.
+        let all = failed.hint_is_all || out.lang == Lang::Fr;
+        let shown = if all && !failed.hint_is_all {
+            &code
+        } else {
+            ""
+        };
+        eprintln!("pli: {}{shown}", out.pick(fr, en));
+        if all && !detailed {
+            return;
+        }
     }
     eprintln!("pli: {}{code}", plain(&failed.message));
+}
+
+/// Ctrl-C, or SIGTERM: both end a command in order.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 fn log(verbose: u8) {

@@ -1,22 +1,22 @@
 //! `pli service send`: one letter, or a file of any size.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use pli_protocol::code::Code;
 use pli_protocol::content::{Content, HttpsUrl, Kind, Link, Notice, Text};
 use pli_protocol::custody::Disposition;
 use pli_protocol::envelope::{Importance, Urgency};
-use serde_json::json;
 
 use super::exit::{Exit, Failed};
-use super::{Home, fact, places};
+use super::progress::{Shown, Trouble, stopped, tell};
+use super::{Home, fact, places, stop_signal};
 use crate::clock;
 use crate::content_json;
 use crate::partner::{self, Format};
 use crate::screen::{Colour, Output, plain, when};
-use crate::service::campaign::{Campaign, LINE_MAX, Outcome, Progress, Summary};
+use crate::service::campaign::{BYTE_ORDER_MARK, Campaign, LINE_MAX, Outcome, about_content};
 use crate::service::draft::{Draft, Handling};
 use crate::service::{PATIENCE, Service, ServiceError};
 
@@ -90,7 +90,11 @@ enum ImportanceOption {
 }
 
 pub(super) async fn run(args: SendArgs, out: Output) -> Result<Exit, Failed> {
-    let service = Service::open(&args.home.folder("service")?).await?;
+    let patience = Duration::from_secs(args.patience);
+    let trouble = Trouble::new(args.file.is_some(), patience, out);
+    let service = Service::open(&args.home.folder("service")?)
+        .await?
+        .on_trouble(move |error| trouble.tell(error));
     service.check_listed().await?;
     let exit = match &args.file {
         Some(file) => send_file(&service, file.clone(), &args, out).await,
@@ -106,16 +110,25 @@ async fn send_one(service: &Service, args: &SendArgs, out: Output) -> Result<Exi
     let to = to.ok_or_else(|| Failed::new("whom to? say --to CONTACT"))?;
     let contact = service.contacts().find(&to).map_err(ServiceError::from)?;
     let now = clock::now();
+    let importance = args
+        .importance
+        .map_or(Importance::Information, ImportanceOption::value);
+    if let Some(allowed) = service.allowed() {
+        allowed
+            .importance(importance)
+            .map_err(|error| Failed::coded(error.to_string(), Some(Code::ClassNotAllowed)))?;
+        if let Some(url) = allowed.unlisted_link(&content) {
+            eprintln!("pli: warning: {}", plain(&allowed.about_link(url.host())));
+        }
+    }
     let handling = Handling {
         urgency: args.urgency.map_or(urgency, UrgencyOption::value),
-        importance: args
-            .importance
-            .map_or(Importance::Information, ImportanceOption::value),
+        importance,
         expires: now.plus_ms(args.keep_days * DAY_MS),
         ..Handling::new(now)
     };
     let draft = Draft::new(contact.grant, &content, handling)
-        .map_err(|error| Failed::new(format!("content: {error}")))?;
+        .map_err(|error| Failed::new(about_content(&error)))?;
     let sent = service
         .send_one(draft, Duration::from_secs(args.patience))
         .await?;
@@ -153,8 +166,7 @@ async fn send_one(service: &Service, args: &SendArgs, out: Output) -> Result<Exi
 fn content(args: &SendArgs) -> Result<(Content, Option<String>, Urgency), Failed> {
     if let Some(path) = &args.event {
         let body = places::read(path, LINE_MAX as u64)?;
-        let value = serde_json::from_slice(&body)
-            .map_err(|error| Failed::new(format!("event: {error}")))?;
+        let value = json_of(&body, path)?;
         let format = Format::of(&value);
         let event = partner::convert_value(value, format)
             .map_err(|error| Failed::new(format!("event: {error}")))?;
@@ -166,10 +178,8 @@ fn content(args: &SendArgs) -> Result<(Content, Option<String>, Urgency), Failed
     }
     if let Some(path) = &args.content {
         let body = places::read(path, LINE_MAX as u64)?;
-        let value = serde_json::from_slice(&body)
-            .map_err(|error| Failed::new(format!("content: {error}")))?;
-        let content = content_json::from_json(value)
-            .map_err(|error| Failed::new(format!("content: {error}")))?;
+        let content = content_json::from_json(json_of(&body, path)?)
+            .map_err(|error| Failed::new(about_content(&error)))?;
         return Ok((content, None, Urgency::Normal));
     }
     let (Some(title), Some(body)) = (&args.title, &args.body) else {
@@ -185,6 +195,12 @@ fn content(args: &SendArgs) -> Result<(Content, Option<String>, Urgency), Failed
         notice.link = Some(Link { url, label: None });
     }
     Ok((Kind::Notice(notice).into(), None, Urgency::Normal))
+}
+
+fn json_of(body: &[u8], path: &Path) -> Result<serde_json::Value, Failed> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    serde_json::from_slice(body)
+        .map_err(|error| Failed::new(format!("{}: not JSON: {error}", path.display())))
 }
 
 async fn send_file(
@@ -210,8 +226,17 @@ async fn send_file(
     campaign.results = args.results.clone().or(campaign.results);
 
     let mut shown = Shown::new(out);
-    let summary = campaign.run(service, |progress| shown.show(progress)).await;
+    let summary = tokio::select! {
+        summary = campaign.run(service, |progress| shown.show(progress)) => Some(summary),
+        () = stop_signal() => None,
+    };
     shown.finish();
+    let Some(summary) = summary else {
+        eprintln!("pli: {}", stopped(&campaign));
+        service.hang_up().await;
+        // What reads lines waits in a thread that nothing ends; all that counts is on disk.
+        std::process::exit(i32::from(Exit::TryLater.number()));
+    };
     let summary = summary?;
     tell(&summary, &campaign, out);
     let counts = summary.counts;
@@ -225,97 +250,6 @@ async fn send_file(
             _ => Exit::InPart,
         },
     )
-}
-
-/// A bar on a terminal, a plain line now and then elsewhere.
-struct Shown {
-    bar: Option<ProgressBar>,
-    last: std::time::Instant,
-    first: bool,
-    quiet: bool,
-}
-
-/// Between two plain lines.
-const LINE_EVERY: Duration = Duration::from_secs(5);
-
-impl Shown {
-    fn new(out: Output) -> Self {
-        let style = "{elapsed_precise} [{wide_bar}] {bytes}/{total_bytes} {msg}";
-        let bar = out.is_watched().then(|| {
-            let style = ProgressStyle::with_template(style).expect("a constant template");
-            ProgressBar::new(0).with_style(style.progress_chars("=> "))
-        });
-        Self {
-            bar,
-            last: std::time::Instant::now(),
-            first: true,
-            quiet: out.json,
-        }
-    }
-
-    fn show(&mut self, progress: &Progress) {
-        let counts = progress.counts;
-        let text = format!(
-            "{} accepted, {} duplicate, {} refused, {} invalid",
-            counts.accepted, counts.duplicate, counts.refused, counts.invalid
-        );
-        match &self.bar {
-            Some(bar) => {
-                bar.set_length(progress.of_bytes.unwrap_or(progress.bytes));
-                bar.set_position(progress.bytes);
-                bar.set_message(text);
-            }
-            None if self.quiet => {}
-            None if self.first || self.last.elapsed() >= LINE_EVERY => {
-                eprintln!("{} lines: {text}", progress.lines);
-                self.last = std::time::Instant::now();
-                self.first = false;
-            }
-            None => {}
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn tell(summary: &Summary, campaign: &Campaign, out: Output) {
-    let counts = summary.counts;
-    if out.json {
-        out.json(&json!({
-            "lines": summary.lines,
-            "resumed_after": summary.resumed_after,
-            "accepted": counts.accepted,
-            "duplicate": counts.duplicate,
-            "refused": counts.refused,
-            "invalid": counts.invalid,
-            "elapsed_ms": u64::try_from(summary.elapsed.as_millis()).unwrap_or(u64::MAX),
-            "results": campaign.results,
-        }));
-        return;
-    }
-    if summary.resumed_after > 0 {
-        fact(
-            out,
-            "resumed after",
-            &format!("{} lines", summary.resumed_after),
-        );
-    }
-    fact(out, "accepted", &counts.accepted.to_string());
-    fact(out, "duplicate", &counts.duplicate.to_string());
-    fact(out, "refused", &counts.refused.to_string());
-    fact(out, "invalid", &counts.invalid.to_string());
-    fact(
-        out,
-        "in",
-        &format!("{:.1} s", summary.elapsed.as_secs_f64()),
-    );
-    if let Some(results) = &campaign.results {
-        fact(out, "results", &results.display().to_string());
-    }
 }
 
 impl UrgencyOption {

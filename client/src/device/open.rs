@@ -76,7 +76,7 @@ impl DeviceError {
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Authority(refusal) => Some(refusal.code()),
-            Self::Directory(DirectoryError::Trust(error)) => Some(error.code()),
+            Self::Directory(error) => error.code(),
             Self::Reach(error) => error.code(),
             Self::Call(error) => error.code(),
             Self::Page(fault) => Some(fault.code()),
@@ -84,7 +84,8 @@ impl DeviceError {
         }
     }
 
-    pub(super) fn may_pass(&self) -> bool {
+    /// Whether the same may succeed a little later.
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::Reach(error) => error.may_pass(),
             Self::Call(error) => error.may_pass(),

@@ -10,6 +10,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`allowed`] | what the directory lets it send |
 //! | [`config`] | `service.toml` and the folder beside it |
 //! | [`contacts`] | grants, checked once and pinned |
 //! | [`draft`] | a letter before it is sealed; how it is sealed twice alike |
@@ -18,6 +19,7 @@
 //! | [`campaign`] | a file of any size, resumable |
 //! | [`track`] | what became of a letter |
 
+pub mod allowed;
 pub mod batch;
 pub mod campaign;
 pub mod config;

@@ -14,11 +14,12 @@ use pli_transport::{Credential, Dialler};
 use pli_trust::keyfile::{self, KeyFileError};
 use tokio::sync::mpsc;
 
+use super::allowed::Allowed;
 use super::batch::{Prepared, Sealer};
 use super::config::{self, ConfigError, ServiceConfig};
 use super::contacts::{ContactError, Contacts};
 use super::draft::{Draft, Randomness};
-use super::submit::{self, Origin, Settled, SubmitError};
+use super::submit::{self, OnTrouble, Origin, Settled, SubmitError};
 use super::track::{self, Tracked};
 use crate::call::CallError;
 use crate::clock;
@@ -44,9 +45,7 @@ pub enum ServiceError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The directory does not let this service send with this key.
-    #[error(
-        "{refusal}; the authority's operator publishes this service with: pli authority add-service {} --service-key {key} …", .service.name()
-    )]
+    #[error("{refusal}; {}", next_step(.refusal, .service, .key))]
     NotListed {
         refusal: Box<TrustRefusal>,
         service: ServiceId,
@@ -76,13 +75,42 @@ impl ServiceError {
             Self::PublishedKey { .. } => Some(Code::PublishedKey),
             Self::NotListed { refusal, .. } => Some(refusal.code()),
             Self::Contact(ContactError::Grant(error)) => Some(error.code()),
-            Self::Directory(DirectoryError::Trust(error)) => Some(error.code()),
+            Self::Directory(error) => error.code(),
             Self::Reach(error) => error.code(),
             Self::Call(error) => error.code(),
             Self::Submit(error) => error.code(),
             Self::Seal(error) => Some(error.code()),
-            Self::Config(_) | Self::Key(_) | Self::Directory(_) | Self::Contact(_) => None,
+            Self::Config(_) | Self::Key(_) | Self::Contact(_) => None,
         }
+    }
+}
+
+/// Who does what about it.
+fn next_step(refusal: &TrustRefusal, service: &ServiceId, key: &str) -> String {
+    const PUBLISH: &str =
+        "then pli authority publish; the federation then: pli federation publish --from …/handover";
+    let (name, authority) = (service.name(), service.authority());
+    match refusal {
+        TrustRefusal::UnknownService { .. } => format!(
+            "the operator of {authority} lists it with: pli authority add-service {name} --service-key {key} --name-fr … --name-en …, {PUBLISH}"
+        ),
+        TrustRefusal::UnknownAuthority { .. } | TrustRefusal::NoNode { .. } => format!(
+            "the federation takes {authority} in with: pli federation add-authority …/handover, then pli federation publish; if it did, is this directory of the right federation?"
+        ),
+        TrustRefusal::UnknownKey { .. } => format!(
+            "this folder's key is {key}: use the key that is listed, or the operator of {authority} lists this one in its place with: pli authority revoke --service {name} --new-key {key}, {PUBLISH}"
+        ),
+        TrustRefusal::KeyNotValid { .. } => format!(
+            "use the key that is in force now; if there is none, the operator of {authority} lists one with: pli authority revoke --service {name} --new-key …, {PUBLISH}"
+        ),
+        TrustRefusal::Suspended { owner, .. } if owner.authority == *authority => format!(
+            "nothing can be sent until that is lifted: ask the federation, which lifts it with: pli federation suspend {authority} --lift, then pli federation publish"
+        ),
+        TrustRefusal::DirectoryExpired { .. } => "the federation renews it with: pli federation publish; if it did, see that the places in service.toml can be reached and that this machine's clock is right".to_owned(),
+        TrustRefusal::AuthorityExpired { authority, .. } => format!(
+            "the operator of {authority} signs anew with: pli authority publish; the federation then: pli federation publish --from …/handover"
+        ),
+        _ => format!("ask the operator of {authority}"),
     }
 }
 
@@ -94,6 +122,7 @@ pub struct Service {
     directory: Arc<OpenDirectory>,
     contacts: Arc<Contacts>,
     dialler: Dialler,
+    on_trouble: OnTrouble,
 }
 
 impl Service {
@@ -120,7 +149,15 @@ impl Service {
             directory,
             contacts: Arc::new(contacts),
             dialler,
+            on_trouble: OnTrouble::default(),
         })
+    }
+
+    /// Calls `tell` each time that submitting must be tried again.
+    #[must_use]
+    pub fn on_trouble(mut self, tell: impl Fn(&SubmitError) + Send + Sync + 'static) -> Self {
+        self.on_trouble = OnTrouble::new(tell);
+        self
     }
 
     /// Who.
@@ -136,6 +173,12 @@ impl Service {
     /// Its directory.
     pub fn directory(&self) -> &Arc<OpenDirectory> {
         &self.directory
+    }
+
+    /// What the directory in force lets it send; `None` where it is not listed.
+    pub fn allowed(&self) -> Option<Allowed> {
+        let directory = self.directory.current();
+        directory.service(&self.id).ok().cloned().map(Allowed::new)
     }
 
     /// Its secret key, for a caller that signs envelopes of its own.
@@ -179,6 +222,7 @@ impl Service {
             directory: Arc::clone(&self.directory),
             authority: self.id.authority().clone(),
             patience,
+            on_trouble: self.on_trouble.clone(),
         }
     }
 

@@ -11,6 +11,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,31 @@ pub struct Origin {
     pub authority: AuthorityId,
     /// How long to go on without any progress before giving up.
     pub patience: Duration,
+    /// Told each time that it is tried again.
+    pub on_trouble: OnTrouble,
+}
+
+/// Whom to tell that something must be tried again.
+#[derive(Clone, Default)]
+pub struct OnTrouble(Option<Arc<dyn Fn(&SubmitError) + Send + Sync>>);
+
+impl OnTrouble {
+    /// Calls `tell`.
+    pub fn new(tell: impl Fn(&SubmitError) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    fn tell(&self, error: &SubmitError) {
+        if let Some(tell) = &self.0 {
+            tell(error);
+        }
+    }
+}
+
+impl fmt::Debug for OnTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OnTrouble({})", self.0.is_some())
+    }
 }
 
 /// What became of one envelope.
@@ -175,6 +201,7 @@ pub async fn submit<T: Send>(
             return Err(SubmitError::OutOfPatience { patience, last });
         }
         tracing::info!(%error, "submitting again");
+        origin.on_trouble.tell(&error);
         sleep(backoff.next_delay().max(error.retry_after())).await;
         origin.directory.refresh(clock::now()).await;
     }

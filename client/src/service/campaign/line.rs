@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::content_json::{self, ContentJsonError};
 use crate::partner::{self, Format, PartnerError};
+use crate::service::allowed::{Allowed, ImportanceNotAllowed};
 use crate::service::contacts::{ContactError, Contacts};
 use crate::service::draft::{Draft, Handling, LIFETIME_MS};
 
@@ -70,27 +71,42 @@ impl Options {
 /// Why a line is not sent. The lines after it are.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// Not the JSON object that a line is.
-    #[error("not a line of a campaign: {0}")]
-    Json(#[from] serde_json::Error),
+    /// Not JSON.
+    #[error("not JSON: {}", on_one_line(.0))]
+    Json(serde_json::Error),
+    /// JSON, but not the object that a line is.
+    #[error(
+        "{problem}; expected {{\"to\": \"CONTACT\", \"content\": {{…}}}} or {{\"event\": {{…}}}}"
+    )]
+    Form {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Longer than [`LINE_MAX`].
     #[error("longer than {LINE_MAX} bytes")]
     TooLong,
     /// Neither, or both.
-    #[error("a line has either an event or a content")]
-    EventOrContent,
+    #[error("{got}; a line has one of the two")]
+    EventOrContent {
+        /// Which it has.
+        got: &'static str,
+    },
     /// Nobody to send to.
-    #[error("`to` is missing: whom is this content for?")]
+    #[error("\"to\" is missing: whom is this content for? expected the name of a contact")]
     NoRecipient,
     /// The partner's event.
     #[error("event: {0}")]
     Event(#[from] PartnerError),
     /// The content.
-    #[error("content: {0}")]
+    #[error("{}", about_content(.0))]
     ContentJson(#[from] ContentJsonError),
     /// The content.
-    #[error("content: {0}")]
+    #[error("{}", about_content(.0))]
     Content(#[from] ContentError),
+    /// A replacement key.
+    /// Its importance.
+    #[error(transparent)]
+    Importance(#[from] ImportanceNotAllowed),
     /// A replacement key.
     #[error("supersedes: must be 32 lower-case hexadecimal digits")]
     Supersedes,
@@ -99,12 +115,31 @@ pub enum LineError {
     Contact(#[from] ContactError),
 }
 
+impl LineError {
+    /// The kind of fault, for programs and for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "not-json",
+            Self::Form { .. } | Self::EventOrContent { .. } => "line",
+            Self::TooLong => "too-long",
+            Self::NoRecipient => "no-recipient",
+            Self::Event(_) => "event",
+            Self::ContentJson(_) | Self::Content(_) => "content",
+            Self::Importance(_) => "importance",
+            Self::Supersedes => "supersedes",
+            Self::Contact(_) => "contact",
+        }
+    }
+}
+
 /// A line that can be sent.
 #[derive(Debug)]
 pub(super) struct Letter {
     /// The contact's name.
     pub(super) to: String,
     pub(super) draft: Draft,
+    /// The host of its link, where the authority did not list it.
+    pub(super) unlisted_link: Option<String>,
 }
 
 /// Reads one line and finds its contact.
@@ -112,8 +147,9 @@ pub(super) fn read(
     line: &[u8],
     contacts: &Contacts,
     options: Options,
+    allowed: Option<&Allowed>,
 ) -> Result<Letter, LineError> {
-    let line: Line = serde_json::from_slice(line)?;
+    let line = parse(line)?;
     let (content, hash, urgency) = match (line.event, line.content) {
         (Some(event), None) => {
             let format = Format::of(&event);
@@ -122,7 +158,16 @@ pub(super) fn read(
             (event.content, Some(event.recipient.to_string()), urgency)
         }
         (None, Some(content)) => (content_json::from_json(content)?, None, Urgency::Normal),
-        _ => return Err(LineError::EventOrContent),
+        (None, None) => {
+            return Err(LineError::EventOrContent {
+                got: "neither an event nor a content",
+            });
+        }
+        (Some(_), Some(_)) => {
+            return Err(LineError::EventOrContent {
+                got: "an event and a content",
+            });
+        }
     };
     let to = line.to.or(hash).ok_or(LineError::NoRecipient)?;
     let contact = contacts.find(&to)?;
@@ -130,11 +175,18 @@ pub(super) fn read(
         Some(hex) => Some(from_hex(hex).map_err(|_| LineError::Supersedes)?),
         None => None,
     };
+    let importance = line
+        .importance
+        .map_or(Importance::Information, ImportanceName::value);
+    if let Some(allowed) = allowed {
+        allowed.importance(importance)?;
+    }
+    let unlisted_link = allowed
+        .and_then(|allowed| allowed.unlisted_link(&content))
+        .map(|url| url.host().to_owned());
     let handling = Handling {
         urgency: line.urgency.map_or(urgency, UrgencyName::value),
-        importance: line
-            .importance
-            .map_or(Importance::Information, ImportanceName::value),
+        importance,
         created: options.created,
         expires: options
             .created
@@ -142,7 +194,50 @@ pub(super) fn read(
         supersedes,
     };
     let draft = Draft::new(contact.grant, &content, handling)?;
-    Ok(Letter { to, draft })
+    Ok(Letter {
+        to,
+        draft,
+        unlisted_link,
+    })
+}
+
+/// In the words of whoever wrote the line, not of the type that it was to become.
+fn parse(line: &[u8]) -> Result<Line, LineError> {
+    let error = match serde_json::from_slice(line) {
+        Ok(line) => return Ok(line),
+        Err(error) => error,
+    };
+    let got = match serde_json::from_slice::<Value>(line) {
+        Err(error) => return Err(LineError::Json(error)),
+        Ok(Value::Object(_)) => {
+            let problem = on_one_line(&error);
+            return Err(LineError::Form { problem });
+        }
+        Ok(Value::Array(_)) => "a list",
+        Ok(Value::String(_)) => "a text",
+        Ok(Value::Number(_)) => "a number",
+        Ok(Value::Bool(_) | Value::Null) => "true, false or null",
+    };
+    let problem = format!("{got}, not an object");
+    Err(LineError::Form { problem })
+}
+
+/// `serde_json` counts lines from the beginning of what it was given, which is one line.
+fn on_one_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" at line ") {
+        Some((problem, _)) => format!("{problem}, at byte {}", error.column()),
+        None => text,
+    }
+}
+
+/// A fault of the content as a whole says so itself.
+pub(crate) fn about_content(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    if text.starts_with("content") {
+        return text;
+    }
+    format!("content: {text}")
 }
 
 impl UrgencyName {

@@ -11,13 +11,19 @@
 //!
 //! [`Randomness::Campaign`]: super::draft::Randomness::Campaign
 
+mod failed;
+mod faults;
 mod line;
+mod record;
 mod results;
 mod run;
 mod state;
 mod window;
 
+pub use faults::{Fault, Faults};
+pub(crate) use line::about_content;
 pub use line::{LINE_MAX, LineError, Options};
 pub use results::Outcome;
-pub use run::{Campaign, CampaignError, Progress, Summary};
+pub(crate) use run::BYTE_ORDER_MARK;
+pub use run::{Campaign, CampaignError, Progress, Summary, Unlisted, UnlistedLinks};
 pub use state::{Counts, State, StateError};

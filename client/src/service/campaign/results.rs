@@ -31,6 +31,8 @@ pub enum Outcome {
     },
     /// It was never sent.
     Invalid {
+        /// The kind of fault, for programs.
+        kind: &'static str,
         /// Why.
         reason: String,
     },
@@ -79,9 +81,9 @@ impl Outcome {
     pub fn to_json(&self, line: u64, to: Option<&str>) -> Option<serde_json::Value> {
         let (name, code) = match self {
             Self::Blank => return None,
-            Self::Invalid { reason } => {
+            Self::Invalid { kind, reason } => {
                 return Some(
-                    json!({ "line": line, "to": to, "outcome": "invalid", "reason": reason }),
+                    json!({ "line": line, "to": to, "outcome": "invalid", "fault": kind, "reason": reason }),
                 );
             }
             Self::Sent { disposition, .. } => names::disposition(*disposition),

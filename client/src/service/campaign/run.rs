@@ -1,5 +1,6 @@
 //! Runs a campaign: reads, sends and records at the same time.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -11,12 +12,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use zeroize::Zeroizing;
 
+use super::faults::Faults;
 use super::line::{self, LineError, Options};
+use super::record::Record;
 use super::results::{Outcome, ResultsFile};
 use super::state::{Counts, State, StateError, StateFile};
 use super::window::{Slot, WINDOW_MAX, Window};
 use crate::clock;
 use crate::folder::FileError;
+use crate::service::allowed::Allowed;
 use crate::service::batch::BATCH_MAX;
 use crate::service::contacts::Contacts;
 use crate::service::draft::{Draft, Randomness};
@@ -51,16 +55,35 @@ pub struct Progress {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Summary {
     /// What became of all lines, those of earlier runs included.
     pub counts: Counts,
+    /// Why lines failed, those of earlier runs included.
+    pub faults: Faults,
+    /// The file that holds the lines that failed, ready to be corrected and sent, if this run wrote
+    /// or an earlier run left one.
+    pub failed: Option<PathBuf>,
+    /// Links of this run that no citizen can click, by host.
+    pub unlisted_links: UnlistedLinks,
     /// Lines settled by earlier runs.
     pub resumed_after: u64,
     /// Lines settled in all.
     pub lines: u64,
     /// Of this run.
     pub elapsed: Duration,
+}
+
+/// Links to hosts that the authority did not list for the service, by host; at most [`UNLISTED_MAX`].
+pub type UnlistedLinks = BTreeMap<String, Unlisted>;
+
+/// Lines with a link to one such host.
+#[derive(Clone, Copy, Debug)]
+pub struct Unlisted {
+    /// The first line.
+    pub first: u64,
+    /// How many lines.
+    pub count: u64,
 }
 
 /// Why a campaign stopped before its end. Start it again: it goes on where it was.
@@ -123,6 +146,8 @@ impl Campaign {
         let reader = Reader {
             input,
             contacts: Arc::clone(service.contacts()),
+            allowed: service.allowed(),
+            unlisted_links: UnlistedLinks::default(),
             options,
             window: Arc::clone(&window),
             places: Arc::clone(&places),
@@ -173,9 +198,13 @@ impl Campaign {
         let (sent, ()) = ended?;
         sent?;
         let file = self.file.clone().unwrap_or_else(|| "standard input".into());
-        read.map_err(FileError::at(file))?;
+        let unlisted_links = read.map_err(FileError::at(file))?;
+        let failed = record.write_failed(self)?;
         Ok(Summary {
             counts: record.state.counts,
+            faults: record.state.faults,
+            failed,
+            unlisted_links,
             resumed_after,
             lines: record.state.lines,
             elapsed: started.elapsed(),
@@ -195,6 +224,8 @@ impl Campaign {
             bytes: 0,
             results_bytes: 0,
             counts: Counts::default(),
+            faults: Faults::default(),
+            failed_through: 0,
         };
         let (state_file, state) = match (&self.file, &self.state) {
             (Some(file), Some(path)) => {
@@ -238,6 +269,9 @@ impl Campaign {
 struct Reader {
     input: Box<dyn BufRead + Send>,
     contacts: Arc<Contacts>,
+    /// `None` where the directory does not list the service: the node says so then.
+    allowed: Option<Allowed>,
+    unlisted_links: UnlistedLinks,
     options: Options,
     window: Arc<Window>,
     places: Arc<Semaphore>,
@@ -250,7 +284,7 @@ struct Reader {
 
 impl Reader {
     /// Reads to the end of the input, or until nobody takes any more. Blocks.
-    fn run(mut self) -> io::Result<()> {
+    fn run(mut self) -> io::Result<UnlistedLinks> {
         let mut raw = Vec::new();
         while let Some(read) = line::next_raw(&mut self.input, &mut raw, &mut self.sent)? {
             self.line += 1;
@@ -258,9 +292,11 @@ impl Reader {
             let place = self
                 .runtime
                 .block_on(Arc::clone(&self.places).acquire_owned());
-            let Ok(place) = place else { return Ok(()) };
+            let Ok(place) = place else {
+                return Ok(self.unlisted_links);
+            };
             if self.drafts.is_closed() {
-                return Ok(());
+                return Ok(self.unlisted_links);
             }
             let mut slot = Slot {
                 line: self.line,
@@ -277,11 +313,27 @@ impl Reader {
                 self.window.push(slot);
                 continue;
             } else {
-                line::read(&raw, &self.contacts, self.options)
+                let raw = match self.line {
+                    1 => raw.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&raw),
+                    _ => &raw,
+                };
+                line::read(raw, &self.contacts, self.options, self.allowed.as_ref())
             };
             match letter {
                 Ok(letter) => {
                     slot.to = Some(letter.to);
+                    if let Some(host) = letter.unlisted_link {
+                        let known = self.unlisted_links.len();
+                        match self.unlisted_links.get_mut(&host) {
+                            Some(lines) => lines.count += 1,
+                            None if known < UNLISTED_MAX => {
+                                let first = self.line;
+                                self.unlisted_links
+                                    .insert(host, Unlisted { first, count: 1 });
+                            }
+                            None => {}
+                        }
+                    }
                     // First the slot: an acknowledgement must find it.
                     self.window.push(slot);
                     if self
@@ -289,11 +341,12 @@ impl Reader {
                         .blocking_send((self.line, letter.draft))
                         .is_err()
                     {
-                        return Ok(());
+                        return Ok(self.unlisted_links);
                     }
                 }
                 Err(error) => {
                     slot.outcome = Some(Outcome::Invalid {
+                        kind: error.kind(),
                         reason: error.to_string(),
                     });
                     self.window.push(slot);
@@ -301,59 +354,14 @@ impl Reader {
             }
         }
         self.window.wake();
-        Ok(())
+        Ok(self.unlisted_links)
     }
 }
 
-/// What is on disk of a campaign.
-struct Record {
-    state_file: Option<StateFile>,
-    state: State,
-    results: Option<ResultsFile>,
-}
-
-impl Record {
-    /// First the results, then the state that counts them.
-    fn write(&mut self, settled: Vec<Slot>) -> Result<(), CampaignError> {
-        let mut lines = Vec::new();
-        for slot in &settled {
-            let outcome = slot.outcome.as_ref().expect("popped because it is settled");
-            outcome.count(&mut self.state.counts);
-            if let Some(json) = outcome.to_json(slot.line, slot.to.as_deref()) {
-                serde_json::to_writer(&mut lines, &json).expect("a vector takes everything");
-                lines.push(b'\n');
-            }
-        }
-        if let Some(results) = &mut self.results {
-            self.state.results_bytes = results.append(&lines)?;
-        }
-        if let Some(last) = settled.last() {
-            self.state.lines = last.line;
-            self.state.bytes = last.end;
-            if let Some(state_file) = &mut self.state_file {
-                state_file.settle(last.sent.clone());
-                state_file.write(&self.state)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn progress(&self, of_bytes: Option<u64>) -> Progress {
-        let State {
-            lines,
-            bytes,
-            counts,
-            ..
-        } = self.state;
-        Progress {
-            lines,
-            bytes,
-            of_bytes,
-            counts,
-        }
-    }
-}
-
+/// Hosts that are named.
+const UNLISTED_MAX: usize = 16;
+/// What some editors put before the first line.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Answers recorded in one go.
 const SETTLED_MAX: usize = 4_096;
 const READ_BYTES: usize = 256 * 1024;

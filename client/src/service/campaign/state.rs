@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::failed;
+use super::faults::Faults;
 use crate::folder::{self, FileError, FolderLock, Secrecy};
 
 const VERSION: u32 = 1;
-const FILE_MAX: u64 = 16 * 1024;
+/// Faults are by code, so there is an end to them.
+const FILE_MAX: u64 = 64 * 1024;
 
 /// Where a campaign stands.
 #[derive(Clone, Debug)]
@@ -36,6 +39,10 @@ pub struct State {
     pub results_bytes: u64,
     /// What became of them.
     pub counts: Counts,
+    /// Why lines failed.
+    pub faults: Faults,
+    /// Lines up to here that failed were written out already, to be corrected.
+    pub failed_through: u64,
 }
 
 /// What became of lines.
@@ -76,10 +83,17 @@ pub enum StateError {
         ours: String,
     },
     /// What was sent already is not in this file any more.
-    #[error("{} has changed in the part that was sent already ({bytes} bytes); restore it, or move {} away to begin anew", .file.display(), .state.display())]
+    #[error(
+        "{} has changed in the part that was settled already (its first {bytes} bytes): restore it, lines may only be added at its end. \
+         To correct lines that failed, correct them in {} and send that file. \
+         To begin anew, and send every letter a second time, move {} away",
+        .file.display(), .failed.display(), .state.display()
+    )]
     FileChanged {
         file: PathBuf,
         state: PathBuf,
+        /// Where the lines that failed are, once a run has come to the end.
+        failed: PathBuf,
         bytes: u64,
     },
 }
@@ -97,6 +111,10 @@ struct OnDisk {
     sent_sha256: String,
     results_bytes: u64,
     counts: Counts,
+    #[serde(default)]
+    faults: Faults,
+    #[serde(default)]
+    failed_through: u64,
 }
 
 /// The state file of one campaign. Locked: two processes that send one file would each send all of it.
@@ -149,10 +167,11 @@ impl StateFile {
         let mut sent = Sha256::new();
         hash(file, read.bytes, &mut sent).map_err(FileError::at(file))?;
         if to_hex(&sent.clone().finalize()) != read.sent_sha256 {
-            let (file, bytes) = (file.to_owned(), read.bytes);
+            let (failed, bytes) = (failed::path(file, 0), read.bytes);
             return Err(StateError::FileChanged {
-                file,
+                file: file.to_owned(),
                 state: path,
+                failed,
                 bytes,
             });
         }
@@ -165,6 +184,8 @@ impl StateFile {
             bytes: read.bytes,
             results_bytes: read.results_bytes,
             counts: read.counts,
+            faults: read.faults,
+            failed_through: read.failed_through,
         };
         Ok((
             Self {
@@ -189,6 +210,8 @@ impl StateFile {
             sent_sha256: to_hex(&self.sent.clone().finalize()),
             results_bytes: state.results_bytes,
             counts: state.counts,
+            faults: state.faults.clone(),
+            failed_through: state.failed_through,
         };
         let json = serde_json::to_vec_pretty(&on_disk).expect("strings and numbers are JSON");
         Ok(folder::write(

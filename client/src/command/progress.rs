@@ -1,0 +1,212 @@
+//! What `pli service send --file` says: how far it is, why it waits, what became of it.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use pli_protocol::code::Code;
+use serde_json::json;
+
+use super::fact;
+use crate::screen::{Output, plain};
+use crate::service::campaign::{Campaign, Fault, Progress, Summary};
+use crate::service::submit::SubmitError;
+
+/// Says that the node is away: at once, then now and then.
+pub(super) struct Trouble {
+    of_file: bool,
+    patience: Duration,
+    quiet: bool,
+    told: Mutex<Option<Instant>>,
+}
+
+/// Between two such lines.
+const TROUBLE_EVERY: Duration = Duration::from_secs(30);
+
+impl Trouble {
+    pub(super) fn new(of_file: bool, patience: Duration, out: Output) -> Self {
+        Self {
+            of_file,
+            patience,
+            quiet: out.json,
+            told: Mutex::default(),
+        }
+    }
+
+    pub(super) fn tell(&self, error: &SubmitError) {
+        let mut told = self.told.lock().expect("nothing panics while it is held");
+        if told.is_some_and(|at| at.elapsed() < TROUBLE_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        if self.quiet {
+            eprintln!("{}", json!({ "waiting": error.to_string() }));
+            return;
+        }
+        let again = if self.of_file {
+            "; Ctrl-C stops, and the same command then goes on where it was"
+        } else {
+            ""
+        };
+        eprintln!(
+            "pli: the node is not reachable: {}. Trying again, for up to {} s without progress{again}",
+            plain(&error.to_string()),
+            self.patience.as_secs()
+        );
+    }
+}
+
+/// After Ctrl-C.
+pub(super) fn stopped(campaign: &Campaign) -> String {
+    match &campaign.file {
+        Some(file) if campaign.state.is_some() => format!(
+            "stopped. The same command goes on with {} where it was; no letter is sent twice",
+            file.display()
+        ),
+        _ => "stopped. What came on standard input cannot be gone on with: some of it was sent"
+            .to_owned(),
+    }
+}
+
+/// A bar on a terminal, a plain line now and then elsewhere.
+pub(super) struct Shown {
+    bar: Option<ProgressBar>,
+    last: Instant,
+    first: bool,
+    quiet: bool,
+    /// What was not written yet.
+    pending: Option<String>,
+}
+
+/// Between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+impl Shown {
+    pub(super) fn new(out: Output) -> Self {
+        let style = "{elapsed_precise} [{wide_bar}] {bytes}/{total_bytes} {msg}";
+        let bar = out.is_watched().then(|| {
+            let style = ProgressStyle::with_template(style).expect("a constant template");
+            ProgressBar::new(0).with_style(style.progress_chars("=> "))
+        });
+        Self {
+            bar,
+            last: Instant::now(),
+            first: true,
+            quiet: out.json,
+            pending: None,
+        }
+    }
+
+    pub(super) fn show(&mut self, progress: &Progress) {
+        let counts = progress.counts;
+        let text = format!(
+            "{} accepted, {} duplicate, {} refused, {} invalid",
+            counts.accepted, counts.duplicate, counts.refused, counts.invalid
+        );
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(progress.of_bytes.unwrap_or(progress.bytes));
+                bar.set_position(progress.bytes);
+                bar.set_message(text);
+            }
+            None if self.quiet => {}
+            None if self.first || self.last.elapsed() >= LINE_EVERY => {
+                eprintln!("{} lines: {text}", progress.lines);
+                self.pending = None;
+                self.last = Instant::now();
+                self.first = false;
+            }
+            None => self.pending = Some(format!("{} lines: {text}", progress.lines)),
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        // The last line is the final one.
+        if let Some(line) = &self.pending {
+            eprintln!("{line}");
+        }
+    }
+}
+
+pub(super) fn tell(summary: &Summary, campaign: &Campaign, out: Output) {
+    let counts = summary.counts;
+    if out.json {
+        out.json(&json!({
+            "lines": summary.lines,
+            "resumed_after": summary.resumed_after,
+            "accepted": counts.accepted,
+            "duplicate": counts.duplicate,
+            "refused": counts.refused,
+            "invalid": counts.invalid,
+            "faults": summary.faults,
+            "unlisted_links": summary.unlisted_links.keys().collect::<Vec<_>>(),
+            "failed": summary.failed,
+            "elapsed_ms": u64::try_from(summary.elapsed.as_millis()).unwrap_or(u64::MAX),
+            "results": campaign.results,
+        }));
+        return;
+    }
+    if summary.resumed_after > 0 {
+        fact(
+            out,
+            "resumed after",
+            &format!("{} lines", summary.resumed_after),
+        );
+    }
+    fact(out, "accepted", &counts.accepted.to_string());
+    fact(out, "duplicate", &counts.duplicate.to_string());
+    fact(out, "refused", &counts.refused.to_string());
+    fact(out, "invalid", &counts.invalid.to_string());
+    for (code, fault) in &summary.faults {
+        out.line(format!("  {}", plain(&about(code, fault))));
+    }
+    for (host, lines) in &summary.unlisted_links {
+        out.line(format!(
+            "  warning: {} lines, first {}, link to {}, which the authority did not list: devices show it, but it cannot be clicked",
+            lines.count,
+            lines.first,
+            plain(host)
+        ));
+    }
+    fact(
+        out,
+        "in",
+        &format!("{:.1} s", summary.elapsed.as_secs_f64()),
+    );
+    if let Some(results) = &campaign.results {
+        fact(out, "results", &results.display().to_string());
+    }
+    if let Some(failed) = &summary.failed {
+        fact(out, "failed lines", &failed.display().to_string());
+        out.line(format!(
+            "Next: correct them there, then pli service send --file {}",
+            failed.display()
+        ));
+    }
+}
+
+fn about(code: &str, fault: &Fault) -> String {
+    let numbers: Vec<String> = fault.lines.iter().map(u64::to_string).collect();
+    let more = if fault.count > fault.lines.len() as u64 {
+        ", …"
+    } else {
+        ""
+    };
+    let noun = if fault.count == 1 { "line" } else { "lines" };
+    let mut text = format!(
+        "{:>7} {code}: {noun} {}{more}",
+        fault.count,
+        numbers.join(", ")
+    );
+    if let Some(reason) = &fault.reason {
+        text.push_str("; the first: ");
+        text.push_str(reason);
+    }
+    if Code::from_name(code).is_some_and(Code::retryable) {
+        text.push_str("; may be sent later as they are");
+    }
+    text
+}

@@ -41,21 +41,78 @@ pub(super) struct InspectArgs {
 
 pub(super) async fn run(args: InspectArgs, out: Output) -> Result<Exit, Failed> {
     let path = Path::new(&args.object);
-    let bytes = if args.object == "-" || path.exists() {
+    let is_file = args.object == "-" || path.exists();
+    let bytes = if is_file {
         Bytes::from(places::read(path, OBJECT_MAX)?)
     } else {
         Bytes::from(args.object.clone())
     };
     let scratch = tempfile::tempdir().map_err(|error| Failed::new(error.to_string()))?;
     let directory = directory(&args, scratch.path()).await?;
-    let report = inspect(&bytes, directory.as_deref(), clock::now());
-    if out.json {
-        out.json(&to_json(&report));
+    let objects = embedded(&bytes);
+    let reports: Vec<Report> = if objects.is_empty() {
+        vec![inspect(&bytes, directory.as_deref(), clock::now())]
     } else {
-        show(&report, out);
+        let objects = objects.iter();
+        objects
+            .map(|object| inspect(object.as_bytes(), directory.as_deref(), clock::now()))
+            .collect()
+    };
+    if !is_file && reports.iter().any(|report| report.kind == "unknown") {
+        return Err(Failed::new(format!(
+            "{}: no such file, and no object of Pli as text; expected a file, -, pli:invite?…, pli:grant?…, hexadecimal or base64url",
+            args.object.chars().take(NAMED_MAX).collect::<String>()
+        )));
     }
-    let bad = report.has_failed() || report.kind == "unknown";
-    Ok(if bad { Exit::NotDone } else { Exit::Done })
+    for (index, report) in reports.iter().enumerate() {
+        if out.json {
+            out.json(&to_json(report));
+            continue;
+        }
+        if index > 0 {
+            out.line("");
+        }
+        show(report, out);
+    }
+    Ok(exit(&reports))
+}
+
+/// Characters of an argument that an error repeats.
+const NAMED_MAX: usize = 80;
+
+/// 3 where nothing fails, and whose signature it is could not be checked.
+fn exit(reports: &[Report]) -> Exit {
+    if reports
+        .iter()
+        .any(|report| report.has_failed() || report.kind == "unknown")
+    {
+        return Exit::NotDone;
+    }
+    let unproven = |report: &Report| {
+        let mut signatures = report
+            .checks
+            .iter()
+            .filter(|check| check.what == "signature");
+        signatures.any(|check| matches!(check.verdict, Verdict::NotChecked(_)))
+    };
+    match reports.iter().any(unproven) {
+        true => Exit::InPart,
+        false => Exit::Done,
+    }
+}
+
+/// The signed objects in what pli itself prints or keeps as JSON, one value a line: the receipts of
+/// `service status` and of a campaign's results, the envelope of `device show`.
+fn embedded(bytes: &[u8]) -> Vec<String> {
+    let mut objects = Vec::new();
+    for value in serde_json::Deserializer::from_slice(bytes).into_iter::<Value>() {
+        let Ok(value) = value else { break };
+        let receipts = value["receipts"].as_array().into_iter().flatten();
+        let receipts = receipts.map(|receipt| &receipt["receipt"]);
+        let all = receipts.chain([&value["receipt"], &value["signed"]]);
+        objects.extend(all.filter_map(Value::as_str).map(str::to_owned));
+    }
+    objects
 }
 
 async fn directory(args: &InspectArgs, scratch: &Path) -> Result<Option<Arc<Directory>>, Failed> {
@@ -134,4 +191,31 @@ fn to_json(report: &Report) -> Value {
         }
     });
     json!({ "kind": report.kind, "fields": fields, "checks": checks.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::verify::tests::{NOW, letter};
+
+    #[test]
+    fn what_pli_prints_as_json_is_taken_apart() {
+        let status = br#"{"id":"00","receipts":[{"receipt":"AA"},{"receipt":"BB"}]}
+{"id":"01","receipts":[]}"#;
+        assert_eq!(embedded(status), ["AA", "BB"]);
+        let results = b"{\"line\":1,\"receipt\":\"CC\"}\n{\"line\":2,\"outcome\":\"invalid\"}\n";
+        assert_eq!(embedded(results), ["CC"]);
+        assert_eq!(embedded(br#"{"number":1,"signed":"DD"}"#), ["DD"]);
+        // A file of the repository has an object under `signed`, and is inspected as what it is.
+        assert!(embedded(br#"{"signed":{"_type":"root"},"signatures":[]}"#).is_empty());
+        assert!(embedded(b"\x0a\x01").is_empty());
+    }
+
+    #[test]
+    fn what_nobody_could_verify_does_not_end_with_0() {
+        let unchecked = inspect(&letter("Bonjour"), None, NOW);
+        assert_eq!(exit(&[unchecked]), Exit::InPart);
+        let garbage = inspect(b"Bonjour", None, NOW);
+        assert_eq!(exit(&[garbage]), Exit::NotDone);
+    }
 }

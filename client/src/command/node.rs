@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use pli_protocol::account::{Invitation, InvitationId, InvitationLink};
-use pli_protocol::id::AuthorityId;
+use pli_protocol::code::Code;
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::limits;
-use pli_trust::keyfile;
+use pli_protocol::trust::TrustRefusal;
+use pli_trust::{Source, keyfile};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,7 +19,9 @@ use super::exit::{Exit, Failed};
 use super::{fact, places};
 use crate::clock;
 use crate::content_json::time;
-use crate::screen::{Colour, Output, plain, table};
+use crate::directory::{DirectoryPlace, OpenDirectory};
+use crate::screen::{Colour, Output, plain, table, when};
+use crate::service::config::environment;
 
 const CONFIG_MAX: u64 = 1024 * 1024;
 const STATUS_MAX: usize = 4 * 1024 * 1024;
@@ -34,7 +39,7 @@ pub(super) enum NodeCommand {
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// Its operations address
-    #[arg(long, default_value = "http://127.0.0.1:7404")]
+    #[arg(long, default_value = "http://127.0.0.1:7404", value_parser = http_url)]
     url: String,
 }
 
@@ -51,10 +56,19 @@ pub(super) struct InviteArgs {
     count: u32,
 }
 
+fn http_url(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "expected an address with its scheme; write http://{text}"
+    ))
+}
+
 pub(super) async fn run(command: NodeCommand, out: Output) -> Result<Exit, Failed> {
     match command {
         NodeCommand::Status(args) => status(&args, out).await,
-        NodeCommand::Invite(args) => invite(&args, out),
+        NodeCommand::Invite(args) => invite(&args, out).await,
     }
 }
 
@@ -63,15 +77,19 @@ pub(super) async fn run(command: NodeCommand, out: Output) -> Result<Exit, Faile
 struct NodeConfig {
     authority: String,
     key: PathBuf,
+    #[serde(default)]
+    dev: bool,
     trust: TrustConfig,
 }
 
 #[derive(Debug, Deserialize)]
 struct TrustConfig {
     root: PathBuf,
+    #[serde(default)]
+    sources: Vec<String>,
 }
 
-fn invite(args: &InviteArgs, out: Output) -> Result<Exit, Failed> {
+async fn invite(args: &InviteArgs, out: Output) -> Result<Exit, Failed> {
     let failed =
         |error: &dyn std::fmt::Display| Failed::new(format!("{}: {error}", args.config.display()));
     let text = String::from_utf8(places::read(&args.config, CONFIG_MAX)?)
@@ -81,7 +99,15 @@ fn invite(args: &InviteArgs, out: Output) -> Result<Exit, Failed> {
     let folder = args.config.parent().unwrap_or(Path::new("."));
     let key =
         keyfile::load(&folder.join(&config.key)).map_err(|error| Failed::new(error.to_string()))?;
-    let root = places::read(&folder.join(&config.trust.root), limits::TRUST_ROOT_MAX)?;
+    let root_file = folder.join(&config.trust.root);
+    if !root_file.exists() {
+        return Err(failed(&format!(
+            "trust.root: there is no {}; the federation makes it with: pli federation publish",
+            root_file.display()
+        )));
+    }
+    let root = places::read(&root_file, limits::TRUST_ROOT_MAX)?;
+    may_host(&config, folder, &root_file, &home, &key).await?;
     let root_sha256: [u8; 32] = Sha256::digest(&root).into();
     let expires = clock::now().plus_ms(args.days * DAY_MS);
     for _ in 0..args.count {
@@ -112,17 +138,81 @@ fn invite(args: &InviteArgs, out: Output) -> Result<Exit, Failed> {
     Ok(Exit::Done)
 }
 
+/// Refuses what a device would refuse when somebody tries to use the invitation.
+async fn may_host(
+    config: &NodeConfig,
+    folder: &Path,
+    root: &Path,
+    home: &AuthorityId,
+    key: &SigningKey,
+) -> Result<(), Failed> {
+    let scratch = tempfile::tempdir().map_err(|error| Failed::new(error.to_string()))?;
+    let mut sources = Vec::new();
+    for text in &config.trust.sources {
+        match text.parse() {
+            Ok(Source::Directory(path)) => sources.push(Source::Directory(folder.join(path))),
+            Ok(mirror) => sources.push(mirror),
+            Err(error) => return Err(Failed::new(format!("trust.sources: {error}"))),
+        }
+    }
+    let place = DirectoryPlace {
+        root: root.to_owned(),
+        sources,
+        copy: scratch.path().to_owned(),
+        environment: environment(config.dev),
+    };
+    let now = clock::now();
+    let directory = match OpenDirectory::open(&place, now).await {
+        Ok(open) => open.current(),
+        Err(error) => {
+            let error = error.to_string();
+            eprintln!(
+                "pli: warning: nobody could say whether {home} may host citizens: {}",
+                plain(&error)
+            );
+            return Ok(());
+        }
+    };
+    let refused = |problem: String, code| Failed::coded(problem, Some(code));
+    if let Err(refusal) = directory.home(home, now) {
+        let mut next = "";
+        if matches!(refusal, TrustRefusal::CannotHost { .. }) {
+            next = ": the federation allows it with: pli federation grant AUTHORITY --host, then pli federation publish";
+        }
+        return Err(refused(
+            format!("no device could use an invitation: {refusal}{next}"),
+            refusal.code(),
+        ));
+    }
+    let listed = directory
+        .node_keys(home, now)
+        .is_ok_and(|mut keys| keys.any(|listed| listed == key.public()));
+    if !listed {
+        let problem = format!(
+            "no device would believe an invitation by the key {}: the directory does not list it for the node of {home} now; publish it first, or name the key that is listed",
+            key.public()
+        );
+        return Err(refused(problem, Code::UnknownKey));
+    }
+    Ok(())
+}
+
 async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
     let url = format!("{}/status", args.url.trim_end_matches('/'));
     let status = match fetch(&url).await {
         Ok(status) => status,
-        Err(reason) => {
+        Err(Unread::NoAnswer(reason)) => {
             let message =
                 format!("{url}: {reason}; does the node run, and is this its operations address?");
             return Err(Failed {
                 exit: Exit::TryLater,
                 ..Failed::new(message)
             });
+        }
+        Err(Unread::NotAStatus(reason)) => {
+            return Err(Failed::new(format!(
+                "{url}: {reason}; somebody answers there, but not as a node's operations address (listen.ops in its configuration)"
+            )));
         }
     };
     let ready = status["ready"]["ready"].as_bool().unwrap_or(false);
@@ -134,29 +224,40 @@ async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
     Ok(if ready { Exit::Done } else { Exit::NotDone })
 }
 
-async fn fetch(url: &str) -> Result<Value, String> {
+/// Why there is no status.
+enum Unread {
+    NoAnswer(String),
+    NotAStatus(String),
+}
+
+async fn fetch(url: &str) -> Result<Value, Unread> {
     let client = reqwest::Client::builder()
         .timeout(STATUS_TIME)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| Unread::NoAnswer(error.to_string()))?;
     let mut response = client
         .get(url)
         .send()
         .await
-        .map_err(|error| chain(&error))?;
+        .map_err(|error| Unread::NoAnswer(chain(&error)))?;
     if !response.status().is_success() {
-        return Err(format!("HTTP {}", response.status()));
+        return Err(Unread::NotAStatus(format!("HTTP {}", response.status())));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| Unread::NoAnswer(chain(&error)))?
+    {
         body.extend_from_slice(&chunk);
         if body.len() > STATUS_MAX {
-            return Err(format!("more than {STATUS_MAX} bytes"));
+            return Err(Unread::NotAStatus(format!("more than {STATUS_MAX} bytes")));
         }
     }
-    serde_json::from_slice(&body).map_err(|error| format!("not a status: {error}"))
+    serde_json::from_slice(&body)
+        .map_err(|error| Unread::NotAStatus(format!("not a status: {error}")))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -205,6 +306,19 @@ fn tell(status: &Value, ready: bool, out: Output) {
             text(&directory["versions"]["timestamp"]),
         ),
     );
+    let moment = |value: &Value| match value.as_u64() {
+        Some(ms) => when(Timestamp::from_ms(ms), out.lang),
+        None => "-".to_owned(),
+    };
+    fact(
+        out,
+        "",
+        &format!(
+            "holds until {}, refreshed {}",
+            moment(&directory["expires_ms"]),
+            moment(&directory["refreshed_ms"]),
+        ),
+    );
     fact(out, "clock", &text(&status["clock"]["state"]));
     let sessions = &status["sessions"];
     fact(
@@ -244,6 +358,7 @@ fn tell(status: &Value, ready: bool, out: Output) {
                 "bulk",
                 "bytes",
                 "reachable",
+                "postponed",
                 "last_error",
             ]
             .map(|field| text(&queue[field]))
@@ -255,6 +370,7 @@ fn tell(status: &Value, ready: bool, out: Output) {
                 "Bulk",
                 "Bytes",
                 "Reachable",
+                "Put off",
                 "Last error",
             ],
             rows,
@@ -266,9 +382,13 @@ fn tell(status: &Value, ready: bool, out: Output) {
         .unwrap_or_default();
     if !alarms.is_empty() {
         out.line("");
-        let rows = alarms
-            .iter()
-            .map(|alarm| ["alarm", "detail"].map(|field| text(&alarm[field])));
-        out.line(table(["Alarm", "Detail"], rows));
+        let rows = alarms.iter().map(|alarm| {
+            [
+                text(&alarm["alarm"]),
+                moment(&alarm["since_ms"]),
+                text(&alarm["detail"]),
+            ]
+        });
+        out.line(table(["Alarm", "Since", "Detail"], rows));
     }
 }

@@ -18,6 +18,7 @@ use super::send::SendArgs;
 use super::{Home, fact, places};
 use crate::clock;
 use crate::content_json::time;
+use crate::directory::{DirectoryPlace, OpenDirectory};
 use crate::folder::{self, Secrecy};
 use crate::names;
 use crate::screen::{Colour, Output, plain, table, when};
@@ -97,7 +98,7 @@ pub(super) struct StatusArgs {
 
 pub(super) async fn run(command: ServiceCommand, out: Output) -> Result<Exit, Failed> {
     match command {
-        ServiceCommand::Init(args) => init(&args, out),
+        ServiceCommand::Init(args) => init(&args, out).await,
         ServiceCommand::Contact(ContactCommand::Add(args)) => add(&args, out),
         ServiceCommand::Contact(ContactCommand::List(args)) => list(&args, out),
         ServiceCommand::Send(args) => super::send::run(*args, out).await,
@@ -105,10 +106,9 @@ pub(super) async fn run(command: ServiceCommand, out: Output) -> Result<Exit, Fa
     }
 }
 
-fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
+async fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
     let home = args.home.folder("service")?;
     let failed = |error: &dyn std::fmt::Display| Failed::new(error.to_string());
-    folder::create_folder(&home).map_err(|error| failed(&error))?;
     let root = places::read(&args.root, limits::TRUST_ROOT_MAX)?;
     let sources = args
         .directory
@@ -133,6 +133,8 @@ fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
             home.display()
         )));
     }
+    check_directory(&config, &home, &root).await?;
+    folder::create_folder(&home).map_err(|error| failed(&error))?;
     let path = config.key_path(&home);
     let key = if path.exists() {
         keyfile::load(&path)
@@ -158,11 +160,36 @@ fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
         fact(out, "folder", &home.display().to_string());
         out.line("");
         out.line(format!(
-            "Next, at the authority: pli authority add-service {} --service-key {public} --name-fr … --name-en …",
+            "Next, at the authority, unless it lists this key: pli authority add-service {} --service-key {public} --name-fr … --name-en …",
             args.id.name(),
         ));
     }
     Ok(Exit::Done)
+}
+
+/// A wrong folder or root is found now rather than when letters wait. An address that nobody answers
+/// at may be right all the same.
+async fn check_directory(config: &ServiceConfig, home: &Path, root: &[u8]) -> Result<(), Failed> {
+    let failed = |error: &dyn std::fmt::Display| Failed::new(error.to_string());
+    let scratch = tempfile::tempdir().map_err(|error| failed(&error))?;
+    let trusted = scratch.path().join("root.json");
+    folder::write(&trusted, root, Secrecy::Public).map_err(|error| failed(&error))?;
+    let place = config
+        .directory_place(home)
+        .map_err(|error| failed(&error))?;
+    let place = DirectoryPlace {
+        root: trusted,
+        copy: scratch.path().join("directory"),
+        ..place
+    };
+    match OpenDirectory::open(&place, clock::now()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.may_pass() => {
+            eprintln!("pli: warning: {}", plain(&error.to_string()));
+            Ok(())
+        }
+        Err(error) => Err(failed(&format!("--directory or --root: {error}"))),
+    }
 }
 
 fn absolute(source: &str) -> String {
@@ -224,6 +251,8 @@ fn add(args: &ContactAddArgs, out: Output) -> Result<Exit, Failed> {
     }
 }
 
+const INVITATION_SCHEME: &str = "pli:invite?";
+
 type Grant = Result<(Option<String>, Bytes), String>;
 
 /// The grants of a file: the bytes of one, or texts, one a line.
@@ -231,7 +260,8 @@ fn grants(file: &[u8]) -> Vec<(usize, Grant)> {
     let Ok(text) = std::str::from_utf8(file) else {
         return vec![(1, Ok((None, Bytes::copy_from_slice(file))))];
     };
-    if !text.contains(GRANT_SCHEME) && !file.is_empty() {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !text.contains("pli:") && !file.is_empty() {
         return vec![(1, Ok((None, Bytes::copy_from_slice(file))))];
     }
     let lines = (1..)
@@ -246,7 +276,10 @@ fn grant(line: &str) -> Grant {
         None => (None, line),
     };
     let encoded = text.trim().strip_prefix(GRANT_SCHEME);
-    let encoded = encoded.ok_or_else(|| format!("expected {GRANT_SCHEME}…"))?;
+    let encoded = encoded.ok_or_else(|| match text.trim().starts_with(INVITATION_SCHEME) {
+        true => "this is an invitation, with which a citizen enrols a device; expected a grant, which pli device grant prints".to_owned(),
+        false => format!("expected a grant: {GRANT_SCHEME}…"),
+    })?;
     let bytes = BASE64_URL_SAFE_NO_PAD
         .decode(encoded)
         .map_err(|error| error.to_string())?;
@@ -325,6 +358,10 @@ async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
     let tracked = service.track(&args.ids).await?;
     service.hang_up().await;
     let mut doubtful = false;
+    let known = tracked
+        .iter()
+        .filter(|letter| letter.claimed.is_some())
+        .count();
     for letter in &tracked {
         doubtful |= letter
             .receipts
@@ -336,10 +373,11 @@ async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
             tell_tracked(letter, out);
         }
     }
-    Ok(if doubtful {
-        Exit::Misbehaved
-    } else {
-        Exit::Done
+    Ok(match (doubtful, known) {
+        (true, _) => Exit::Misbehaved,
+        (false, 0) => Exit::NotDone,
+        (false, known) if known < tracked.len() => Exit::InPart,
+        (false, _) => Exit::Done,
     })
 }
 

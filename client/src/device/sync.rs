@@ -41,6 +41,8 @@ impl Device {
             device: self,
             call: None,
             backoff: Backoff::new(),
+            on_change: OnChange(None),
+            connected: None,
         }
     }
 
@@ -118,9 +120,41 @@ pub struct Watch<'a> {
     device: &'a mut Device,
     call: Option<(DialledConnection, CallStream)>,
     backoff: Backoff,
+    on_change: OnChange,
+    /// What was told last.
+    connected: Option<bool>,
+}
+
+/// Whom to tell that the home is there, or went away.
+struct OnChange(Option<Box<dyn Fn(bool) + Send>>);
+
+impl std::fmt::Debug for OnChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OnChange({})", self.0.is_some())
+    }
 }
 
 impl Watch<'_> {
+    /// Calls `tell` with true when the home answers, with false when it does not, at each change.
+    #[must_use]
+    pub fn on_change(mut self, tell: impl Fn(bool) + Send + 'static) -> Self {
+        self.on_change = OnChange(Some(Box::new(tell)));
+        self
+    }
+
+    /// Hands over while it watches: see [`Device::acknowledge`].
+    pub async fn acknowledge(&mut self, letters: &[(u64, EnvelopeId)]) -> Result<(), DeviceError> {
+        self.device.acknowledge(letters).await
+    }
+
+    fn tell(&mut self, connected: bool) {
+        if self.connected.replace(connected) != Some(connected)
+            && let Some(tell) = &self.on_change.0
+        {
+            tell(connected);
+        }
+    }
+
     /// The device, to look at what came.
     pub fn device(&self) -> &Device {
         self.device
@@ -141,6 +175,7 @@ impl Watch<'_> {
                     if !error.may_pass() {
                         return Err(error);
                     }
+                    self.tell(false);
                     tracing::info!(%error, "connecting to the home again");
                     tokio::time::sleep(self.backoff.next_delay()).await;
                 }
@@ -153,6 +188,7 @@ impl Watch<'_> {
             let connection = self.device.connect().await?;
             let stream = self.device.open_sync(&connection, true).await?;
             self.call = Some((connection, stream));
+            self.tell(true);
         }
         let (_, stream) = self.call.as_mut().expect("made above");
         match call::next(&mut stream.recv).await? {

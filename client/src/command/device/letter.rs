@@ -22,6 +22,14 @@ pub(super) fn stored(letter: &Shown) -> Option<Timestamp> {
     }
 }
 
+/// The signed envelope as the home gave it, byte for byte: what an auditor checks.
+pub(super) fn signed(letter: &Shown) -> Option<&[u8]> {
+    match &letter.entry.numbered.body {
+        Body::Envelope { encoded, .. } => Some(encoded),
+        Body::Expired | Body::Damaged => None,
+    }
+}
+
 /// `Rendez-vous (rdv@interieur.gouv.fr)`: the name that the authority signed, and the address that
 /// nobody can imitate.
 pub(super) fn sender(letter: &VerifiedLetter, out: Output) -> String {
@@ -135,11 +143,11 @@ pub(super) fn show(letter: &Shown, out: Output) {
                 "Cette lettre n'est pas affichée : son origine n'est pas prouvée ou elle ne vous est pas destinée.",
                 "This letter is not shown: its origin is not proven or it is not for you.",
             )));
-            out.line(format!(
-                "{}: {}",
-                refusal.code(),
-                plain(&refusal.to_string())
-            ));
+            // The reason is in English; whoever reads French is told by the code, as in the registry.
+            out.line(match out.lang {
+                Lang::Fr => refusal.code().to_string(),
+                Lang::En => format!("{}: {}", refusal.code(), plain(&refusal.to_string())),
+            });
             return;
         }
         Some(Ok(verified)) => verified,
@@ -196,7 +204,10 @@ pub(super) fn show(letter: &Shown, out: Output) {
                 "Cette lettre est authentique mais ne peut pas être affichée :",
                 "This letter is authentic but cannot be shown:",
             ));
-            out.line(plain(&error.to_string()));
+            out.line(match out.lang {
+                Lang::Fr => error.code().to_string(),
+                Lang::En => plain(&error.to_string()).into_owned(),
+            });
         }
     }
 }

@@ -5,6 +5,8 @@ mod letter;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand, ValueEnum};
 use pli_protocol::account::InvitationLink;
 use pli_protocol::envelope::Class;
@@ -12,12 +14,12 @@ use pli_protocol::id::{AuthorityId, EnvelopeId};
 use serde_json::json;
 
 use super::exit::{Exit, Failed};
-use super::{Home, fact};
+use super::{Home, fact, stop_signal};
 use crate::content_json::time;
 use crate::device::enrol::{EnrolRequest, enrol};
 use crate::device::{Device, DeviceError, Shown, Standing, grants};
 use crate::folder::{self, Secrecy};
-use crate::screen::{Colour, Output, plain, table, when};
+use crate::screen::{Colour, Lang, Output, plain, table, when};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeviceCommand {
@@ -90,6 +92,9 @@ pub(super) struct ShowArgs {
     /// Its number in the inbox
     #[arg(value_name = "NUMBER")]
     seq: u64,
+    /// Also write the letter's signed envelope to this file, byte for byte: for pli inspect
+    #[arg(long, value_name = "FILE")]
+    signed: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +104,7 @@ pub(super) struct WatchArgs {
     /// End after so many letters
     #[arg(long, value_name = "LETTERS")]
     count: Option<u64>,
-    /// Hand over to the home what was received, at the end
+    /// Hand over to the home what was received, as it comes
     #[arg(long)]
     ack: bool,
 }
@@ -220,7 +225,15 @@ async fn list(device: &Device, out: Output) -> Result<Exit, Failed> {
     let acknowledged = device.acknowledged().map_err(DeviceError::from)?;
     let mut whole = errors.is_empty();
     for error in &errors {
-        eprintln!("pli: {}", plain(&error.to_string()));
+        match out.lang {
+            Lang::Fr => {
+                tracing::info!(%error, "a page of the inbox");
+                eprintln!(
+                    "pli: une partie de la boîte gardée ici ne peut pas être lue (détail : -v)"
+                );
+            }
+            Lang::En => eprintln!("pli: {}", plain(&error.to_string())),
+        }
     }
     let mut rows = Vec::new();
     for letter in &shown {
@@ -243,8 +256,8 @@ async fn list(device: &Device, out: Output) -> Result<Exit, Failed> {
             out.line(out.pick("Aucune lettre.", "No letter."));
         } else {
             let header = match out.lang {
-                crate::screen::Lang::Fr => ["N°", "Reçue", "De", "Objet", "État"],
-                crate::screen::Lang::En => ["No", "Received", "From", "Subject", "State"],
+                Lang::Fr => ["N°", "Reçue", "De", "Objet", "État"],
+                Lang::En => ["No", "Received", "From", "Subject", "State"],
             };
             out.line(table(header, rows));
         }
@@ -258,13 +271,25 @@ async fn run_show(args: &ShowArgs, out: Output) -> Result<Exit, Failed> {
     let letter = shown
         .iter()
         .find(|letter| letter.entry.numbered.seq == args.seq);
-    let letter = letter.ok_or_else(|| {
-        let (fr, en) = ("il n'y a pas de lettre", "there is no letter");
-        Failed::new(format!("{} {}", out.pick(fr, en), args.seq))
-    })?;
+    let letter = letter.ok_or_else(|| Failed::new(no_letter(args.seq, out)))?;
     let acknowledged = device.acknowledged().map_err(DeviceError::from)?;
+    if let Some(path) = &args.signed {
+        let signed = letter::signed(letter).ok_or_else(|| {
+            let (fr, en) = (
+                "n'a pas été remise avec son enveloppe : lettre",
+                "came without its envelope: letter",
+            );
+            Failed::new(format!("{} {}", out.pick(fr, en), args.seq))
+        })?;
+        folder::write(path, signed, Secrecy::Owner)
+            .map_err(|error| Failed::new(error.to_string()))?;
+    }
     if out.json {
-        out.json(&letter::to_json(letter, acknowledged.contains(args.seq)));
+        let mut value = letter::to_json(letter, acknowledged.contains(args.seq));
+        value["signed"] = letter::signed(letter)
+            .map(|signed| BASE64_URL_SAFE_NO_PAD.encode(signed))
+            .into();
+        out.json(&value);
     } else {
         letter::show(letter, out);
     }
@@ -283,19 +308,36 @@ async fn run_watch(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
             out.pick("En attente de lettres de", "Waiting for letters of")
         );
     }
-    let mut watch = device.watch();
+    let (there, away) = (
+        out.pick("Connecté à", "Connected to"),
+        out.pick(
+            "ne répond plus ; vos lettres y restent, nouvel essai à venir :",
+            "does not answer any more; your letters stay there, trying again:",
+        ),
+    );
+    let home = device.home().clone();
+    let mut watch = device
+        .watch()
+        .on_change(move |connected| match (out.json, connected) {
+            (true, _) => eprintln!(
+                "{}",
+                json!({ "home": home.to_string(), "connected": connected })
+            ),
+            (false, true) => eprintln!("{there} {home}."),
+            (false, false) => eprintln!("pli: {away} {home}"),
+        });
     let mut letters = 0;
     let mut whole = true;
-    let mut to_hand_over = Vec::new();
     let ended = loop {
         let entries = tokio::select! {
             entries = watch.next() => entries,
-            _ = tokio::signal::ctrl_c() => break Ok(()),
+            () = stop_signal() => break Ok(()),
         };
         let entries = match entries {
             Ok(entries) => entries,
             Err(error) => break Err(error),
         };
+        let mut to_hand_over = Vec::new();
         for letter in watch.device().look(entries).await {
             letters += 1;
             let state = letter::state(&letter, out);
@@ -308,14 +350,26 @@ async fn run_watch(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
             let seq = letter.entry.numbered.seq;
             to_hand_over.extend(letter.verified().map(|verified| (seq, verified.id())));
         }
+        if args.ack
+            && let Err(error) = watch.acknowledge(&to_hand_over).await
+        {
+            // They can be handed over at any later time: pli device ack does so.
+            if !error.may_pass() {
+                break Err(error);
+            }
+            eprintln!(
+                "pli: {}",
+                out.pick(
+                    "pas encore accusées ; plus tard : pli device ack",
+                    "not handed over yet; later: pli device ack",
+                )
+            );
+        }
         if args.count.is_some_and(|count| letters >= count) {
             break Ok(());
         }
     };
     watch.end();
-    if args.ack {
-        device.acknowledge(&to_hand_over).await?;
-    }
     device.hang_up().await;
     ended?;
     Ok(if whole { Exit::Done } else { Exit::InPart })
@@ -336,17 +390,47 @@ async fn run_ack(args: &AckArgs, out: Output) -> Result<Exit, Failed> {
         let seqs: Vec<u64> = letters.iter().map(|(seq, _)| *seq).collect();
         out.json(&json!({ "acknowledged": seqs }));
     } else {
-        let word = out.pick("lettres accusées", "letters handed over");
+        let word = match letters.len() {
+            0 => out.pick("lettre à accuser", "letters to hand over"),
+            1 => out.pick("lettre accusée", "letter handed over"),
+            _ => out.pick("lettres accusées", "letters handed over"),
+        };
         out.line(format!(
             "{} {word}",
             out.paint(Colour::Good, &letters.len().to_string())
         ));
     }
-    let missing = args
+    let mut missing = args
         .seqs
         .iter()
-        .any(|seq| !letters.iter().any(|(had, _)| had == seq));
-    Ok(if missing { Exit::InPart } else { Exit::Done })
+        .filter(|seq| !letters.iter().any(|(had, _)| had == *seq))
+        .peekable();
+    let exit = match (missing.peek().is_some(), letters.is_empty()) {
+        (false, _) => Exit::Done,
+        (true, true) => Exit::NotDone,
+        (true, false) => Exit::InPart,
+    };
+    for seq in missing {
+        let there = shown.iter().any(|letter| letter.entry.numbered.seq == *seq);
+        let said = match there {
+            false => no_letter(*seq, out),
+            true => format!(
+                "{} {seq} {}",
+                out.pick("la lettre", "letter"),
+                out.pick(
+                    "n'est pas vérifiée ; elle n'est donc pas accusée",
+                    "is not verified, so it is not handed over"
+                )
+            ),
+        };
+        eprintln!("pli: {said}");
+    }
+    Ok(exit)
+}
+
+fn no_letter(seq: u64, out: Output) -> String {
+    let (fr, en) = ("il n'y a pas de lettre", "there is no letter");
+    format!("{} {seq}", out.pick(fr, en))
 }
 
 /// What a device may say that it received: letters that it verified and opened. A forged one was

@@ -89,6 +89,13 @@ impl Report {
         }) else {
             return;
         };
+        if let Some(problem) = &opened.from_copy {
+            let found = format!("from the copy; no source was read: {problem}");
+            self.warn("trust", found);
+        }
+        for unread in &opened.unread {
+            self.warn("trust", unread.clone());
+        }
         let directory = &opened.directory;
         for line in directory.expiries() {
             let alarm = line.alarm(now);

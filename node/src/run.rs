@@ -163,8 +163,8 @@ impl Opened {
         metrics.process.start_time_seconds.set(start_seconds);
         let now = clock.now();
         let refreshed = Refreshed {
-            at: Some(now),
-            error: None,
+            at: directory.from_copy.is_none().then_some(now),
+            error: directory.from_copy,
         };
         let (publisher, watch) = Publisher::new(directory.directory, refreshed);
         let (router, destinations) = Router::new();

@@ -266,6 +266,10 @@ limits! {
     TRUST_FILES_MAX: usize = 65_536, Some(Code::DirectoryInvalid);
     /// One file must have come whole by then.
     TRUST_FETCH_TIMEOUT_MS: u64 = 30_000, None;
+    /// All sources of a directory have been asked, and one was read, by then.
+    TRUST_REFRESH_TIMEOUT_MS: u64 = 300_000, None;
+    /// No refresh of the directory was completed for so long: an alarm.
+    TRUST_REFRESH_ALARM_MS: u64 = 3_600_000, None;
     /// First alarm before a directory expiry: 30 days. Then 7 days and 1 day.
     DIRECTORY_ALARM_FIRST_MS: u64 = 2_592_000_000, None;
     /// Second alarm: 7 days.

@@ -8,6 +8,7 @@
 //! | [`source`], `fetch` | where files come from; every size bounded before the bytes are kept |
 //! | `read`, `records` | the TUF client workflow (`tough`), expiries; then whose files, and what they say |
 //! | [`mod@format`] | the JSON files that the repository names, strictly |
+//! | `sources` | all sources are asked, and the newest directory that verifies is taken |
 //! | `store`, `mirror` | what survives a restart: the memory against rollback, the copy to serve |
 //! | [`mod@write`] | the other side: federation and authorities sign and publish |
 //! | [`keyfile`] | secret keys in files of mode 0600 |
@@ -22,6 +23,7 @@ mod pin;
 mod read;
 mod records;
 pub mod source;
+mod sources;
 mod store;
 pub mod write;
 
@@ -29,4 +31,5 @@ pub use error::TrustError;
 pub use moment::{parse_utc, utc};
 pub use pin::fetch_pinned_root;
 pub use source::Source;
+pub use sources::Unread;
 pub use store::{Changed, Refreshed, TrustConfig, TrustStore};

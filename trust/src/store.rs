@@ -7,32 +7,29 @@
 //! <dir>/lock                       one refresh at a time, between processes too
 //! ```
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use pli_protocol::id::{Timestamp, to_hex};
+use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{Directory, Environment};
-use sha2::{Digest, Sha256};
 
 use crate::error::TrustError;
 use crate::fetch::Fetcher;
-use crate::mirror::{Mirror, Old, write_whole};
+use crate::mirror::{Mirror, Old};
 use crate::read::{Expiry, Reader, Verified};
 use crate::source::Source;
+use crate::sources::{Asked, Newest, Unread};
 
-/// Contradictions kept at most; more of them prove nothing more.
-const EVIDENCE_MAX: usize = 16;
-const TIMESTAMP: &str = "metadata/timestamp.json";
+pub(crate) const TIMESTAMP: &str = "metadata/timestamp.json";
 
 /// Where everything is.
 #[derive(Clone, Debug)]
 pub struct TrustConfig {
     /// The root that was trusted once: the bytes of a `N.root.json`.
     pub root: Bytes,
-    /// Tried in order until one gives a directory.
+    /// All are asked, and the newest directory that is valid is taken.
     pub sources: Vec<Source>,
     /// A directory of this node's own.
     pub dir: PathBuf,
@@ -50,10 +47,10 @@ pub struct TrustStore {
 }
 
 #[derive(Clone, Debug)]
-struct Current {
-    directory: Arc<Directory>,
-    root: Bytes,
-    timestamp: Option<Bytes>,
+pub(crate) struct Current {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) root: Bytes,
+    pub(crate) timestamp: Option<Bytes>,
 }
 
 /// What a refresh did.
@@ -63,14 +60,16 @@ pub struct Refreshed {
     pub directory: Arc<Directory>,
     /// Whether it is another one.
     pub changed: Changed,
+    /// The sources that gave no directory, although another one did.
+    pub unread: Vec<Unread>,
 }
 
 /// Whether a refresh brought anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Changed {
-    /// The source has a newer state, which is now in force.
+    /// A source has a newer state, which is now in force.
     Yes,
-    /// The source has what was in force already.
+    /// No source has more than what was in force already.
     No,
 }
 
@@ -90,7 +89,14 @@ impl TrustStore {
             }
         }
         let locked = lock(&config.dir).await?;
-        let verified = from_sources(&config, &mirror, &config.root, now, None).await?;
+        let asked = Asked {
+            config: &config,
+            mirror: &mirror,
+            root: &config.root,
+            now,
+            before: None,
+        };
+        let Newest { verified, .. } = asked.newest().await?;
         mirror.replace(&verified.files, &verified.root, Old::Removed)?;
         drop(locked);
         let current = Current::from(verified);
@@ -125,19 +131,26 @@ impl TrustStore {
         self.now().root
     }
 
-    /// Asks the sources for a newer state. On any error the directory in force stays.
+    /// Asks all sources for a newer state, at most for `TRUST_REFRESH_TIMEOUT_MS` (TRU-5.3). On any error the directory in force stays.
     pub async fn refresh(&self, now: Timestamp) -> Result<Refreshed, TrustError> {
         let _one = self.refreshing.lock().await;
         let _locked = lock(&self.config.dir).await?;
         let before = self.now();
-        let verified =
-            from_sources(&self.config, &self.mirror, &before.root, now, Some(&before)).await?;
+        let asked = Asked {
+            config: &self.config,
+            mirror: &self.mirror,
+            root: &before.root,
+            now,
+            before: Some(&before),
+        };
+        let Newest { verified, unread } = asked.newest().await?;
         if verified.files.get(TIMESTAMP) == before.timestamp.as_ref()
             && verified.root == before.root
         {
             return Ok(Refreshed {
                 directory: before.directory,
                 changed: Changed::No,
+                unread,
             });
         }
         self.mirror
@@ -148,6 +161,7 @@ impl TrustStore {
         Ok(Refreshed {
             directory,
             changed: Changed::Yes,
+            unread,
         })
     }
 
@@ -197,104 +211,6 @@ fn begins_with(mirror: &Mirror, root: &[u8]) -> bool {
     };
     let file = format!("metadata/{}.root.json", parsed.signed.version);
     mirror.read(&file).is_some_and(|bytes| bytes == root)
-}
-
-async fn from_sources(
-    config: &TrustConfig,
-    mirror: &Mirror,
-    root: &Bytes,
-    now: Timestamp,
-    before: Option<&Current>,
-) -> Result<Verified, TrustError> {
-    let mut last = None;
-    for source in &config.sources {
-        match from_source(config, mirror, root, now, before, source).await {
-            Ok(verified) => return Ok(verified),
-            Err(error @ TrustError::Disk { .. }) => return Err(error),
-            Err(error) => {
-                tracing::warn!(%source, code = %error.code(), %error, "no directory from this source");
-                last = Some(error);
-            }
-        }
-    }
-    let none = || TrustError::invalid("no source is configured");
-    let tried = config.sources.len();
-    match last {
-        Some(error) if tried == 1 => Err(error),
-        last => Err(TrustError::NoSource {
-            tried,
-            last: Box::new(last.unwrap_or_else(none)),
-        }),
-    }
-}
-
-async fn from_source(
-    config: &TrustConfig,
-    mirror: &Mirror,
-    root: &Bytes,
-    now: Timestamp,
-    before: Option<&Current>,
-    source: &Source,
-) -> Result<Verified, TrustError> {
-    let fetcher = Fetcher::new(source.clone())?;
-    let reader = Reader {
-        fetcher: &fetcher,
-        root,
-        memory: &config.dir.join("memory"),
-        environment: config.environment,
-        expiry: Expiry::Refused { now },
-        kept: Some(mirror),
-    };
-    let mut verified = reader.read().await?;
-    // The trusted root itself is part of the copy, whichever root the source began with.
-    if let Ok(parsed) = serde_json::from_slice::<tough::schema::Signed<tough::schema::Root>>(root) {
-        let file = format!("metadata/{}.root.json", parsed.signed.version);
-        verified.files.entry(file).or_insert_with(|| root.clone());
-    }
-    if let Some(before) = before {
-        no_step_back(config, before, &verified)?;
-    }
-    Ok(verified)
-}
-
-/// TRU-2.3. A second belt over `tough`'s memory, which a torn write can empty: under one root no version may
-/// fall, and one version of the timestamp is one file.
-fn no_step_back(
-    config: &TrustConfig,
-    before: &Current,
-    after: &Verified,
-) -> Result<(), TrustError> {
-    let (old, new) = (before.directory.versions(), after.directory.versions());
-    if new.root != old.root {
-        // TRU-2.5: only k holders of the root can do this; it is how a fast-forward is recovered from (case 22).
-        return Ok(());
-    }
-    if new.timestamp < old.timestamp || new.snapshot < old.snapshot || new.targets < old.targets {
-        return Err(TrustError::Rollback {
-            detail: format!("offered {new:?}, in force {old:?}"),
-        });
-    }
-    let offered = after.files.get(TIMESTAMP);
-    if new.timestamp == old.timestamp && offered != before.timestamp.as_ref() {
-        let kept = keep_evidence(&config.dir, &after.files)?;
-        return Err(TrustError::Equivocation {
-            version: new.timestamp,
-            kept,
-        });
-    }
-    Ok(())
-}
-
-fn keep_evidence(dir: &Path, files: &BTreeMap<String, Bytes>) -> Result<PathBuf, TrustError> {
-    let folder = dir.join("evidence");
-    let bytes = files.get(TIMESTAMP).cloned().unwrap_or_default();
-    let name = format!("timestamp-{}.json", &to_hex(&Sha256::digest(&bytes))[..16]);
-    let path = folder.join(name);
-    let held = fs::read_dir(&folder).map_or(0, Iterator::count);
-    if held < EVIDENCE_MAX || path.exists() {
-        write_whole(&path, &bytes).map_err(TrustError::disk(path.clone()))?;
-    }
-    Ok(folder)
 }
 
 /// Held until dropped.

@@ -372,6 +372,55 @@ async fn r18_a_blocked_mirror_changes_nothing_and_another_mirror_helps() {
     assert_eq!(node.refresh(world.now).await.unwrap().changed, Changed::Yes);
 }
 
+/// TRU-5.3
+#[tokio::test]
+async fn r18_a_frozen_first_mirror_hides_nothing_that_another_one_has() {
+    let (mut world, frozen, _) = victim().await;
+    world.publish_a_change().await;
+    let config = world.config(&[&frozen, &world.repository()], "node");
+    let node = TrustStore::open(config.clone(), world.now).await.unwrap();
+    assert_eq!(node.directory().versions().timestamp, 1);
+    let refreshed = node.refresh(world.now).await.unwrap();
+    assert_eq!(refreshed.directory.versions().timestamp, 2);
+    assert_eq!(refreshed.unread, [], "the other was not needed");
+    // A newcomer is not held back either.
+    let newcomer = world.config(&[&frozen, &world.repository()], "newcomer");
+    let newcomer = TrustStore::open(newcomer, world.now).await.unwrap();
+    assert_eq!(newcomer.directory().versions().timestamp, 2);
+    // Again and again, with nothing left over of the readings.
+    assert_eq!(node.refresh(world.now).await.unwrap().changed, Changed::No);
+    let left = std::fs::read_dir(&config.dir).unwrap();
+    let left = left.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with('.')
+    });
+    assert_eq!(left.count(), 0);
+}
+
+/// TRU-5.3
+#[tokio::test]
+async fn r18_a_mirror_that_claims_more_than_it_can_show_hides_nothing() {
+    let (mut world, liar, _) = victim().await;
+    world.publish_a_change().await;
+    // It shows a forged timestamp of a far version, and what looks like a next root.
+    let foreign = key();
+    resign::<Timestamp>(&timestamp(&liar), &[&foreign], |file| {
+        file.version = 999.try_into().unwrap();
+    });
+    let config = world.config(&[&liar, &world.repository()], "node");
+    let node = TrustStore::open(config, world.now).await.unwrap();
+    let refreshed = node.refresh(world.now).await.unwrap();
+    assert_eq!(refreshed.directory.versions().timestamp, 2);
+    assert_eq!(refreshed.unread.len(), 1, "{:?}", refreshed.unread);
+    std::fs::write(liar.join("metadata/2.root.json"), b"not a root").unwrap();
+    let refreshed = node.refresh(world.now).await.unwrap();
+    assert_eq!(refreshed.directory.versions().timestamp, 2);
+    assert_eq!(refreshed.unread[0].source.to_string(), liar.to_string_lossy());
+    world.publish_a_change().await;
+    let refreshed = node.refresh(world.now).await.unwrap();
+    assert_eq!(refreshed.directory.versions().timestamp, 3);
+}
+
 #[tokio::test]
 async fn tru_2_1_r18_keys_below_the_threshold_change_nothing() {
     let (world, mirror, node) = victim().await;

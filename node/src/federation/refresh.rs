@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pli_protocol::id::Timestamp;
+use pli_protocol::limits::TRUST_REFRESH_ALARM_MS;
 use pli_protocol::trust::{Alarm, Directory, RoleExpiry, TrustRole};
 use tokio::time::{Instant, sleep_until};
 
@@ -57,6 +58,8 @@ pub struct Refresher<S> {
     clock: Arc<dyn Clock>,
     alarms: Alarms,
     metrics: Arc<Metrics>,
+    /// The age of the last completed refresh counts from here where none was completed.
+    since: Timestamp,
 }
 
 impl<S: Source> Refresher<S> {
@@ -71,6 +74,7 @@ impl<S: Source> Refresher<S> {
         metrics: Arc<Metrics>,
     ) -> Self {
         let refresher = Self {
+            since: clock.now(),
             source,
             publisher,
             watch,
@@ -91,12 +95,19 @@ impl<S: Source> Refresher<S> {
             if self.stopped_within(&mut shutdown, wait).await {
                 return;
             }
+            let Self {
+                source,
+                clock,
+                publisher,
+                alarms,
+                metrics,
+                ..
+            } = &mut self;
+            let refreshing = refresh(source, clock, publisher, alarms, metrics);
             wait = tokio::select! {
                 biased;
                 () = shutdown.begun() => return,
-                ok = refresh(&mut self.source, &self.clock, &self.publisher, &self.alarms, &self.metrics) => {
-                    if ok { self.every } else { self.every.min(RETRY_WITHIN) }
-                }
+                ok = refreshing => if ok { self.every } else { self.every.min(RETRY_WITHIN) },
             };
             self.look();
         }
@@ -130,7 +141,26 @@ impl<S: Source> Refresher<S> {
             now,
             unlisted.map(|error| error.to_string()),
         );
+        self.look_at_age(now);
         gauges(&self.metrics, &directory, now);
+    }
+}
+
+impl<S> Refresher<S> {
+    /// TRU-5.3: also a source that answers nothing new, or a refresh that fails again and again
+    /// for reasons that each pass, must not leave revocations behind unseen.
+    fn look_at_age(&self, now: Timestamp) {
+        let at = self.watch.refreshed().at.unwrap_or(self.since);
+        let age_ms = now.since_ms(at);
+        let stale = age_ms >= TRUST_REFRESH_ALARM_MS.max(self.every.as_millis() as u64 * 2);
+        let detail = format!(
+            "the last completed refresh of the directory was at {at}: revocations since are not \
+             known here; check `trust.sources` and the network"
+        );
+        self.alarms
+            .set(AlarmKind::DirectoryStale, now, stale.then_some(detail));
+        let seconds = age_ms as f64 / 1_000.0;
+        self.metrics.trust.refresh_age_seconds.set(seconds);
     }
 }
 

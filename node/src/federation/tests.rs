@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pli_protocol::id::Timestamp;
+use pli_protocol::limits::TRUST_REFRESH_ALARM_MS;
 use pli_protocol::trust::Directory;
 
 use super::fixture::{DAY_MS, NOON, directory, node_key};
@@ -125,6 +126,31 @@ async fn a_failed_refresh_leaves_the_directory_in_force_and_is_tried_again_soon(
     );
 }
 
+/// TRU-5.3
+#[tokio::test(start_paused = true)]
+async fn r18_no_completed_refresh_for_an_hour_is_an_alarm_of_its_own() {
+    let key = node_key(7);
+    let failed = Err(RefreshError::Failed("no answer".into()));
+    let running = start(
+        directory(1, &key, FAR),
+        vec![failed.clone(), Ok(directory(2, &key, FAR)), failed],
+    );
+    let stale = |running: &Running| kinds(&running.alarms).contains(&AlarmKind::DirectoryStale);
+    minutes(1).await;
+    assert_eq!(running.watch.refreshed().at, Some(NOON), "the second try");
+    running.clock.set(NOON.plus_ms(TRUST_REFRESH_ALARM_MS - 1));
+    minutes(1).await;
+    assert!(!stale(&running));
+    running.clock.set(NOON.plus_ms(TRUST_REFRESH_ALARM_MS));
+    minutes(1).await;
+    assert!(stale(&running));
+    let text = running.metrics.render();
+    assert!(
+        text.contains("pli_trust_refresh_age_seconds 3600"),
+        "{text}"
+    );
+}
+
 /// TRU-2.2
 #[tokio::test(start_paused = true)]
 async fn case_18_a_rollback_is_an_alarm_of_its_own_and_keeps_the_newer() {
@@ -186,7 +212,8 @@ async fn case_19_past_the_expiry_nothing_new_is_accepted_until_a_refresh_succeed
         kinds(&running.alarms),
         [
             AlarmKind::DirectoryExpired,
-            AlarmKind::DirectoryRefreshFailed
+            AlarmKind::DirectoryRefreshFailed,
+            AlarmKind::DirectoryStale
         ]
     );
     let refusal = running

@@ -127,6 +127,8 @@ label! {
         DirectoryExpired = "directory_expired",
         /// The last refresh of the directory failed.
         DirectoryRefreshFailed = "directory_refresh_failed",
+        /// TRU-5.3: no refresh of the directory was completed for an hour.
+        DirectoryStale = "directory_stale",
         /// Case 18: the repository offered something older than is known here.
         DirectoryRollback = "directory_rollback",
         /// Case 20: two directories of one version; both are kept.

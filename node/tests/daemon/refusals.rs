@@ -175,6 +175,53 @@ fn check_finds_nothing_wrong_and_says_what_it_looked_at() {
     }
 }
 
+fn checked(site: &Site) -> Vec<(String, String, String)> {
+    let (_, said) = site.refused(|command| {
+        command.args(["--check", "--json"]);
+    });
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let lines = report["lines"].as_array().unwrap().iter();
+    let member = |line: &serde_json::Value, name: &str| line[name].as_str().unwrap().to_owned();
+    lines
+        .map(|line| ["what", "verdict", "found"].map(|name| member(line, name)))
+        .map(|[what, verdict, found]| (what, verdict, found))
+        .collect()
+}
+
+/// TRU-5.4
+#[test]
+fn case_74_a_key_that_was_listed_since_is_judged_by_the_sources_and_not_by_the_copy() {
+    let site = Site::new();
+    checked(&site);
+    let new = keyfile::create(&site.at("new.key")).unwrap();
+    site.list_key(&new);
+    let config = fs::read_to_string(site.at("node.toml")).unwrap();
+    let config = config.replace("key = \"node.key\"", "key = \"new.key\"");
+    fs::write(site.at("node.toml"), config).unwrap();
+    let lines = checked(&site);
+    let listed = lines.iter().find(|line| line.0 == "key in the directory");
+    assert_eq!(listed.unwrap().1, "ok", "{lines:?}");
+}
+
+/// TRU-5.4
+#[test]
+fn check_says_when_a_source_cannot_be_read_although_there_is_a_copy() {
+    let site = Site::new();
+    assert!(checked(&site).iter().all(|line| line.1 == "ok"));
+    let config = fs::read_to_string(site.at("node.toml")).unwrap();
+    let both = "[\"nowhere\", \"federation/repository\"]";
+    for (sources, expected) in [("[\"nowhere\"]", "from the copy"), (both, "source ")] {
+        let config = config.replace("[\"federation/repository\"]", sources);
+        fs::write(site.at("node.toml"), config).unwrap();
+        let lines = checked(&site);
+        let warned = lines.iter().find(|line| line.1 == "warning");
+        let (what, _, found) = warned.unwrap_or_else(|| panic!("{lines:?}"));
+        assert_eq!(what, "trust");
+        assert!(found.starts_with(expected), "{found}");
+        assert!(found.contains("nowhere"), "{found}");
+    }
+}
+
 #[test]
 fn invitations_are_made_offline_and_verify() {
     let site = Site::new();

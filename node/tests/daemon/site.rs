@@ -12,7 +12,8 @@ use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::trust::{DisplayName, Environment};
 use pli_trust::keyfile;
 use pli_trust::write::{
-    Authority, Federation, GrantChange, KeyRing, Lifetimes, NewAuthority, NewFederation, RoleKeys,
+    Authority, Federation, GrantChange, KeyRing, Lifetimes, NewAuthority, NewFederation,
+    NodeChange, RoleKeys,
 };
 use tempfile::TempDir;
 
@@ -23,6 +24,7 @@ pub(crate) struct Site {
     folder: TempDir,
     /// The node's own.
     pub(crate) key: SigningKey,
+    own: KeyRing,
     online: KeyRing,
 }
 
@@ -67,7 +69,9 @@ impl Site {
             websocket: Vec::new(),
         };
         let mut authority = Authority::init(&at("authority"), new, now()).unwrap();
-        authority.publish(&KeyRing::new([own]), now()).unwrap();
+        authority
+            .publish(&KeyRing::new([own.clone()]), now())
+            .unwrap();
         let handover = authority.handover_dir();
         let grant = GrantChange {
             may_host: Some(true),
@@ -80,6 +84,7 @@ impl Site {
         let site = Self {
             folder,
             key,
+            own: KeyRing::new([own]),
             online,
         };
         site.publish(&[handover]);
@@ -87,6 +92,18 @@ impl Site {
         fs::copy(root, site.at("root.json")).unwrap();
         site.configure("");
         site
+    }
+
+    /// Lists another key of the node beside the present one, and publishes it.
+    pub(crate) fn list_key(&self, key: &SigningKey) {
+        let mut authority = Authority::open(&self.at("authority")).unwrap();
+        let change = NodeChange {
+            add_keys: vec![*key.public()],
+            ..NodeChange::default()
+        };
+        authority.set_node(change, now()).unwrap();
+        authority.publish(&self.own, now()).unwrap();
+        self.publish(&[authority.handover_dir()]);
     }
 
     /// Signs and publishes the federation's next state.

@@ -1,0 +1,321 @@
+//! The newest directory among all sources. In: sources that nobody trusts, what is in force. Out: the
+//! newest state that verifies, and which sources gave none. Spec: TRU-5.3.
+//!
+//! Every source is asked at once what it claims to have: one that is frozen cannot hide another. The
+//! claims only order the reading; what counts is what then verifies. Each reading has a copy of the
+//! memory against rollback, and only the winner's is kept: a state that was not taken must not stand
+//! in the way of the next one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future, stream};
+use pli_protocol::id::{Timestamp, to_hex};
+use pli_protocol::limits;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+
+use crate::error::TrustError;
+use crate::fetch::{FetchError, Fetcher};
+use crate::mirror::{Mirror, write_whole};
+use crate::read::{Expiry, Reader, Verified};
+use crate::source::Source;
+use crate::store::{Current, TIMESTAMP, TrustConfig};
+
+/// Sources that are asked at a time.
+const ASKED_AT_ONCE: usize = 16;
+/// Contradictions kept at most; more of them prove nothing more.
+const EVIDENCE_MAX: usize = 16;
+/// The copy of the memory that one reading uses.
+const READING: &str = ".reading-";
+
+/// A source that gave no directory.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unread {
+    /// Which.
+    pub source: Source,
+    /// Why not.
+    pub problem: String,
+}
+
+/// What is asked of the sources.
+pub(crate) struct Asked<'a> {
+    pub(crate) config: &'a TrustConfig,
+    pub(crate) mirror: &'a Mirror,
+    pub(crate) root: &'a Bytes,
+    pub(crate) now: Timestamp,
+    pub(crate) before: Option<&'a Current>,
+}
+
+/// What came of it.
+pub(crate) struct Newest {
+    pub(crate) verified: Verified,
+    pub(crate) unread: Vec<Unread>,
+}
+
+/// What a source says that it has. Nothing of it is believed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Claim {
+    /// A root after the one that is trusted, or something in its place.
+    next_root: bool,
+    timestamp: u64,
+}
+
+#[derive(Deserialize)]
+struct Claimed {
+    signed: ClaimedVersion,
+}
+
+#[derive(Deserialize)]
+struct ClaimedVersion {
+    version: u64,
+}
+
+impl Asked<'_> {
+    pub(crate) async fn newest(&self) -> Result<Newest, TrustError> {
+        let due = Instant::now() + Duration::from_millis(limits::TRUST_REFRESH_TIMEOUT_MS);
+        let mut failed = Failed::default();
+        self.forget_readings()?;
+        let claims = self.claims(&mut failed).await;
+        let mut best: Option<(Verified, tempfile::TempDir)> = None;
+        for (index, (claim, source)) in claims.iter().enumerate() {
+            if best
+                .as_ref()
+                .is_some_and(|(best, _)| !self.may_beat(*claim, best))
+            {
+                continue;
+            }
+            // One that is slow takes no more than its share of the time that is left.
+            let left = due.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(claims.len() - index).unwrap_or(u32::MAX);
+            let memory = self.memory()?;
+            let read = timeout(share, self.read(source, memory.path())).await;
+            match read.unwrap_or_else(|_| Err(too_slow(source))) {
+                Ok(verified) if newer(&verified, best.as_ref()) => best = Some((verified, memory)),
+                Ok(_) => {}
+                Err(error @ TrustError::Disk { .. }) => return Err(error),
+                Err(error) => failed.note(source, error),
+            }
+        }
+        let Some((verified, memory)) = best else {
+            return Err(failed.error(self.config.sources.len()));
+        };
+        copy_files(memory.path(), &self.config.dir.join("memory"))?;
+        let unread = failed.unread;
+        Ok(Newest { verified, unread })
+    }
+
+    /// The sources that answer, the greatest claim first; of equal ones in the order of the
+    /// configuration.
+    async fn claims(&self, failed: &mut Failed) -> Vec<(Claim, &Source)> {
+        let next_root = version_of(self.root).saturating_add(1);
+        let sources = self.config.sources.clone();
+        let answers: Vec<_> = stream::iter(sources)
+            .map(|source| claim(source, next_root))
+            .buffered(ASKED_AT_ONCE)
+            .collect()
+            .await;
+        let mut claims = Vec::new();
+        for (source, answer) in self.config.sources.iter().zip(answers) {
+            match answer {
+                Ok(claim) => claims.push((claim, source)),
+                Err(error) => failed.note(source, error),
+            }
+        }
+        claims.sort_by_key(|(claim, _)| std::cmp::Reverse(*claim));
+        claims
+    }
+
+    /// A next root is looked at wherever one is offered: under it versions may begin anew (TRU-2.5).
+    fn may_beat(&self, claim: Claim, best: &Verified) -> bool {
+        let versions = best.directory.versions();
+        let same_root = versions.root == version_of(self.root);
+        claim.next_root || (same_root && claim.timestamp > versions.timestamp)
+    }
+
+    async fn read(&self, source: &Source, memory: &Path) -> Result<Verified, TrustError> {
+        let fetcher = Fetcher::new(source.clone())?;
+        let reader = Reader {
+            fetcher: &fetcher,
+            root: self.root,
+            memory,
+            environment: self.config.environment,
+            expiry: Expiry::Refused { now: self.now },
+            kept: Some(self.mirror),
+        };
+        let mut verified = reader.read().await?;
+        // The trusted root itself is part of the copy, whichever root the source began with.
+        let file = format!("metadata/{}.root.json", version_of(self.root));
+        let root = || self.root.clone();
+        verified.files.entry(file).or_insert_with(root);
+        if let Some(before) = self.before {
+            no_step_back(self.config, before, &verified)?;
+        }
+        Ok(verified)
+    }
+
+    /// What a process left that was killed while it read. The caller holds the lock.
+    fn forget_readings(&self) -> Result<(), TrustError> {
+        let dir = &self.config.dir;
+        for entry in fs::read_dir(dir).map_err(TrustError::disk(dir.clone()))? {
+            let entry = entry.map_err(TrustError::disk(dir.clone()))?;
+            if entry.file_name().to_string_lossy().starts_with(READING) {
+                let path = entry.path();
+                fs::remove_dir_all(&path).map_err(TrustError::disk(path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<tempfile::TempDir, TrustError> {
+        let dir = &self.config.dir;
+        let memory = tempfile::Builder::new()
+            .prefix(READING)
+            .tempdir_in(dir)
+            .map_err(TrustError::disk(dir.clone()))?;
+        copy_files(&dir.join("memory"), memory.path())?;
+        Ok(memory)
+    }
+}
+
+#[derive(Default)]
+struct Failed {
+    unread: Vec<Unread>,
+    last: Option<TrustError>,
+}
+
+impl Failed {
+    fn note(&mut self, source: &Source, error: TrustError) {
+        tracing::warn!(%source, code = %error.code(), %error, "no directory from this source");
+        self.unread.push(Unread {
+            source: source.clone(),
+            problem: error.to_string(),
+        });
+        // What was offered and refused says more than what was not reached.
+        if !matches!(
+            (&self.last, &error),
+            (Some(_), TrustError::Unreachable { .. })
+        ) {
+            self.last = Some(error);
+        }
+    }
+
+    fn error(self, tried: usize) -> TrustError {
+        match self.last {
+            Some(error) if tried == 1 => error,
+            last => TrustError::NoSource {
+                tried,
+                last: Box::new(
+                    last.unwrap_or_else(|| TrustError::invalid("no source is configured")),
+                ),
+            },
+        }
+    }
+}
+
+async fn claim(source: Source, next_root: u64) -> Result<Claim, TrustError> {
+    let fetcher = Fetcher::new(source)?;
+    let next = format!("metadata/{next_root}.root.json");
+    let (next, timestamp) = future::join(
+        fetcher.fetch(&next, limits::TRUST_ROOT_MAX),
+        fetcher.fetch(TIMESTAMP, limits::TRUST_TIMESTAMP_MAX),
+    )
+    .await;
+    // A root that is cut off or blocked is a claim too: the reading says what is wrong with it.
+    let next_root = !matches!(next, Err(FetchError::Missing { .. }));
+    let timestamp = match timestamp {
+        Ok(bytes) => version_of(&bytes),
+        Err(_) if next_root => 0,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Claim {
+        next_root,
+        timestamp,
+    })
+}
+
+/// What a metadata file says of itself; 0 if it says nothing.
+fn version_of(file: &[u8]) -> u64 {
+    serde_json::from_slice::<Claimed>(file).map_or(0, |claimed| claimed.signed.version)
+}
+
+fn newer(verified: &Verified, best: Option<&(Verified, tempfile::TempDir)>) -> bool {
+    let of = |verified: &Verified| {
+        let versions = verified.directory.versions();
+        (versions.root, versions.timestamp)
+    };
+    best.is_none_or(|(best, _)| of(verified) > of(best))
+}
+
+fn too_slow(source: &Source) -> TrustError {
+    TrustError::Unreachable {
+        from: source.to_string(),
+        file: "the directory".into(),
+        problem: "it takes too long".into(),
+    }
+}
+
+/// Makes the files of `to` those of `from`.
+fn copy_files(from: &Path, to: &Path) -> Result<(), TrustError> {
+    let names = |dir: &Path| -> std::io::Result<Vec<std::ffi::OsString>> {
+        let entries = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name()));
+        entries.collect()
+    };
+    let wanted = names(from).map_err(TrustError::disk(from))?;
+    for name in names(to).map_err(TrustError::disk(to))? {
+        if !wanted.contains(&name) {
+            let path = to.join(&name);
+            fs::remove_file(&path).map_err(TrustError::disk(path))?;
+        }
+    }
+    for name in wanted {
+        let (from, path) = (from.join(&name), to.join(&name));
+        let bytes = fs::read(&from).map_err(TrustError::disk(from))?;
+        write_whole(&path, &bytes).map_err(TrustError::disk(path))?;
+    }
+    Ok(())
+}
+
+/// TRU-2.3. A second belt over `tough`'s memory, which a torn write can empty: under one root no version may
+/// fall, and one version of the timestamp is one file.
+fn no_step_back(
+    config: &TrustConfig,
+    before: &Current,
+    after: &Verified,
+) -> Result<(), TrustError> {
+    let (old, new) = (before.directory.versions(), after.directory.versions());
+    if new.root != old.root {
+        // TRU-2.5: only k holders of the root can do this; it is how a fast-forward is recovered from (case 22).
+        return Ok(());
+    }
+    if new.timestamp < old.timestamp || new.snapshot < old.snapshot || new.targets < old.targets {
+        return Err(TrustError::Rollback {
+            detail: format!("offered {new:?}, in force {old:?}"),
+        });
+    }
+    let offered = after.files.get(TIMESTAMP);
+    if new.timestamp == old.timestamp && offered != before.timestamp.as_ref() {
+        let kept = keep_evidence(&config.dir, &after.files)?;
+        return Err(TrustError::Equivocation {
+            version: new.timestamp,
+            kept,
+        });
+    }
+    Ok(())
+}
+
+fn keep_evidence(dir: &Path, files: &BTreeMap<String, Bytes>) -> Result<PathBuf, TrustError> {
+    let folder = dir.join("evidence");
+    let bytes = files.get(TIMESTAMP).cloned().unwrap_or_default();
+    let name = format!("timestamp-{}.json", &to_hex(&Sha256::digest(&bytes))[..16]);
+    let path = folder.join(name);
+    let held = fs::read_dir(&folder).map_or(0, Iterator::count);
+    if held < EVIDENCE_MAX || path.exists() {
+        write_whole(&path, &bytes).map_err(TrustError::disk(path.clone()))?;
+    }
+    Ok(folder)
+}

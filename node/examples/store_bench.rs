@@ -231,7 +231,10 @@ fn engine_queue(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
 }
 
 fn open(directory: &Path) -> Result<std::sync::Arc<dyn Store>, Box<dyn Error>> {
-    let mut options = OpenOptions::new(KeyId::new([1; 32]));
+    let mut options = OpenOptions::new(
+        "interieur.gouv.fr".parse().expect("a domain"),
+        KeyId::new([1; 32]),
+    );
     options.limits.disk_free = 64 << 20;
     Ok(store::open(
         &format!("fjall:{}", directory.display()),

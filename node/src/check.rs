@@ -1,17 +1,20 @@
-//! `--check`: takes every step of a start but the last, and says what was found. Makes the store
-//! and the copy of the trust repository if there is none, as a start does; sends nothing to anyone
-//! but the trust repository.
+//! `--check`: looks at everything that a start needs, and says what was found. Makes no store and opens none:
+//! it reads whose it is. It keeps the verified copy of the trust repository, as a start does, and sends nothing
+//! to anyone but the trust repository.
 
 use std::fmt::{self, Display};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::clock::doubt::Anchor;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::fatal::Fatal;
 use crate::foundation;
 use crate::keys::NodeKey;
+use crate::store;
 
 /// What was found, in the order of a start.
 #[derive(Debug, Default, Serialize)]
@@ -120,30 +123,43 @@ impl Report {
     }
 
     fn store(&mut self, config: &Config, key: &NodeKey) {
-        let store = foundation::store(config, key);
-        let found = store.map(|store| {
-            let status = store.status();
-            format!(
-                "{}; format {}, epoch {}, {} bytes, {} free",
-                config.store.url, status.format, status.epoch, status.log_bytes, status.free_bytes
-            )
+        let url = &config.store.url;
+        let looked = foundation::look_at_store(config, key);
+        let looked = self.take("store", looked, |looked| match looked {
+            None => format!("{url}; there is none yet: the first start makes it"),
+            Some(look) => format!("{url}; epoch {}", look.epoch),
         });
-        self.note("store", found);
+        let Some(look) = looked.flatten() else { return };
+        if look.is_copy {
+            self.warn("store", store::COPIED.to_owned());
+        }
+        if let Some(former) = look.former_key {
+            self.warn(
+                "store",
+                format!("it was last opened with this node's former key {former}"),
+            );
+        }
+        let now = SystemClock.now();
+        if let Some(doubt) =
+            Anchor::former(Instant::now(), look.confirmed).look(Instant::now(), now)
+        {
+            self.warn("clock", doubt.to_string());
+        }
     }
 
     fn addresses(&mut self, config: &Config) {
         let listen = &config.listen;
-        self.address(
-            "listen.quic",
-            listen.quic,
-            UdpSocket::bind(listen.quic).map(drop),
-        );
+        let quic = UdpSocket::bind(listen.quic).map(drop);
+        self.address("listen.quic", listen.quic, quic);
+        // Held until all are looked at: one address cannot be had twice.
+        let mut held = Vec::new();
         for (key, address) in [
             ("listen.websocket", listen.websocket),
             ("listen.http", listen.http),
             ("listen.ops", listen.ops),
         ] {
-            self.address(key, address, TcpListener::bind(address).map(drop));
+            let bound = TcpListener::bind(address).map(|listener| held.push(listener));
+            self.address(key, address, bound);
         }
     }
 

@@ -1,5 +1,5 @@
 //! The time, as an argument: the pipeline asks a [`Clock`] once per batch and passes on what it
-//! said. [`sync`] watches whether the time can be believed (quality case 76).
+//! said. [`sync`] watches whether the time can be believed (quality case 76), [`doubt`] whether anything may expire by it.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pli_protocol::id::Timestamp;
 
+pub mod doubt;
 pub mod sync;
 
 /// Says what time it is.

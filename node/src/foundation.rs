@@ -1,5 +1,5 @@
 //! The steps of a start before the first envelope: environment, key, directory, store. In: the
-//! configuration. Out: each thing, or why it is refused. A start and `--check` take the same steps,
+//! configuration. Out: each thing, or why it is refused. A start and `--check` ask the same questions,
 //! so that what the one passes the other passes.
 
 use std::env;
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::fatal::Fatal;
 use crate::federation::{self, Opened};
 use crate::keys::NodeKey;
-use crate::store::{self, OpenOptions, Store};
+use crate::store::{self, Look, OpenOptions, Store};
 
 /// A file named here would hold the keys of every session: TLS libraries write it for debugging.
 pub const KEY_LOG_VARIABLE: &str = "SSLKEYLOGFILE";
@@ -43,12 +43,36 @@ pub async fn trust(config: &Config, now: Timestamp) -> Result<Opened, Fatal> {
 
 /// Opens the store, making it if there is none.
 pub fn store(config: &Config, key: &NodeKey) -> Result<Arc<dyn Store>, Fatal> {
-    let mut options = OpenOptions::new(key.id());
+    store::open(&config.store.url.to_string(), &store_options(config, key))
+        .map_err(|error| Fatal::StoreOpen(error.to_string()))
+}
+
+/// Case 17: a person says that the clock is right. For a node that does not run and has a store.
+pub fn confirm_clock(config: &Config, now: Timestamp) -> Result<Timestamp, Fatal> {
+    let key = key(config)?;
+    if look_at_store(config, &key)?.is_none() {
+        return Err(Fatal::StoreOpen("there is none yet".to_owned()));
+    }
+    store(config, &key)?
+        .confirm_time(now)
+        .map_err(|error| Fatal::StoreFailed(error.to_string()))?;
+    Ok(now)
+}
+
+/// Whose store is there, if there is one. Changes nothing.
+pub fn look_at_store(config: &Config, key: &NodeKey) -> Result<Option<Look>, Fatal> {
+    store::look(&config.store.url.to_string(), &store_options(config, key))
+        .map_err(|error| Fatal::StoreOpen(error.to_string()))
+}
+
+fn store_options(config: &Config, key: &NodeKey) -> OpenOptions {
+    let mut options = OpenOptions::new(config.authority.clone(), key.id());
     options.limits.queue_envelopes = config.quotas.queue_envelopes;
     options.limits.queue_bytes = config.quotas.queue_bytes.0;
+    options.limits.mailbox_envelopes = config.quotas.mailbox_envelopes;
+    options.limits.mailbox_bytes = config.quotas.mailbox_bytes.0;
     options.limits.disk_free = config.store.min_free.0;
     let kept = config.store.evidence_kept.0.as_millis();
     options.custody_retention_ms = u64::try_from(kept).unwrap_or(u64::MAX);
-    store::open(&config.store.url.to_string(), &options)
-        .map_err(|error| Fatal::StoreOpen(error.to_string()))
+    options
 }

@@ -12,7 +12,7 @@ use pli_node::clock::{Clock, SystemClock};
 use pli_node::config::{self, Config, Period};
 use pli_node::fatal::{EXIT_CODES, Fatal};
 use pli_node::shutdown::{Shutdown, ShutdownTrigger};
-use pli_node::{harness, invite, run, telemetry};
+use pli_node::{foundation, harness, invite, run, telemetry};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -58,6 +58,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say that this machine's clock is right, after it was far from the last time that the node was sure of; the
+    /// node must not run
+    ConfirmClock {
+        /// The node's configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Answer the conformance suite: JSON lines from standard input to standard output
     Harness,
 }
@@ -88,8 +95,15 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Fatal> {
             }),
             _,
         ) => {
-            let invited =
-                invite::invite(&Config::load(&config)?, count, valid_for, SystemClock.now())?;
+            let (config, now) = (Config::load(&config)?, SystemClock.now());
+            let opened = Runtime::new()?.block_on(foundation::trust(&config, now));
+            if let Err(error) = &opened {
+                eprintln!(
+                    "pli-node: warning: nobody could say whether this node may host: {error}"
+                );
+            }
+            let directory = opened.ok().map(|opened| opened.directory);
+            let invited = invite::invite(&config, directory.as_deref(), count, valid_for, now)?;
             let mut out = BufWriter::new(io::stdout().lock());
             for one in invited {
                 if json {
@@ -100,6 +114,14 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Fatal> {
                 }
             }
             out.flush()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (Some(Command::ConfirmClock { config }), _) => {
+            let config = Config::load(&config)?;
+            let confirmed = foundation::confirm_clock(&config, SystemClock.now())?;
+            println!(
+                "the time is {confirmed}: what has expired by it will be removed at the next start"
+            );
             Ok(ExitCode::SUCCESS)
         }
         (None, Some(path)) if arguments.check => check(&path, arguments.json),

@@ -96,12 +96,8 @@ impl Relay {
         if let ClockState::Agrees { offset_ms } | ClockState::Unsynchronised { offset_ms } = state {
             self.metrics.process.clock_offset_ms.set(offset_ms as f64);
         }
-        let wrong = match state {
-            ClockState::Unsynchronised { offset_ms } => Some(format!(
-                "the median peer's clock is {offset_ms} ms ahead of ours: check time synchronisation"
-            )),
-            ClockState::Unknown | ClockState::Agrees { .. } => None,
-        };
+        // Case 17
+        let wrong = self.clock_watch.doubt(at, now).map(|doubt| doubt.to_string());
         self.alarms.set(AlarmKind::ClockUnsynchronised, now, wrong);
     }
 

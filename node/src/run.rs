@@ -27,11 +27,11 @@ use crate::foundation;
 use crate::ingress::sessions;
 use crate::keys::NodeKey;
 use crate::live::{Destinations, LiveView, Sessions};
-use crate::metrics::{Metrics, UPKEEP_EVERY};
+use crate::metrics::{AlarmKind, Metrics, UPKEEP_EVERY};
 use crate::relay::{KnownMailboxes, Relay};
 use crate::route::Router;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
-use crate::store::{Store, StoreError};
+use crate::store::{COPIED, Store, Watched};
 use crate::verify::RootMemory;
 
 /// Plain HTTP connections that came to the WebSocket's address and wait to be served.
@@ -142,6 +142,13 @@ impl Opened {
         self
     }
 
+    /// The same node by another clock: a test sets it.
+    #[must_use]
+    pub fn by(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Runs until the stop is announced, or until the store fails.
     pub async fn run(self, trigger: Arc<ShutdownTrigger>, shutdown: Shutdown) -> Result<(), Fatal> {
         let Self {
@@ -162,32 +169,44 @@ impl Opened {
         let start_seconds = started_at.as_ms() as f64 / 1_000.0;
         metrics.process.start_time_seconds.set(start_seconds);
         let now = clock.now();
+        let versions = directory.directory.versions();
+        tracing::info!(
+            root = versions.root,
+            targets = versions.targets,
+            snapshot = versions.snapshot,
+            timestamp = versions.timestamp,
+            expires = %directory.directory.expires(),
+            "directory in force"
+        );
         let refreshed = Refreshed {
             at: directory.from_copy.is_none().then_some(now),
             error: directory.from_copy,
         };
         let (publisher, watch) = Publisher::new(directory.directory, refreshed);
         let (router, destinations) = Router::new();
-        let (failed, mut store_failed) = mpsc::channel::<StoreError>(1);
+        if store.status().new_epoch {
+            // Until the next start: nothing that happens meanwhile takes it back.
+            alarms.raise(AlarmKind::StoreCopied, clock.now(), COPIED);
+        }
+        let (store, store_failed) = Watched::new(store);
         let (committer, _commit_thread) = Committer::start(
             Arc::clone(&store),
             Arc::clone(&router),
             Arc::clone(&clock),
             Arc::clone(&metrics),
-            failed,
         );
         let relay = Arc::new(Relay {
             authority: config.authority.clone(),
             key: key.key.clone(),
             directory: watch.clone(),
             mailboxes: KnownMailboxes::new(Arc::clone(&store), Arc::clone(&clock)),
-            store: Arc::clone(&store),
             committer,
             router,
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
             alarms: alarms.clone(),
-            clock_watch: Arc::new(ClockWatch::default()),
+            store: Arc::clone(&store),
+            clock_watch: Arc::new(ClockWatch::after(store.status().confirmed, Instant::now())),
             roots: RootMemory::new(Arc::clone(&metrics)),
             quotas: Quotas::new(QuotaLimits {
                 sender_per_day: config.quotas.sender_per_day,
@@ -266,16 +285,18 @@ impl Opened {
             stopping.begun().await;
             tokio::time::sleep(drain).await;
         };
+        tracing::info!(authority = %config.authority, "ready");
         let outcome = tokio::select! {
             () = all => Ok(()),
             () = overdue => {
                 tracing::warn!(?drain, "not everything ended in time; nothing acknowledged is lost");
                 Ok(())
             }
-            Some(error) = store_failed.recv() => Err(Fatal::StoreFailed(error.to_string())),
+            Ok(error) = store_failed => Err(Fatal::StoreFailed(error)),
         };
         trigger.stop();
         listener.close(None, "the node stops").await;
+        tracing::info!("stopped");
         outcome
     }
 }

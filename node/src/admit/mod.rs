@@ -13,7 +13,7 @@ use crate::ingress::received::{Refused, Way};
 use crate::store::{Entry, Lane, Place, Sender, Usage};
 use crate::verify::Verified;
 
-pub use quota::{QuotaLimits, Quotas};
+pub use quota::{Charge, QuotaLimits, Quotas};
 
 /// What is known here of a mailbox.
 #[derive(Clone, Debug)]
@@ -40,15 +40,31 @@ pub trait Mailboxes {
 #[derive(Debug)]
 pub struct Admitted {
     entry: Entry,
+    /// What it costs its sender if it is new. `None`: it is known to be a duplicate.
+    charge: Option<Charge>,
 }
 
 impl Admitted {
+    #[cfg(test)]
+    pub(crate) fn of(entry: Entry) -> Self {
+        Self {
+            entry,
+            charge: None,
+        }
+    }
+
+    /// Bytes of the envelope.
+    pub(crate) fn encoded_len(&self) -> usize {
+        self.entry.bytes.len()
+    }
+
     /// What the store is given, with the time of its group.
-    pub(crate) fn into_entry(self, accepted_at: Timestamp) -> Entry {
-        Entry {
+    pub(crate) fn into_entry(self, accepted_at: Timestamp) -> (Entry, Option<Charge>) {
+        let entry = Entry {
             accepted_at,
             ..self.entry
-        }
+        };
+        (entry, self.charge)
     }
 }
 
@@ -71,14 +87,15 @@ impl<M: Mailboxes> Admission<'_, M> {
     /// Lets one envelope in, or says why not.
     pub fn admit(&self, verified: Verified, way: &Way) -> Result<Admitted, Refused> {
         match self.place(&verified, way) {
-            Ok(place) => Ok(Admitted {
+            Ok((place, charge)) => Ok(Admitted {
                 entry: self.entry(&verified, place),
+                charge,
             }),
             Err(code) => Err(verified.refuse(code)),
         }
     }
 
-    fn place(&self, verified: &Verified, way: &Way) -> Result<Place, Code> {
+    fn place(&self, verified: &Verified, way: &Way) -> Result<(Place, Option<Charge>), Code> {
         let header = verified.letter().header();
         let sender = verified.sender();
         self.directory
@@ -108,13 +125,15 @@ impl<M: Mailboxes> Admission<'_, M> {
         // Last, so that what was refused for another reason costs the sender nothing.
         match self.room(verified, &place) {
             // CUS-5.3: a duplicate takes no room, and refusing it now would take back a receipt.
-            Err(_) if self.mailboxes.took(&verified.letter().id())?.is_some() => Ok(place),
+            Err(_) if self.mailboxes.took(&verified.letter().id())?.is_some() => Ok((place, None)),
             Err(code) => Err(code),
-            Ok(()) => Ok(place),
+            Ok(charge) => Ok((place, Some(charge))),
         }
     }
 
-    fn room(&self, verified: &Verified, place: &Place) -> Result<(), Code> {
+    // The mailbox's room is decided by the store, where nothing comes in between; a full one is told from here,
+    // before anything is written.
+    fn room(&self, verified: &Verified, place: &Place) -> Result<Charge, Code> {
         let sender = verified.sender();
         if let Place::Mailbox { account, mailbox } = place {
             let usage = self.mailboxes.usage(account, mailbox)?;

@@ -4,7 +4,7 @@
 //! are bounded, and a full table of mailboxes is emptied rather than grown.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pli_protocol::code::Code;
 use pli_protocol::id::{AccountId, MailboxId, ServiceId, Timestamp};
@@ -51,8 +51,47 @@ impl Default for QuotaLimits {
 #[derive(Debug)]
 pub struct Quotas {
     limits: QuotaLimits,
-    window: Mutex<Window>,
+    window: Arc<Mutex<Window>>,
     read: Mutex<Read>,
+}
+
+/// What one envelope has taken of its sender's quotas. Given back unless it is kept: a duplicate, an envelope that
+/// was refused after all and one that never reached the disk cost nothing.
+#[derive(Debug)]
+pub struct Charge {
+    window: Arc<Mutex<Window>>,
+    began: Timestamp,
+    minute: u64,
+    pair: (ServiceId, MailboxId),
+    kept: bool,
+}
+
+impl Charge {
+    /// The envelope is new, and stored.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.began != self.began {
+            return;
+        }
+        if let Some(used) = window.senders.get_mut(&self.pair.0) {
+            used.today = used.today.saturating_sub(1);
+            if used.minute == self.minute {
+                used.this_minute = used.this_minute.saturating_sub(1);
+            }
+        }
+        if let Some(to_mailbox) = window.pairs.get_mut(&self.pair) {
+            *to_mailbox = to_mailbox.saturating_sub(1);
+        }
+    }
 }
 
 /// Bytes that accounts have read in this hour.
@@ -82,20 +121,20 @@ impl Quotas {
     pub fn new(limits: QuotaLimits) -> Self {
         Self {
             limits,
-            window: Mutex::default(),
+            window: Arc::default(),
             read: Mutex::default(),
         }
     }
 
-    /// Counts one envelope, unless that would be one too many. The federation may grant the
-    /// sender's authority less than this node would.
+    /// Counts one envelope, unless that would be one too many; the count is given back unless the charge is kept.
+    /// The federation may grant the sender's authority less than this node would.
     pub fn take(
         &self,
         sender: &ServiceId,
         mailbox: &MailboxId,
         granted: &trust::Quotas,
         now: Timestamp,
-    ) -> Result<(), Code> {
+    ) -> Result<Charge, Code> {
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that went back begins a window too: a sender is never locked out by it.
         if now.since_ms(window.began) >= DAY_MS || now < window.began {
@@ -132,8 +171,14 @@ impl Quotas {
         used.today += 1;
         used.this_minute += 1;
         window.senders.insert(sender.clone(), used);
-        window.pairs.insert(pair, to_mailbox + 1);
-        Ok(())
+        window.pairs.insert(pair.clone(), to_mailbox + 1);
+        Ok(Charge {
+            window: Arc::clone(&self.window),
+            began: window.began,
+            minute,
+            pair,
+            kept: false,
+        })
     }
 
     /// Counts what an account reads (MBX-5.6), unless it has read enough for this hour. Case 29.
@@ -187,8 +232,10 @@ mod tests {
         let (quotas, service) = (quotas(), "rdv@interieur.gouv.fr".parse().unwrap());
         let now = Timestamp::from_ms(DAY_MS * 100);
         let ours = trust::Quotas::default();
-        let take =
-            |mailbox: u8, at| quotas.take(&service, &MailboxId::new([mailbox; 16]), &ours, at);
+        let take = |mailbox: u8, at| {
+            let charge = quotas.take(&service, &MailboxId::new([mailbox; 16]), &ours, at);
+            charge.map(Charge::keep)
+        };
         for _ in 0..3 {
             assert_eq!(take(1, now), Ok(()));
         }
@@ -206,10 +253,35 @@ mod tests {
         );
         let other = "otv@interieur.gouv.fr".parse().unwrap();
         assert_eq!(
-            quotas.take(&other, &MailboxId::new([1; 16]), &ours, now),
+            quotas
+                .take(&other, &MailboxId::new([1; 16]), &ours, now)
+                .map(Charge::keep),
             Ok(())
         );
         assert_eq!(take(1, now.plus_ms(DAY_MS)), Ok(()), "a new day");
+    }
+
+    /// CUS-5.5
+    #[test]
+    fn r6_what_was_not_stored_as_new_costs_its_sender_nothing() {
+        let (quotas, service) = (quotas(), "rdv@interieur.gouv.fr".parse().unwrap());
+        let now = Timestamp::from_ms(DAY_MS * 100);
+        let one = trust::Quotas {
+            envelopes_per_minute: Some(1),
+            ..trust::Quotas::default()
+        };
+        let take = || quotas.take(&service, &MailboxId::new([1; 16]), &one, now);
+        for _ in 0..10 {
+            drop(take().expect("what was given back can be taken again"));
+        }
+        let held = take().unwrap();
+        assert_eq!(
+            take().map(Charge::keep),
+            Err(Code::QuotaExceeded),
+            "on its way"
+        );
+        held.keep();
+        assert_eq!(take().map(Charge::keep), Err(Code::QuotaExceeded), "stored");
     }
 
     /// CUS-5.5
@@ -218,7 +290,8 @@ mod tests {
         let (quotas, service) = (quotas(), "rdv@interieur.gouv.fr".parse().unwrap());
         let now = Timestamp::from_ms(DAY_MS * 100);
         let take = |granted: &trust::Quotas, at| {
-            quotas.take(&service, &MailboxId::new([1; 16]), granted, at)
+            let charge = quotas.take(&service, &MailboxId::new([1; 16]), granted, at);
+            charge.map(Charge::keep)
         };
         let one_a_minute = trust::Quotas {
             envelopes_per_minute: Some(1),

@@ -49,7 +49,7 @@ fn admit(own: &AuthorityId, way: &Way, header: &Header, known: &Known) -> Result
     let admitted = admission
         .admit(verified, way)
         .map_err(|refused| refused.code)?;
-    Ok(admitted.into_entry(NOW).place)
+    Ok(admitted.into_entry(NOW).0.place)
 }
 
 fn at_home(header: &Header, known: &Known) -> Result<Place, Code> {

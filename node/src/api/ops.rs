@@ -128,6 +128,10 @@ impl Ops {
         if live.draining {
             because.push("the node is stopping".to_owned());
         }
+        // Case 17
+        if let Some(doubt) = self.clock_watch.doubt(Instant::now(), now) {
+            because.push(doubt.to_string());
+        }
         if !live.store.writable {
             because.push("the store takes nothing in".to_owned());
         }

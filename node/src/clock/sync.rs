@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::limits::CLOCK_SKEW_MAX_MS;
 
+use super::doubt::{Anchor, Doubt};
+
 /// The alarm: a fifth of what other nodes tolerate, so that there is time to mend it.
 pub const ALARM_AT_MS: u64 = CLOCK_SKEW_MAX_MS / 5;
 /// A difference between wall-clock and monotonic time that no time daemon makes by slewing.
@@ -47,6 +49,7 @@ pub enum ClockState {
 pub struct ClockWatch {
     readings: Mutex<BTreeMap<AuthorityId, Reading>>,
     anchor: Mutex<Option<(Instant, Timestamp)>>,
+    believed: Mutex<Anchor>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,24 @@ struct Reading {
 }
 
 impl ClockWatch {
+    /// At the start of a node that was sure of a time before.
+    pub fn after(confirmed: Option<Timestamp>, at: Instant) -> Self {
+        Self {
+            believed: Mutex::new(Anchor::former(at, confirmed)),
+            ..Self::default()
+        }
+    }
+
+    /// Case 17: why nothing may expire by this time, if so.
+    pub fn doubt(&self, at: Instant, now: Timestamp) -> Option<Doubt> {
+        let mut believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner);
+        match (believed.look(at, now), self.state(at)) {
+            (Some(doubt), _) => Some(doubt),
+            (None, ClockState::Unsynchronised { offset_ms }) => Some(Doubt::Peers { offset_ms }),
+            (None, ClockState::Unknown | ClockState::Agrees { .. }) => None,
+        }
+    }
+
     /// A peer's `Welcome` told `theirs`; we sent our proof at `sent` and had the answer at
     /// `received`. The peer read its clock somewhere between: half-way is the best guess.
     pub fn observe(
@@ -107,7 +128,7 @@ impl ClockWatch {
 }
 
 /// `a - b`, as far as an `i64` holds it.
-fn difference_ms(a: Timestamp, b: Timestamp) -> i64 {
+pub(super) fn difference_ms(a: Timestamp, b: Timestamp) -> i64 {
     if a >= b {
         i64::try_from(a.since_ms(b)).unwrap_or(i64::MAX)
     } else {

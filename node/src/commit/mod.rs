@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::ingress::received::Refused;
 use crate::metrics::{self, Metrics};
 use crate::route::Router;
-use crate::store::{Appended, Entry, Place, Store, StoreError};
+use crate::store::{Appended, Entry, Place, Store};
 
 /// Batches that wait for the disk. Together with their size this bounds the pipeline.
 const WAITING_BATCHES: usize = PIPELINE_ENVELOPES_MAX / BATCH_ENVELOPES_MAX;
@@ -75,6 +75,12 @@ struct Batch {
     reply: oneshot::Sender<Committed>,
 }
 
+impl Batch {
+    fn bytes(&self) -> usize {
+        self.admitted.iter().map(Admitted::encoded_len).sum()
+    }
+}
+
 /// Hands batches to the writing thread.
 #[derive(Clone, Debug)]
 pub struct Committer {
@@ -82,13 +88,12 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread. `failed` is told when the store must not be used any more (case 39).
+    /// Starts the thread.
     pub fn start(
         store: Arc<dyn Store>,
         router: Arc<Router>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        failed: mpsc::Sender<StoreError>,
     ) -> (Self, thread::JoinHandle<()>) {
         let (batches, waiting) = mpsc::channel(WAITING_BATCHES);
         let writer = Writer {
@@ -96,7 +101,6 @@ impl Committer {
             router,
             clock,
             metrics,
-            failed,
         };
         let thread = thread::Builder::new()
             .name("commit".into())
@@ -126,41 +130,44 @@ struct Writer {
     router: Arc<Router>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    failed: mpsc::Sender<StoreError>,
 }
 
 impl Writer {
     fn run(self, mut waiting: mpsc::Receiver<Batch>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let mut entries = Vec::new();
+        let mut held_over = None;
+        while let Some(first) = held_over.take().or_else(|| waiting.blocking_recv()) {
+            let (mut entries, mut charges) = (Vec::new(), Vec::new());
             let mut replies = Vec::new();
             let mut bytes = 0;
             let at = self.clock.now();
             let mut next = Some(first);
-            // A batch is at most 64 envelopes, so the bounds are passed by no more than one batch.
             while let Some(batch) = next {
+                bytes += batch.bytes();
                 replies.push((batch.reply, batch.admitted.len()));
                 for admitted in batch.admitted {
-                    let entry = admitted.into_entry(at);
-                    bytes += entry.bytes.len();
+                    let (entry, charge) = admitted.into_entry(at);
                     entries.push(entry);
+                    charges.push(charge);
                 }
-                let has_room = entries.len() + BATCH_ENVELOPES_MAX <= GROUP_ENVELOPES_MAX
-                    && bytes < GROUP_BYTES_MAX;
-                next = if has_room {
-                    waiting.try_recv().ok()
-                } else {
-                    None
-                };
+                next = waiting.try_recv().ok();
+                // A group over its bounds would be refused as a whole: what does not fit begins the next.
+                held_over = next.take_if(|next| {
+                    entries.len() + next.admitted.len() > GROUP_ENVELOPES_MAX
+                        || bytes + next.bytes() > GROUP_BYTES_MAX
+                });
             }
             let outcome = self.append(&entries);
             let mut committed =
                 entries
                     .into_iter()
+                    .zip(charges)
                     .zip(outcome)
-                    .map(|(entry, outcome)| match outcome {
+                    .map(|((entry, charge), outcome)| match outcome {
                         Ok(appended) => {
                             self.count(&entry.place, appended);
+                            if let (Some(charge), Appended::New { .. }) = (charge, appended) {
+                                charge.keep();
+                            }
                             stored(&entry, appended)
                         }
                         Err(code) => Err(Refused { id: entry.id, code }),
@@ -185,7 +192,7 @@ impl Writer {
             Appended::New { .. } => metrics.stored_total.of(route).increment(1),
             Appended::Duplicate { .. } => metrics.duplicates_total.increment(1),
             // Counted with the refusals of its connection.
-            Appended::QueueFull => {}
+            Appended::QueueFull | Appended::MailboxFull => {}
         }
     }
 
@@ -207,10 +214,6 @@ impl Writer {
                     .increment(1);
                 let code = error.code();
                 tracing::error!(%error, envelopes = entries.len(), "not stored, not acknowledged");
-                if error.is_fatal() {
-                    // Full means that somebody has said so already.
-                    drop(self.failed.try_send(error));
-                }
                 entries.iter().map(|_| Err(code)).collect()
             }
         }
@@ -218,17 +221,14 @@ impl Writer {
 }
 
 fn stored(entry: &Entry, appended: Appended) -> Result<Stored, Refused> {
+    let refused = |code| Refused { id: entry.id, code };
     let disposition = match appended {
         Appended::New { .. } => Disposition::Accepted,
         Appended::Duplicate { first_accepted_at } => Disposition::Duplicate {
             first_at: first_accepted_at,
         },
-        Appended::QueueFull => {
-            return Err(Refused {
-                id: entry.id,
-                code: Code::Overloaded,
-            });
-        }
+        Appended::QueueFull => return Err(refused(Code::Overloaded)),
+        Appended::MailboxFull => return Err(refused(Code::MailboxFull)),
     };
     let whereto = match &entry.place {
         Place::Mailbox { account, .. } => Whereto::Account(*account),
@@ -241,3 +241,6 @@ fn stored(entry: &Entry, appended: Appended) -> Result<Stored, Refused> {
         whereto,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use pli_protocol::code::{Blame, Code};
@@ -120,13 +121,14 @@ impl Reader {
         let mut order = Receiving::default();
         loop {
             let frame = tokio::select! {
+                // First, or a peer that always has a frame ready would never hear of the stop.
                 biased;
-                frame = recv.next() => frame?,
                 // SES-7.5: what was taken is acknowledged, and nothing more is taken.
                 () = shutdown.begun() => {
                     recv.stop(Code::ShuttingDown);
                     return Err(CallEnd::Refuse(Code::ShuttingDown));
                 }
+                frame = recv.next() => frame?,
             };
             let Some(frame) = frame else { return Ok(()) };
             let batch: wire::EnvelopeBatch = codec::decode_canonical(&frame, FRAME_MAX)
@@ -219,7 +221,13 @@ impl Reader {
         span.record("id", tracing::field::display(received.letter().id()));
         tracing::debug!("received");
         let may_ask = is_of_its_sender(&received, &self.way, admission.own);
-        self.judge(received, admission).map_err(|refused| {
+        self.judge(received, admission).map_err(|mut refused| {
+            // Case 17: nothing is final that a clock in doubt says.
+            if matches!(refused.code, Code::Expired | Code::NotYetValid)
+                && self.is_doubtful(admission.now)
+            {
+                refused.code = Code::Overloaded;
+            }
             // CUS-5.3: the clock, the directory and the citizen move on; a receipt that was given stays.
             let took = admission.mailboxes.took(&refused.id);
             match took {
@@ -257,6 +265,10 @@ impl Reader {
         metrics.admit.admitted_total.of(way).increment(1);
         tracing::debug!("admitted");
         Ok(admitted)
+    }
+
+    fn is_doubtful(&self, now: Timestamp) -> bool {
+        self.relay.clock_watch.doubt(Instant::now(), now).is_some()
     }
 
     fn way_label(&self) -> metrics::Way {

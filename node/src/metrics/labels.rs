@@ -141,6 +141,8 @@ label! {
         DiskFull = "disk_full",
         /// Case 41: a stored record was damaged and put aside.
         RecordQuarantined = "record_quarantined",
+        /// Case 43: the store was copied, moved or restored before this start.
+        StoreCopied = "store_copied",
     }
 }
 

@@ -79,4 +79,6 @@ pub enum Appended {
     Duplicate { first_accepted_at: Timestamp },
     /// The destination's queue, or all queues together, hold as much as they may: OVERLOADED.
     QueueFull,
+    /// The mailbox holds as much as it may until its citizen takes some: MAILBOX_FULL (CUS-5.5).
+    MailboxFull,
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use pli_protocol::code::Code;
-use pli_protocol::id::KeyId;
+use pli_protocol::id::AuthorityId;
 
 /// Why the store refused to open or to act.
 #[non_exhaustive]
@@ -35,8 +35,11 @@ pub enum StoreError {
     )]
     NewerFormat { found: u32, supported: u32 },
     /// Case 74.
-    #[error("the store belongs to the node key {expected}, the configuration has {got}")]
-    WrongNodeKey { expected: KeyId, got: KeyId },
+    #[error("the store belongs to the node of {expected}, the configuration is of {got}")]
+    WrongAuthority {
+        expected: AuthorityId,
+        got: AuthorityId,
+    },
     /// A bad URL.
     #[error("{url:?} names no engine: expected fjall:<directory>")]
     UnknownEngine { url: String },

@@ -12,7 +12,7 @@ pub struct PageBound {
     pub bytes: usize,
 }
 
-/// A part of an account's numbering, ascending and without a gap.
+/// A part of an account's numbering, ascending and without a gap but those that [`AbsenceReason::Skipped`] tells of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Page {
     /// The first has the number after the one asked for.
@@ -21,7 +21,7 @@ pub struct Page {
     pub latest_seq: u64,
 }
 
-/// One sequence number of an account.
+/// One sequence number of an account; or the last of those that were skipped together.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MailboxItem {
     /// The number.
@@ -48,14 +48,17 @@ pub enum Item {
 pub enum AbsenceReason {
     /// Its time is over.
     Expired,
-    /// The record failed its checksum or its id and was put aside (R20), or a restored backup lost it (case 43).
+    /// The record failed its checksum or its id and was put aside (R20).
     Damaged,
+    /// The numbering moved on to here from the item before: a new epoch began (case 43). Nothing of this history had
+    /// these numbers; a later one that a backup replaced may have given out some.
+    Skipped,
 }
 
-/// What a mailbox holds.
+/// What a mailbox holds that no device has taken yet: what counts against its room (CUS-5.5).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Usage {
-    /// Envelopes not expired.
+    /// Envelopes not expired and not retrieved.
     pub envelopes: u64,
     /// Their bytes.
     pub bytes: u64,

@@ -13,6 +13,7 @@ mod mailbox;
 mod open;
 mod queue;
 mod registry;
+mod watched;
 
 use std::fmt::Debug;
 
@@ -21,12 +22,13 @@ use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Tim
 pub use entry::{Appended, Entry, Lane, Place, Sender};
 pub use error::StoreError;
 pub use mailbox::{AbsenceReason, Item, MailboxItem, Page, PageBound, Usage};
-pub use open::{Epoch, Limits, OpenOptions, Status, open};
+pub use open::{COPIED, Epoch, Limits, Look, OpenOptions, Status, look, open};
 pub use queue::{
     Custody, CustodyState, DestinationState, Due, Evidence, Expiry, Outcome, Pending, PendingPage,
     Report, ReportEntry, Settled, Settlement, Untaken,
 };
 pub use registry::{AccountRecord, DeviceRecord, Enrolment, InvitationId, MailboxRecord};
+pub use watched::Watched;
 
 /// What the node asks of its disk.
 ///
@@ -36,7 +38,7 @@ pub trait Store: Debug + Send + Sync {
     /// Stores a group atomically per envelope and durably as a whole; one outcome per entry, in order.
     ///
     /// A known id gives [`Appended::Duplicate`], also within one group. A full queue gives
-    /// [`Appended::QueueFull`] to that entry alone (R1). `Err(ReadOnly)` refuses the whole group and
+    /// [`Appended::QueueFull`] and a full mailbox [`Appended::MailboxFull`] to that entry alone (R1). `Err(ReadOnly)` refuses the whole group and
     /// passes when space returns (case 40).
     fn append(&self, group: &[Entry]) -> Result<Vec<Appended>, StoreError>;
 
@@ -44,7 +46,7 @@ pub trait Store: Debug + Send + Sync {
     /// signatures are verified; [`Store::append`] decides.
     fn known(&self, ids: &[EnvelopeId]) -> Result<Vec<Option<Timestamp>>, StoreError>;
 
-    /// The account's items after a sequence number, without a gap: each number is an envelope or an absence.
+    /// The account's items after a sequence number, without a gap: each number is an envelope, an absence, or skipped.
     fn read(
         &self,
         account: &AccountId,
@@ -55,7 +57,7 @@ pub trait Store: Debug + Send + Sync {
     /// The last sequence number given out in this account; 0 before the first.
     fn latest_seq(&self, account: &AccountId) -> Result<u64, StoreError>;
 
-    /// What a mailbox holds now, for its quota.
+    /// What a mailbox holds now that no device has taken, for its quota. [`Store::append`] decides.
     fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, StoreError>;
 
     /// Unsettled envelopes of one queue after a position, oldest first.
@@ -138,6 +140,10 @@ pub trait Store: Debug + Send + Sync {
 
     /// The mailboxes of an account.
     fn mailboxes(&self, account: &AccountId) -> Result<Vec<MailboxRecord>, StoreError>;
+
+    /// Case 17: `now` is the time beyond doubt. A later start compares its clock with the last one that was
+    /// confirmed ([`Status::confirmed`]).
+    fn confirm_time(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// Epoch, format, counters.
     fn status(&self) -> Status;

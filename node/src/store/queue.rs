@@ -97,7 +97,7 @@ pub struct Report {
 pub struct ReportEntry {
     /// Ascending, never reused.
     pub position: u64,
-    /// Opaque to the store.
+    /// Opaque to the store; empty if the record was damaged.
     pub bytes: Bytes,
     /// After this it is dropped.
     pub expires: Timestamp,

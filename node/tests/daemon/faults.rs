@@ -66,6 +66,7 @@ impl Store for Faulty {
         fn put_mailbox(mailbox: &MailboxRecord) -> Result<(), StoreError>;
         fn mailbox(mailbox: &MailboxId) -> Result<Option<MailboxRecord>, StoreError>;
         fn mailboxes(account: &AccountId) -> Result<Vec<MailboxRecord>, StoreError>;
+        fn confirm_time(now: Timestamp) -> Result<(), StoreError>;
         fn status() -> Status;
     }
 }

@@ -2,7 +2,9 @@
 //! be put inside, the same node runs in the test's own process.
 #![allow(clippy::unwrap_used)]
 
+mod failing;
 mod faults;
 mod refusals;
 mod running;
 mod site;
+mod time;

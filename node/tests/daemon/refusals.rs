@@ -13,7 +13,7 @@ use pli_protocol::id::AuthorityId;
 use pli_trust::keyfile;
 use sha2::{Digest, Sha256};
 
-use crate::site::{AUTHORITY, Site, ended, now, text};
+use crate::site::{AUTHORITY, Site, ended, get, now, text};
 
 #[test]
 fn the_example_is_printed_as_it_is_kept() {
@@ -141,6 +141,78 @@ fn an_address_in_use_ends_with_69_and_is_named() {
         assert_eq!(code, 69, "{said}");
         assert!(said.contains("listen.http"), "{said}");
     }
+}
+
+#[test]
+fn one_address_twice_is_refused_by_the_check_as_by_the_start() {
+    let site = Site::new();
+    let (http, ops) = (site.address("http"), site.address("ops"));
+    let text = fs::read_to_string(site.at("node.toml")).unwrap();
+    let text = text.replace(&ops.to_string(), &http.to_string());
+    fs::write(site.at("node.toml"), text).unwrap();
+    for flag in ["--check", ""] {
+        let (code, said) = site.refused(|command| {
+            command.args((!flag.is_empty()).then_some(flag));
+        });
+        assert_eq!(code, 69, "{said}");
+        assert!(said.contains("listen.ops"), "{said}");
+    }
+}
+
+/// Case 74
+#[test]
+fn a_check_makes_no_store_so_a_wrong_key_leaves_none_behind() {
+    let site = Site::new();
+    let hidden = |name: &str| fs::rename(site.at(name), site.at(&format!("{name}.right")));
+    hidden("node.key").unwrap();
+    hidden("node.key.pub").unwrap();
+    keyfile::create(&site.at("node.key")).unwrap();
+    let (code, said) = site.refused(|command| {
+        command.arg("--check");
+    });
+    assert_eq!(code, 77, "{said}");
+    assert!(!site.at("store").exists());
+    fs::rename(site.at("node.key.right"), site.at("node.key")).unwrap();
+    let (code, said) = site.refused(|command| {
+        command.arg("--check");
+    });
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("the first start makes it"), "{said}");
+    assert!(!site.at("store").exists());
+    drop(site.start());
+}
+
+/// Case 42, case 43
+#[test]
+fn a_check_says_that_a_store_is_in_use_or_a_copy() {
+    let site = Site::new();
+    let check = || {
+        site.refused(|command| {
+            command.arg("--check");
+        })
+    };
+    let node = site.start();
+    let (_, said) = check();
+    assert!(said.contains("in use by another process"), "{said}");
+    drop(node);
+    let (code, said) = check();
+    assert!(code == 0 && said.contains("epoch 1-"), "{said}");
+    fs::rename(site.at("store"), site.at("original")).unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args([site.at("original"), site.at("store")])
+        .status();
+    assert!(copied.unwrap().success());
+    let (code, said) = check();
+    assert!(code == 0 && said.contains("was copied, moved"), "{said}");
+    let alarm = "pli_process_alarm{alarm=\"store_copied\"}";
+    for raised in [1, 0] {
+        let node = site.start();
+        let (_, metrics) = get(node.ops, "/metrics").unwrap();
+        assert!(metrics.contains(&format!("{alarm} {raised}")), "{metrics}");
+    }
+    let (code, said) = check();
+    assert!(code == 0 && said.contains("epoch 2-"), "{said}");
 }
 
 #[test]

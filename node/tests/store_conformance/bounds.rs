@@ -1,7 +1,8 @@
 //! Every bound, at the limit and one beyond it (R15), and a disk that fills up (case 40).
 
 use pli_node::store::{
-    AccountRecord, Appended, DeviceRecord, Lane, MailboxRecord, Outcome, Settlement, StoreError,
+    AccountRecord, Appended, DeviceRecord, Lane, MailboxRecord, Outcome, Settlement, Store,
+    StoreError, Usage,
 };
 use pli_protocol::code::Code;
 use pli_protocol::id::{EnvelopeId, KeyId, MailboxId};
@@ -44,6 +45,81 @@ fn r6_a_full_queue_refuses_only_its_own_entries(opener: Opener) {
     assert!(matches!(
         store.append(&group[5..6]).unwrap()[..],
         [Appended::New { .. }]
+    ));
+}
+
+/// CUS-5.5: room is decided where a group is, so that no pipeline passes it; what a device has taken leaves it.
+fn r6_a_mailbox_takes_what_it_has_room_for_until_its_citizen_has_taken_some(opener: Opener) {
+    let directory = fast_directory();
+    let mut options = options();
+    options.limits.mailbox_envelopes = 3;
+    let store = opener(directory.path(), &options).unwrap();
+    let letters: Vec<_> = (0..8).map(|n| letter(n, 1)).collect();
+    let full = |outcome: &Appended| *outcome == Appended::MailboxFull;
+    let outcomes = store.append(&letters[..5]).unwrap();
+    assert_eq!(
+        outcomes.iter().map(full).collect::<Vec<_>>(),
+        [false, false, false, true, true]
+    );
+    // Only that mailbox; and what is in it is known, not refused.
+    let others = [letter(20, 2), letters[0].clone()];
+    assert!(matches!(
+        store.append(&others).unwrap()[..],
+        [Appended::New { seq: 1 }, Appended::Duplicate { .. }]
+    ));
+    let take = |of: &[pli_node::store::Entry]| {
+        let items = of
+            .iter()
+            .map(|letter| (letter.id, Outcome::Retrieved))
+            .collect();
+        let receipts = "handover".into();
+        store
+            .settle(&[Settlement { receipts, items }], &[])
+            .unwrap();
+    };
+    take(&letters[..3]);
+    take(&letters[..3]);
+    assert_eq!(
+        store.usage(&account(1), &mailbox(1)).unwrap(),
+        Usage::default()
+    );
+    let ids = |of: &[pli_node::store::Entry]| of.iter().map(|one| Some(one.id)).collect::<Vec<_>>();
+    assert_eq!(
+        contents(&*store, 1),
+        ids(&letters[..3]),
+        "they can be read all the same"
+    );
+    let outcomes = store.append(&letters[3..7]).unwrap();
+    assert_eq!(
+        outcomes.iter().map(full).collect::<Vec<_>>(),
+        [false, false, false, true]
+    );
+    take(&letters[3..4]);
+    let used = |store: &dyn Store| store.usage(&account(1), &mailbox(1)).unwrap();
+    let left = letters[4..6].iter().map(|letter| letter.bytes.len() as u64);
+    let expected = Usage {
+        envelopes: 2,
+        bytes: left.sum(),
+    };
+    assert_eq!(used(&*store), expected);
+    drop(store);
+    // Opened again, and with its index lost.
+    let store = opener(directory.path(), &options).unwrap();
+    assert_eq!(used(&*store), expected);
+    drop(store);
+    std::fs::remove_dir_all(directory.path().join("index")).unwrap();
+    let store = opener(directory.path(), &options).unwrap();
+    assert_eq!(used(&*store), expected);
+    // What was taken and expires leaves room once, not twice.
+    store.expire(at_hour(101), 1_000).unwrap();
+    assert_eq!(used(&*store), Usage::default());
+    drop(store);
+    options.limits.mailbox_envelopes = 3;
+    options.limits.mailbox_bytes = letters[7].bytes.len() as u64;
+    let store = opener(directory.path(), &options).unwrap();
+    assert!(matches!(
+        store.append(&[letters[7].clone(), letter(14, 1)]).unwrap()[..],
+        [Appended::New { .. }, Appended::MailboxFull]
     ));
 }
 
@@ -174,6 +250,7 @@ fn case_40_below_the_reserve_nothing_is_accepted_and_everything_is_read(opener: 
 }
 
 crate::for_each_engine!(
+    r6_a_mailbox_takes_what_it_has_room_for_until_its_citizen_has_taken_some,
     r6_a_full_queue_refuses_only_its_own_entries,
     r6_queues_are_bounded_in_bytes_each_and_together,
     r15_groups_envelopes_and_settlements_are_bounded,

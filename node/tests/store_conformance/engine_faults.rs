@@ -22,6 +22,58 @@ fn open_on(disk: &FaultyDisk, directory: &Path) -> Result<Arc<Engine>, StoreErro
     Engine::open(directory, &options(), Arc::new(disk.clone()), TUNING).map(Arc::new)
 }
 
+/// CUS-1.5: whichever operation meets the failing sync, the node hears of it, once.
+#[test]
+fn case_39_every_writing_operation_announces_that_the_store_failed() {
+    use pli_node::store::{AccountRecord, DeviceRecord, InvitationId, MailboxRecord, Watched};
+    let record = AccountRecord {
+        id: account(1),
+        enrolled_at: START,
+        devices: vec![DeviceRecord {
+            key: pli_protocol::id::KeyId::new([5; 32]),
+            public_key: [5; 32],
+            added_at: START,
+        }],
+    };
+    let granted = MailboxRecord {
+        mailbox: mailbox(1),
+        account: account(1),
+        authority: home(1),
+        published_at: START,
+        grant: bytes::Bytes::from_static(b"grant"),
+    };
+    let settlement = Settlement {
+        receipts: bytes::Bytes::from_static(b"receipts"),
+        items: vec![(letter(1, 1).id, Outcome::Retrieved)],
+    };
+    type Write<'a> = (&'a str, &'a dyn Fn(&dyn Store) -> Result<(), StoreError>);
+    let writes: [Write<'_>; 5] = [
+        ("append", &|store| store.append(&group(2)).map(drop)),
+        ("settle", &|store| {
+            store
+                .settle(std::slice::from_ref(&settlement), &[])
+                .map(drop)
+        }),
+        ("enrol", &|store| {
+            store.enrol(&InvitationId::new([3; 16]), &record).map(drop)
+        }),
+        ("put_account", &|store| store.put_account(&record)),
+        ("put_mailbox", &|store| store.put_mailbox(&granted)),
+    ];
+    for (name, write) in writes {
+        let (directory, disk) = (fast_directory(), FaultyDisk::new());
+        let engine = open_on(&disk, directory.path()).unwrap();
+        let (store, mut failed) = Watched::new(engine);
+        append_new(&*store, &[letter(1, 1)]);
+        assert!(failed.try_recv().is_err() && !store.status().failed);
+        disk.fail(0, Fault::Dead);
+        assert!(write(&*store).unwrap_err().is_fatal(), "{name}");
+        assert!(store.status().failed, "{name}");
+        assert!(failed.try_recv().is_ok(), "{name}: nobody was told");
+        assert!(store.known(&[]).unwrap_err().is_fatal(), "{name}");
+    }
+}
+
 fn group(number: u64) -> Vec<Entry> {
     (number * 10..number * 10 + 10)
         .map(|n| {

@@ -19,7 +19,7 @@ pub(crate) const ALL: PageBound = PageBound {
 };
 
 pub(crate) fn options() -> OpenOptions {
-    let mut options = OpenOptions::new(KeyId::new([7; 32]));
+    let mut options = OpenOptions::new(home(9), KeyId::new([7; 32]));
     options.custody_retention_ms = 24 * HOUR_MS;
     options.limits.disk_free = 1024 * 1024;
     options

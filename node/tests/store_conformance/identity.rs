@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pli_node::store::engine::EPOCH_LEAP;
-use pli_node::store::{self, AbsenceReason, Item, StoreError};
+use pli_node::store::{self, AbsenceReason, Item, MailboxItem, PageBound, StoreError};
 use pli_protocol::id::KeyId;
 
 use crate::Opener;
@@ -40,18 +40,56 @@ fn case_74_the_store_of_another_node_is_refused(opener: Opener) {
     let directory = tempfile::tempdir().unwrap();
     drop(open(opener, directory.path()));
     let mut other = options();
-    other.node_key = KeyId::new([8; 32]);
+    other.authority = home(8);
     match opener(directory.path(), &other) {
-        Err(error @ StoreError::WrongNodeKey { .. }) => {
+        Err(error @ StoreError::WrongAuthority { .. }) => {
             let text = error.to_string();
             assert!(
-                text.contains(&options().node_key.to_string())
-                    && text.contains(&other.node_key.to_string())
+                text.contains(options().authority.as_str())
+                    && text.contains(other.authority.as_str())
             );
         }
         result => panic!("expected a refusal, got {result:?}"),
     }
     open(opener, directory.path());
+}
+
+/// A key that was lost or stolen is replaced; what was accepted under it stays.
+fn case_74_another_key_of_the_same_node_opens_the_store_and_is_noted(opener: Opener) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(opener, directory.path());
+    append_new(&*store, &[letter(1, 1)]);
+    let epoch = store.status().epoch;
+    drop(store);
+    let mut rotated = options();
+    rotated.node_key = KeyId::new([8; 32]);
+    for _ in 0..2 {
+        let store = opener(directory.path(), &rotated).unwrap();
+        assert_eq!(store.status().epoch, epoch);
+        assert_eq!(contents(&*store, 1), [Some(letter(1, 1).id)]);
+    }
+    let identity = fs::read_to_string(directory.path().join("IDENTITY")).unwrap();
+    let says = |line: String| identity.lines().filter(|said| **said == line).count();
+    assert_eq!(says(format!("node {}", rotated.node_key)), 1, "{identity}");
+    let former = format!("former-node {}", options().node_key);
+    assert_eq!(says(former), 1, "{identity}");
+}
+
+/// Case 43
+fn case_74_a_copy_that_is_opened_with_a_new_key_begins_a_new_epoch(opener: Opener) {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, second) = (directory.path().join("a"), directory.path().join("b"));
+    drop(open(opener, &first));
+    copy(&first, &second);
+    let mut rotated = options();
+    rotated.node_key = KeyId::new([8; 32]);
+    let store = opener(&second, &rotated).unwrap();
+    assert_eq!(store.status().epoch.number, 2);
+    assert!(store.status().new_epoch);
+    drop(store);
+    let store = opener(&second, &rotated).unwrap();
+    assert_eq!(store.status().epoch.number, 2);
+    assert!(!store.status().new_epoch);
 }
 
 fn case_77_a_newer_format_is_refused_and_left_alone(opener: Opener) {
@@ -106,10 +144,19 @@ fn case_43_a_restored_backup_starts_a_new_epoch_and_reuses_no_number(opener: Ope
             .iter()
             .all(|item| matches!(item.item, Item::Envelope { .. }))
     );
-    assert!(page.items[2..].iter().all(|item| item.item
-        == Item::Absent {
-            reason: AbsenceReason::Damaged
-        }));
+    // One item, which says what is true: nothing here had these numbers.
+    let skipped = MailboxItem {
+        seq: 2 + EPOCH_LEAP,
+        item: Item::Absent {
+            reason: AbsenceReason::Skipped,
+        },
+    };
+    assert_eq!(page.items[2..], [skipped.clone()]);
+    for (after, items) in [(2, 1), (1_000, 1), (1 + EPOCH_LEAP, 10)] {
+        let bound = PageBound { items, ..ALL };
+        let page = store.read(&account(1), after, bound).unwrap();
+        assert_eq!(page.items, [skipped.clone()], "{after}");
+    }
     let next = append_new(&*store, &[letter(5, 1), letter(6, 2)]);
     assert_eq!(next, [3 + EPOCH_LEAP, 1]);
     drop(store);
@@ -182,6 +229,8 @@ crate::for_each_engine!(
     case_42_a_second_process_is_refused,
     case_42_a_second_opening_in_this_process_is_refused,
     case_74_the_store_of_another_node_is_refused,
+    case_74_another_key_of_the_same_node_opens_the_store_and_is_noted,
+    case_74_a_copy_that_is_opened_with_a_new_key_begins_a_new_epoch,
     case_77_a_newer_format_is_refused_and_left_alone,
     case_43_a_restored_backup_starts_a_new_epoch_and_reuses_no_number,
     case_43_the_operator_can_say_that_a_volume_was_rolled_back,

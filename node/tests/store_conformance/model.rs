@@ -266,9 +266,12 @@ impl Run {
                         accepted_at: stored_at,
                         ..
                     } = self.model.known[n].entry.clone();
+                    let taken = (self.model.known[n].evidence.iter())
+                        .any(|kept| kept.outcome == Outcome::Retrieved);
+                    let counted = u64::from(!taken);
                     let used = usage.entry((n % 4) as u8).or_default();
-                    used.envelopes += 1;
-                    used.bytes += bytes.len() as u64;
+                    used.envelopes += counted;
+                    used.bytes += counted * bytes.len() as u64;
                     assert_eq!(
                         item.item,
                         Item::Envelope {

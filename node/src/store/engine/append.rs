@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map;
 
 use bytes::Bytes;
-use pli_protocol::id::{AccountId, EnvelopeId, Timestamp};
+use pli_protocol::id::{AccountId, EnvelopeId, MailboxId, Timestamp};
 use pli_protocol::limits::{ENVELOPE_MAX, GROUP_BYTES_MAX, GROUP_ENVELOPES_MAX};
 
 use super::apply::{Applier, Memory};
@@ -13,7 +13,7 @@ use super::index::{Change, Space};
 use super::known::{EnvelopeMeta, Known};
 use super::queues::Reserved;
 use super::{Engine, ReserveShare};
-use crate::store::{Appended, Entry, Place, StoreError};
+use crate::store::{Appended, Entry, Place, StoreError, Usage};
 
 /// Index changes per envelope: id, item or queue, row.
 const CHANGES_PER_ENVELOPE: usize = 3;
@@ -103,6 +103,8 @@ struct Plan<'c, 'a> {
     seen: HashMap<EnvelopeId, Timestamp>,
     numbers: HashMap<AccountId, u64>,
     reserved: Reserved,
+    /// What the group has put in mailboxes so far.
+    mailboxes: HashMap<(AccountId, MailboxId), Usage>,
     taken: Vec<(EnvelopeMeta, &'a Bytes)>,
 }
 
@@ -114,6 +116,7 @@ impl<'c, 'a> Plan<'c, 'a> {
             seen: HashMap::with_capacity(capacity),
             numbers: HashMap::new(),
             reserved: Reserved::default(),
+            mailboxes: HashMap::new(),
             taken: Vec::with_capacity(capacity),
         }
     }
@@ -129,7 +132,10 @@ impl<'c, 'a> Plan<'c, 'a> {
             return Ok(Appended::Duplicate { first_accepted_at });
         }
         let seq = match &entry.place {
-            Place::Mailbox { account, .. } => {
+            Place::Mailbox { account, mailbox } => {
+                if !self.has_room(account, mailbox, entry.bytes.len() as u64, memory)? {
+                    return Ok(Appended::MailboxFull);
+                }
                 let number = match self.numbers.entry(*account) {
                     hash_map::Entry::Occupied(entry) => entry.into_mut(),
                     hash_map::Entry::Vacant(entry) => {
@@ -155,5 +161,24 @@ impl<'c, 'a> Plan<'c, 'a> {
         self.seen.insert(entry.id, entry.accepted_at);
         self.taken.push((meta, &entry.bytes));
         Ok(Appended::New { seq })
+    }
+
+    /// Takes one envelope's share of its mailbox's room, unless there is none (CUS-5.5).
+    fn has_room(
+        &mut self,
+        account: &AccountId,
+        mailbox: &MailboxId,
+        bytes: u64,
+        memory: &mut Memory,
+    ) -> super::index::Result<bool> {
+        let held = *memory.rows.row(account, self.change)?.usage_of(*mailbox);
+        let taken = self.mailboxes.entry((*account, *mailbox)).or_default();
+        let fits = held.envelopes + taken.envelopes < self.limits.mailbox_envelopes
+            && held.bytes + taken.bytes + bytes <= self.limits.mailbox_bytes;
+        if fits {
+            taken.envelopes += 1;
+            taken.bytes += bytes;
+        }
+        Ok(fits)
     }
 }

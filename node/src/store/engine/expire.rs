@@ -209,18 +209,13 @@ impl<'a> Round<'a> {
     }
 
     fn empty_slot(&mut self, known: &mut Known) -> Result<()> {
-        let Placed::Mailbox {
-            account,
-            mailbox,
-            seq,
-        } = known.meta.place
-        else {
+        let Placed::Mailbox { account, seq, .. } = known.meta.place else {
             return Ok(());
         };
         if !known.kept {
             return Ok(());
         }
-        let bytes = known.body_length();
+        self.applier.leave_room(known)?;
         self.applier.release(known);
         let slot = self
             .applier
@@ -230,9 +225,6 @@ impl<'a> Round<'a> {
         if let Some(Slot::Envelope(_)) = slot.and_then(|slot| Slot::decode(&slot)) {
             self.applier.absent(&account, seq, AbsenceReason::Expired)?;
         }
-        let usage = self.applier.row(&account)?.usage_of(mailbox);
-        usage.envelopes = usage.envelopes.saturating_sub(1);
-        usage.bytes = usage.bytes.saturating_sub(bytes);
         if known.state == State::Held {
             known.state = State::Expired;
         }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use pli_protocol::id::{KeyId, Timestamp, from_hex, to_hex};
+use pli_protocol::id::{AuthorityId, KeyId, Timestamp, from_hex, to_hex};
 
 use super::disk::Disk;
 use super::format::{FORMAT, Seed};
@@ -23,13 +23,20 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const NAME: &str = "IDENTITY";
 const NEW_NAME: &str = "IDENTITY.new";
 const TITLE: &str = "pli-store";
+const FORMER: &str = "former-node";
+/// Former keys that are remembered.
+const FORMER_MAX: usize = 16;
 /// No identity file is longer.
 const LENGTH_MAX: u64 = 4_096;
 
 /// The content of the identity file.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
+    pub(super) authority: AuthorityId,
+    /// The key that the node had when it last opened the store.
     pub(super) node_key: KeyId,
+    /// Those it had before, oldest first.
+    pub(super) former_keys: Vec<KeyId>,
     pub(super) seed: Seed,
     pub(super) epoch: Epoch,
     /// Every id whose retention ended up to this time is forgotten, and what settled it may have left the log.
@@ -40,11 +47,13 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Of a store that is being made.
-    pub(super) fn new(node_key: KeyId) -> io::Result<Self> {
+    pub(super) fn new(options: &store::OpenOptions) -> io::Result<Self> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         Ok(Self {
-            node_key,
+            authority: options.authority.clone(),
+            node_key: options.node_key,
+            former_keys: Vec::new(),
             seed: Seed(u64::from_le_bytes(seed)),
             epoch: Epoch {
                 number: 1,
@@ -86,6 +95,17 @@ impl Identity {
         Ok(Some(identity))
     }
 
+    /// Case 74
+    pub(super) fn check_owner(&self, options: &store::OpenOptions) -> Result<(), StoreError> {
+        if self.authority == options.authority {
+            return Ok(());
+        }
+        Err(StoreError::WrongAuthority {
+            expected: self.authority.clone(),
+            got: options.authority.clone(),
+        })
+    }
+
     /// Replaces the file, durably.
     pub(super) fn save(&self, directory: &Path) -> io::Result<()> {
         let new: PathBuf = directory.join(NEW_NAME);
@@ -100,7 +120,9 @@ impl Identity {
             .open(&new)?;
         let born = birth(&file)?;
         let Self {
+            authority,
             node_key,
+            former_keys,
             seed,
             epoch,
             expired_upto,
@@ -108,12 +130,15 @@ impl Identity {
         } = self;
         write!(
             file,
-            "{TITLE} {FORMAT}\nnode {node_key}\nseed {}\nepoch {} {}\nexpired-upto {}\nborn {born}\n",
+            "{TITLE} {FORMAT}\nauthority {authority}\nnode {node_key}\nseed {}\nepoch {} {}\nexpired-upto {}\nborn {born}\n",
             to_hex(&seed.0.to_be_bytes()),
             epoch.number,
             to_hex(&epoch.id),
             expired_upto.as_ms(),
         )?;
+        for former in former_keys {
+            writeln!(file, "{FORMER} {former}")?;
+        }
         file.sync_all()?;
         fs::rename(&new, directory.join(NAME))?;
         File::open(directory)?.sync_all()
@@ -137,7 +162,11 @@ fn parse(text: &str, directory: &Path) -> Result<Identity, StoreError> {
     let fields = || {
         let (number, id) = field(text, "epoch")?.split_once(' ')?;
         Some(Identity {
+            authority: field(text, "authority")?.parse().ok()?,
             node_key: field(text, "node")?.parse().ok()?,
+            former_keys: fields_named(text, FORMER)
+                .map(|key| key.parse().ok())
+                .collect::<Option<_>>()?,
             seed: Seed(u64::from_be_bytes(from_hex(field(text, "seed")?).ok()?)),
             epoch: Epoch {
                 number: number.parse().ok()?,
@@ -150,9 +179,13 @@ fn parse(text: &str, directory: &Path) -> Result<Identity, StoreError> {
     fields().ok_or_else(|| wrong("its identity file is damaged"))
 }
 
-fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+fn field<'t>(text: &'t str, name: &'t str) -> Option<&'t str> {
+    fields_named(text, name).next()
+}
+
+fn fields_named<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = &'t str> {
     text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .filter_map(move |line| line.strip_prefix(name)?.strip_prefix(' '))
 }
 
 // The inode alone is not enough: a file system may give a restored file the number of the lost one.
@@ -197,6 +230,13 @@ pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     })
 }
 
+pub(super) fn no_identity(directory: &Path) -> StoreError {
+    StoreError::NotAStore {
+        path: directory.into(),
+        reason: "it has a log but no identity file".into(),
+    }
+}
+
 // Cases 43, 74, 77
 pub(super) fn identify(
     directory: &Path,
@@ -207,22 +247,27 @@ pub(super) fn identify(
     let Some(identity) = Identity::load(directory)? else {
         // Without the file nothing says whose envelopes these are.
         if !disk.names().map_err(failed)?.is_empty() {
-            let reason = "it has a log but no identity file".into();
-            return Err(StoreError::NotAStore {
-                path: directory.into(),
-                reason,
-            });
+            return Err(no_identity(directory));
         }
-        let identity = Identity::new(options.node_key).map_err(failed)?;
+        let identity = Identity::new(options).map_err(failed)?;
         identity.save(directory).map_err(failed)?;
         return Ok((identity, false));
     };
-    if identity.node_key != options.node_key {
-        return Err(StoreError::WrongNodeKey {
-            expected: identity.node_key,
-            got: options.node_key,
-        });
-    }
+    identity.check_owner(options)?;
     let leap = !identity.original || options.restored;
+    let mut identity = identity;
+    if identity.node_key != options.node_key {
+        let (from, to) = (identity.node_key, options.node_key);
+        tracing::warn!(%from, %to, "the store is opened with another key of its node");
+        identity.former_keys.retain(|former| *former != to);
+        identity.former_keys.push(from);
+        let over = identity.former_keys.len().saturating_sub(FORMER_MAX);
+        identity.former_keys.drain(..over);
+        identity.node_key = to;
+        // A copy is saved with its new epoch, and not before: the file says that it is one.
+        if !leap {
+            identity.save(directory).map_err(failed)?;
+        }
+    }
     Ok((identity, leap))
 }

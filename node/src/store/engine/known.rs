@@ -320,6 +320,11 @@ impl Known {
             }
     }
 
+    /// Counts against its mailbox's room: it is there, and no device has taken it.
+    pub(super) fn takes_room(&self) -> bool {
+        self.kept && !self.was(Outcome::Retrieved)
+    }
+
     fn was(&self, outcome: Outcome) -> bool {
         self.evidence.iter().any(|kept| kept.outcome == outcome)
     }

@@ -12,6 +12,7 @@
 mod append;
 mod apply;
 mod compact;
+mod confirmed;
 mod cursor;
 mod custody;
 mod dead;
@@ -48,6 +49,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::apply::{Applier, Memory};
+use self::confirmed::Confirmed;
 use self::disk::{Disk, RealDisk};
 use self::format::Group;
 use self::identity::{Identity, identify, lock};
@@ -55,7 +57,7 @@ use self::index::Index;
 use self::log::{Log, SEGMENT_BYTES};
 use self::log_tail::{AppendError, Tail};
 use self::quarantine::Quarantine;
-use super::{Epoch, OpenOptions, Store, StoreError};
+use super::{Epoch, Look, OpenOptions, Store, StoreError};
 
 /// How far every account's numbering moves on in a new epoch: more than one account gets between two backups.
 pub const EPOCH_LEAP: u64 = 65_536;
@@ -77,6 +79,9 @@ pub struct Engine {
     failed: AtomicBool,
     read_only: AtomicBool,
     queued_bytes: AtomicU64,
+    confirmed: Confirmed,
+    /// It began with this opening.
+    new_epoch: bool,
     /// Held for as long as the store is open (case 42).
     _lock: File,
 }
@@ -99,6 +104,29 @@ pub fn open(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, S
         Arc::new(disk),
         Tuning::default(),
     )?))
+}
+
+/// Whose store is in a directory, without changing anything.
+pub(super) fn look(directory: &Path, options: &OpenOptions) -> Result<Option<Look>, StoreError> {
+    let Some(identity) = Identity::load(directory)? else {
+        // Without the file nothing says whose envelopes these are.
+        let log = fs::read_dir(directory.join(LOG_DIRECTORY));
+        let is_empty = log.map_or(true, |mut names| names.next().is_none());
+        return if is_empty {
+            Ok(None)
+        } else {
+            Err(identity::no_identity(directory))
+        };
+    };
+    identity.check_owner(options)?;
+    let _lock = lock(directory)?;
+    let former_key = (identity.node_key != options.node_key).then_some(identity.node_key);
+    Ok(Some(Look {
+        epoch: identity.epoch,
+        is_copy: !identity.original,
+        former_key,
+        confirmed: confirmed::load(directory).map_err(|source| open_error(directory, source))?,
+    }))
 }
 
 /// Sizes that tests make small, so that everything happens often.
@@ -138,6 +166,7 @@ impl Engine {
         fs::create_dir_all(directory).map_err(failed)?;
         let lock = lock(directory)?;
         let (identity, leap) = identify(directory, options, &*disk)?;
+        let confirmed = Confirmed::open(directory).map_err(failed)?;
         let log = Log::open(disk, tuning.segment_bytes, identity.seed).map_err(failed)?;
         let quarantine = Quarantine::open(&directory.join(QUARANTINE_DIRECTORY)).map_err(failed)?;
         let mut memory = Memory {
@@ -164,6 +193,8 @@ impl Engine {
             failed: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             queued_bytes,
+            confirmed,
+            new_epoch: false,
             _lock: lock,
         };
         engine.mark_applied()?;
@@ -185,10 +216,7 @@ impl Engine {
     fn start_epoch(&mut self) -> Result<(), StoreError> {
         let failed = |source| open_error(&self.directory, source);
         let numberings = self.indexed(recover::numberings(&self.index))?;
-        tracing::warn!(
-            accounts = numberings.len(),
-            "this is a restored or copied store: a new epoch begins and every numbering moves on"
-        );
+        tracing::warn!(accounts = numberings.len(), "{}", super::COPIED);
         let mut writer = self.writer();
         for some in numberings.chunks(records::NUMBERINGS_PER_GROUP) {
             self.move_numberings_on(&mut writer, some)?;
@@ -199,6 +227,7 @@ impl Engine {
         writer.identity = identity;
         drop(writer);
         self.epoch = epoch;
+        self.new_epoch = true;
         Ok(())
     }
 

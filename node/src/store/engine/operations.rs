@@ -150,6 +150,13 @@ impl Store for Engine {
         self.mailbox_records(account)
     }
 
+    fn confirm_time(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.alive()?;
+        self.confirmed
+            .set(now)
+            .map_err(|source| self.fatal("writing down the time", source))
+    }
+
     fn status(&self) -> Status {
         Status {
             engine: "fjall",
@@ -161,6 +168,9 @@ impl Store for Engine {
             index_bytes: self.index.disk_bytes().unwrap_or_default(),
             free_bytes: self.log.free_bytes().unwrap_or_default(),
             read_only: self.read_only.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Acquire),
+            confirmed: self.confirmed.get(),
+            new_epoch: self.new_epoch,
         }
     }
 }

@@ -218,6 +218,10 @@ impl PageBuilder {
     }
 
     fn absent_to(&mut self, to: u64, reason: AbsenceReason) {
+        // MBX-5.2: one item for all of them.
+        if reason == AbsenceReason::Skipped {
+            self.next = to;
+        }
         while self.next <= to && !self.is_full() {
             self.items.push(MailboxItem {
                 seq: self.next,

@@ -162,7 +162,7 @@ impl Applier<'_> {
                 &numbering.account,
                 numbering.lost_from,
                 numbering.to,
-                AbsenceReason::Damaged,
+                AbsenceReason::Skipped,
             );
         }
         self.put_row(keys::numbering(&numbering.account), meta, at)

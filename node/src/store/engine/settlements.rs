@@ -47,6 +47,9 @@ impl Applier<'_> {
             };
             forget_at = forget_at.max(Some(known.meta.expires.plus_ms(self.memory.retention_ms)));
             self.leave_queue(&mut known, *outcome)?;
+            if *outcome == Outcome::Retrieved {
+                self.leave_room(&known)?;
+            }
             let index = u32::try_from(index).expect("a settlement is one group at most");
             known.become_settled(EvidenceRef {
                 settlement: number,
@@ -122,6 +125,25 @@ impl Applier<'_> {
         } else {
             self.release(known);
         }
+        Ok(())
+    }
+
+    /// CUS-5.5: a letter that a device has taken, or that expired, leaves its mailbox's room to others. Before its
+    /// state says so: afterwards it counts no more.
+    pub(super) fn leave_room(&mut self, known: &Known) -> Result<()> {
+        let Placed::Mailbox {
+            account, mailbox, ..
+        } = known.meta.place
+        else {
+            return Ok(());
+        };
+        if !known.takes_room() {
+            return Ok(());
+        }
+        let bytes = known.body_length();
+        let usage = self.row(&account)?.usage_of(mailbox);
+        usage.envelopes = usage.envelopes.saturating_sub(1);
+        usage.bytes = usage.bytes.saturating_sub(bytes);
         Ok(())
     }
 

@@ -256,6 +256,7 @@ impl Slot {
                 out.put_u8(match reason {
                     AbsenceReason::Expired => 0,
                     AbsenceReason::Damaged => 1,
+                    AbsenceReason::Skipped => 2,
                 });
             }
         }
@@ -270,6 +271,7 @@ impl Slot {
                 from: fields.u64()?,
                 reason: match fields.u8()? {
                     0 => AbsenceReason::Expired,
+                    2 => AbsenceReason::Skipped,
                     _ => AbsenceReason::Damaged,
                 },
             }),

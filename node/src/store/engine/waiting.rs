@@ -161,17 +161,21 @@ impl Engine {
                 Err(ReadError::Short) => Bytes::new(),
                 Err(ReadError::Io(source)) => return Err(self.fatal("reading the log", source)),
             };
-            let Some(record) = Record::parse(&raw, self.log.seed()) else {
-                self.quarantine.keep_from_log(&self.log, at);
-                continue;
+            let body = match Record::parse(&raw, self.log.seed()) {
+                Some(record) => record.body,
+                // Put aside; what is left of it is settled like the others, and not read again.
+                None => {
+                    self.quarantine.keep_from_log(&self.log, at);
+                    Bytes::new()
+                }
             };
-            if !page.is_empty() && bytes + record.body.len() > bound.bytes {
+            if !page.is_empty() && bytes + body.len() > bound.bytes {
                 break;
             }
-            bytes += record.body.len();
+            bytes += body.len();
             page.push(ReportEntry {
                 position,
-                bytes: record.body,
+                bytes: body,
                 expires,
             });
         }

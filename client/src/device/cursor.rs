@@ -112,6 +112,12 @@ impl Cursor {
         let mut numbered = Vec::with_capacity(got);
         for item in &page.items {
             let (expected, got) = (after + 1, item.seq);
+            // MBX-5.2: it covers all up to its number, where nothing is to be seen.
+            let skips = item.envelope.is_empty() && item.absence == wire::Absence::Skipped as i32;
+            if skips && (expected..=limits::INTEGER_MAX).contains(&got) {
+                after = got;
+                continue;
+            }
             if got > expected {
                 return Err(PageFault::Gap { expected, got });
             }
@@ -340,6 +346,30 @@ mod tests {
             refused(vec![item(u64::MAX)]),
             PageFault::Gap { .. }
         ));
+    }
+
+    /// MBX-5.2, MBX-5.4
+    #[test]
+    fn case_43_numbers_that_the_home_skipped_are_neither_letters_nor_a_gap() {
+        let skipped = |seq| wire::SyncItem {
+            seq,
+            absence: wire::Absence::Skipped.into(),
+            ..wire::SyncItem::default()
+        };
+        let mut cursor = Cursor::default();
+        let last = 65_538;
+        let taken = cursor
+            .take(&page(vec![item(1), skipped(last), item(last + 1)], last + 1))
+            .expect("all due");
+        let numbers: Vec<_> = taken.iter().map(|numbered| numbered.seq).collect();
+        assert_eq!(numbers, [1, last + 1]);
+        assert_eq!(cursor.after, last + 1);
+        for seq in [last, 0] {
+            let back = { cursor }.take(&page(vec![skipped(seq)], last + 1));
+            assert!(matches!(back, Err(PageFault::Order { .. })), "{seq}");
+        }
+        let beyond = skipped(limits::INTEGER_MAX + 1);
+        assert!(cursor.take(&page(vec![beyond], last + 1)).is_err());
     }
 
     #[test]

@@ -131,5 +131,6 @@ fn absence(reason: AbsenceReason) -> wire::Absence {
     match reason {
         AbsenceReason::Expired => wire::Absence::Expired,
         AbsenceReason::Damaged => wire::Absence::Damaged,
+        AbsenceReason::Skipped => wire::Absence::Skipped,
     }
 }

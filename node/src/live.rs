@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::session::Role;
 
@@ -71,32 +72,66 @@ fn index(role: Role) -> usize {
     }
 }
 
-/// How the last attempt to reach each destination went. Bounded by the authorities that there are.
+/// A home that owes an answer for longer does not answer now: it is not known to be there (CUS-6.6).
+const ANSWERS_WITHIN_MS: u64 = 2_000;
+
+/// How each destination answers. Bounded by the authorities that there are.
 #[derive(Debug, Default)]
 pub struct Destinations(Mutex<BTreeMap<AuthorityId, Reach>>);
 
-/// How the last attempt to reach a destination went.
+/// How a destination answers.
 #[derive(Clone, Debug, Default)]
-pub struct Reach {
+struct Reach {
     /// When it is tried again; `None` while it is connected.
-    pub next_try: Option<Timestamp>,
+    next_try: Option<Timestamp>,
     /// Why not.
-    pub error: Option<String>,
+    error: Option<String>,
+    /// Since when it owes an answer.
+    awaited: Option<Timestamp>,
+    /// What it refused for now, by code.
+    postponed: BTreeMap<Code, u64>,
 }
 
 impl Destinations {
-    /// Takes note.
-    pub fn note(&self, destination: &AuthorityId, reach: Reach) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(destination.clone(), reach);
+    /// There is a connection.
+    pub fn reached_now(&self, destination: &AuthorityId) {
+        self.change(destination, |reach| {
+            (reach.next_try, reach.error, reach.awaited) = (None, None, None);
+        });
     }
 
-    /// Whether it answered the last time it was tried. What was never tried did not answer.
-    pub fn reached(&self, destination: &AuthorityId) -> bool {
+    /// There is none.
+    pub fn lost(&self, destination: &AuthorityId, next_try: Timestamp, error: String) {
+        self.change(destination, |reach| {
+            reach.next_try = Some(next_try);
+            reach.error = Some(error);
+        });
+    }
+
+    /// Since when it owes an answer.
+    pub fn awaits(&self, destination: &AuthorityId, since: Option<Timestamp>) {
+        self.change(destination, |reach| reach.awaited = since);
+    }
+
+    /// What it refused for now.
+    pub fn postponed(&self, destination: &AuthorityId, counts: BTreeMap<Code, u64>) {
+        self.change(destination, |reach| reach.postponed = counts);
+    }
+
+    /// Whether it is there, as far as is known. What was never tried is not.
+    pub fn reached(&self, destination: &AuthorityId, now: Timestamp) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known
             .get(destination)
-            .is_some_and(|reach| reach.error.is_none())
+            .is_some_and(|reach| reach.trouble(now).is_none())
+    }
+
+    fn change(&self, destination: &AuthorityId, change: impl FnOnce(&mut Reach)) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get_mut(destination) {
+            Some(reach) => change(reach),
+            None => change(known.entry(destination.clone()).or_default()),
+        }
     }
 
     fn snapshot(&self) -> BTreeMap<AuthorityId, Reach> {
@@ -104,6 +139,17 @@ impl Destinations {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+}
+
+impl Reach {
+    fn trouble(&self, now: Timestamp) -> Option<String> {
+        let silent = self.awaited.map_or(0, |since| now.since_ms(since));
+        match &self.error {
+            Some(error) => Some(error.clone()),
+            None if silent > ANSWERS_WITHIN_MS => Some(format!("no answer for {silent} ms")),
+            None => None,
+        }
     }
 }
 
@@ -181,17 +227,34 @@ impl LiveView {
             queues.insert(destination, queue);
         }
         let mut unreachable = 0;
+        let mut postponed: BTreeMap<Code, u64> = BTreeMap::new();
+        let now = self.clock.now();
         for (destination, reach) in self.destinations.snapshot() {
-            if reach.error.is_none() {
+            let trouble = reach.trouble(now);
+            if trouble.is_none() && reach.postponed.is_empty() {
                 continue;
             }
-            unreachable += 1;
             let destination = destination.to_string();
-            let queue = queues.entry(destination.clone()).or_default();
-            queue.destination = destination;
-            queue.reachable = false;
-            queue.next_try_ms = reach.next_try.map(Timestamp::as_ms);
-            queue.last_error = reach.error;
+            let queue = queues.entry(destination.clone()).or_insert(QueueStatus {
+                destination,
+                reachable: true,
+                ..QueueStatus::default()
+            });
+            for (code, letters) in reach.postponed {
+                *postponed.entry(code).or_default() += letters;
+                *queue.postponed.entry(code.name().to_owned()).or_default() += letters;
+            }
+            if trouble.is_some() {
+                unreachable += 1;
+                queue.reachable = false;
+                queue.next_try_ms = reach.next_try.map(Timestamp::as_ms);
+                queue.last_error = trouble;
+            }
+        }
+        for code in Code::ALL {
+            let letters = postponed.get(code).copied().unwrap_or_default();
+            let gauge = self.metrics.deliver.postponed.of(*code);
+            gauge.set(letters as f64);
         }
         let waiting = &self.metrics.deliver.waiting;
         let sum = |of: fn(&QueueStatus) -> u64| queues.values().map(of).sum::<u64>() as f64;

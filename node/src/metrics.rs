@@ -151,6 +151,8 @@ group! {
         retrieved_total: Counter;
         /// Envelopes waiting, over all destinations.
         waiting: Per<Lane, Gauge>;
+        /// Of those, envelopes that their destination refused for now, by code.
+        postponed: Per<Code, Gauge>;
         /// Destinations that do not answer now.
         unreachable_destinations: Gauge;
     }
@@ -161,8 +163,6 @@ group! {
     "trust" => Trust {
         /// Refreshes attempted.
         refreshes_total: Per<Outcome, Counter>;
-        /// Seconds since the last refresh that was completed.
-        refresh_age_seconds: Gauge;
         /// Seconds until a role expires; negative once it has.
         expires_in_seconds: Per<TufRole, Gauge>;
         /// Version of a role; 0 for the delegated ones, which have one each.

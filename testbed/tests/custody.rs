@@ -223,10 +223,16 @@ async fn only_the_home_of_an_envelope_reports_that_a_device_has_it() {
             Code::FieldInvalid,
         ),
         (
-            "one of two is unknown",
+            "all unknown",
             &home,
-            vec![good.clone(), unknown],
+            vec![unknown.clone()],
             Code::UnknownEnvelope,
+        ),
+        (
+            "one of two says another step",
+            &home,
+            vec![good.clone(), by_home(Step::Stored)],
+            Code::FieldInvalid,
         ),
         ("empty", &home, vec![], Code::FieldMissing),
         (
@@ -243,8 +249,9 @@ async fn only_the_home_of_an_envelope_reports_that_a_device_has_it() {
         assert_eq!(steps, [Step::Accepted, Step::Stored], "{what}");
     }
     for _ in 0..2 * limits::RECEIPTS_PER_ENVELOPE_MAX {
+        // CUS-8.3: the one of a letter that is not remembered does not hold back the other.
         let report = wire::Report {
-            receipts: vec![by_home(Step::Retrieved)],
+            receipts: vec![unknown.clone(), by_home(Step::Retrieved)],
         };
         let mut stream = support::open(&home, call::Kind::Report(report)).await;
         assert_eq!(

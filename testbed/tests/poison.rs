@@ -82,8 +82,11 @@ async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
     let poison = letters[2].id;
     let federation = Arc::new(federation);
     let alone = Arc::new(AtomicU32::new(0));
+    let others = support::letters(&service, &grant, POISON_TRIES_MAX as usize).await;
+    let other_ids: Vec<EnvelopeId> = others.iter().map(|letter| letter.id).collect();
     let playing = {
         let (federation, alone) = (federation.clone(), alone.clone());
+        let mut others = others.into_iter();
         tokio::spawn(async move {
             while let Some(pending) = home.accept().await {
                 let welcome = Welcome {
@@ -94,6 +97,9 @@ async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
                 let Ok(connection) = session else { continue };
                 if take_until_poison(&connection, &key, poison).await == Some(1) {
                     alone.fetch_add(1, Ordering::Relaxed);
+                    // Only what gets through between its failures convicts it.
+                    let next = others.next().into_iter().collect();
+                    submit_all(&caller, next).await.expect("answered");
                 }
                 // CUS-6.3: heard from, the origin tries again at once, or this test would take minutes.
                 drop(support::node_session(&federation, &caller, HOME, ORIGIN).await);
@@ -108,11 +114,58 @@ async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
     })
     .await;
     assert_eq!(steps, [Step::Accepted, Step::Undeliverable(Code::SetAside)]);
-    for letter in letters.iter().filter(|letter| letter.id != poison) {
-        let steps = support::steps_when(&service, letter.id, |step| step == Step::Stored).await;
+    let good = letters.iter().map(|letter| letter.id);
+    for id in good.filter(|id| *id != poison).chain(other_ids) {
+        let steps = support::steps_when(&service, id, |step| step == Step::Stored).await;
         assert_eq!(steps, [Step::Accepted, Step::Stored]);
     }
     let alone = alone.load(Ordering::Relaxed);
     assert_eq!(alone, POISON_TRIES_MAX, "tried alone, so often and no more");
     playing.abort();
+}
+
+/// CUS-6.5: a home that falls over whatever it is sent proves nothing against the letter at the head of its queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_a_home_that_breaks_at_every_letter_convicts_none() {
+    let mut federation = Federation::builder()
+        .two_hosts()
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let caller = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    federation.node_mut(HOME).kill().await.expect("killed");
+    let key = support::node_key(&federation, HOME);
+    let home = support::stand_in(&federation, HOME, key);
+    let letters = support::letters(&service, &grant, 3).await;
+    submit_all(&service, letters.clone())
+        .await
+        .expect("answered");
+    for _ in 0..4 * POISON_TRIES_MAX {
+        let pending = home.accept().await.expect("the origin calls");
+        let welcome = Welcome {
+            server_time: clock::now(),
+            max_batches_in_flight: 4,
+        };
+        let session = pending.authenticate(|_| async move { Ok(welcome) }).await;
+        let Ok(connection) = session else { continue };
+        if let Ok(mut stream) = connection.accept_call().await {
+            // The call, then a batch.
+            drop(stream.recv.next().await);
+            drop(stream.recv.next().await);
+        }
+        connection.close(None, "fallen over");
+        drop(connection);
+        drop(support::node_session(&federation, &caller, HOME, ORIGIN).await);
+    }
+    for letter in &letters {
+        assert_eq!(support::track(&service, letter.id).await, [Step::Accepted]);
+    }
+    home.close(None, "").await;
+    drop(home);
+    federation.node_mut(HOME).restart().await.expect("ready");
+    let came = support::fetch_until(&mut citizen, letters.len(), support::PATIENCE).await;
+    support::each_once(letters.iter().map(|letter| letter.id), &came);
 }

@@ -2,6 +2,8 @@
 //! as the protocol writes them, a key is added here before anything reads it and never changes its
 //! meaning. Nothing in it names a citizen.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Everything at a glance.
@@ -73,6 +75,9 @@ pub struct QueueStatus {
     pub next_try_ms: Option<u64>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// Envelopes of both lanes that the destination refused for now, by code; they are tried again.
+    #[serde(default)]
+    pub postponed: BTreeMap<String, u64>,
 }
 
 /// Open sessions by who is at the other end.

@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use pli_protocol::account::{Enrolment, Invitation, SignedGrant};
 use pli_protocol::code::Code;
-use pli_protocol::crypto::contexts::RECEIPT;
 use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::custody::{Receipt, Step, handover};
 use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, Timestamp};
-use pli_protocol::limits::{ACCOUNT_ID_LEN, MAILBOXES_PER_ACCOUNT_MAX, REPORT_RECEIPTS_MAX};
-use pli_protocol::signed::sign_batch;
+use pli_protocol::limits::{ACCOUNT_ID_LEN, MAILBOXES_PER_ACCOUNT_MAX};
 use pli_protocol::wire::{self, call_reply};
 
-use super::evidence;
+use super::outbox;
 use super::sync::account_of;
 use crate::ingress::calls::CallEnd;
 use crate::relay::Relay;
 use crate::store::{
-    self, AccountRecord, CustodyState, DeviceRecord, InvitationId, MailboxRecord, Report, Sender,
+    self, AccountRecord, CustodyState, DeviceRecord, InvitationId, MailboxRecord, Place, Sender,
     Store, StoreError,
 };
+
+/// A report of a letter that has expired, or expires soon, is tried for a day.
+const LATE_MS: u64 = 86_400_000;
 
 const DONE: call_reply::Kind = call_reply::Kind::Done(wire::Done {});
 
@@ -164,21 +164,24 @@ fn settle(
     let mut expires = BTreeMap::new();
     for id in ids {
         // CUS-7.5: of another account, or of none: nothing is recorded, and nothing is learnt.
-        let Some(custody) = store.custody(id)? else {
+        let custody = store.custody(id)?.filter(|custody| match &custody.place {
+            Place::Mailbox { account: owner, .. } => *owner == account,
+            Place::Queue { .. } => false,
+        });
+        let Some(custody) = custody else {
             return Ok(Err(Code::UnknownEnvelope));
         };
-        match custody.state {
-            CustodyState::Stored { account: owner, .. } if owner == account => {}
-            CustodyState::Stored { .. } => return Ok(Err(Code::UnknownEnvelope)),
+        if custody.state == CustodyState::Retrieved {
             // The first hand-over counts.
-            _ => continue,
+            continue;
         }
         let Sender::Service(sender) = custody.sender else {
             continue;
         };
         let origin = sender.authority().clone();
         let latest = expires.entry(origin.clone()).or_insert(custody.expires);
-        *latest = custody.expires.max(*latest);
+        // A device that says so late is heard all the same.
+        *latest = custody.expires.max(*latest).max(now.plus_ms(LATE_MS));
         receipts
             .entry(origin)
             .or_default()
@@ -188,19 +191,9 @@ fn settle(
     let (mut settlements, mut reports) = (Vec::new(), Vec::new());
     for (origin, receipts) in receipts {
         done.envelopes += receipts.len() as u64;
-        for page in receipts.chunks(REPORT_RECEIPTS_MAX) {
-            settlements.push(evidence::of_own(page, &relay.key));
-            if origin != relay.authority {
-                let payloads: Vec<Bytes> = page.iter().map(Receipt::encode).collect();
-                let signed = sign_batch(RECEIPT, payloads, &relay.key)
-                    .expect("a page is less than a tree holds");
-                reports.push(Report {
-                    destination: origin.clone(),
-                    bytes: evidence::report_bytes(signed),
-                    expires: expires[&origin],
-                });
-            }
-        }
+        let told = outbox::told(relay, &origin, &receipts, expires[&origin]);
+        settlements.extend(told.0);
+        reports.extend(told.1);
         if origin != relay.authority {
             done.origins.push(origin);
         }

@@ -78,14 +78,43 @@ pub fn of_signed(signed: Vec<Bytes>, items: Vec<(EnvelopeId, Outcome)>) -> Settl
     }
 }
 
-/// The `Signed` receipt of one envelope; `None` if what was kept is damaged.
-pub fn receipt(evidence: &Evidence) -> Option<Bytes> {
-    let kept = Kept::decode(evidence.settlement.receipts.clone()).ok()?;
-    if let Some(signed) = kept.signed.get(evidence.index) {
-        return Some(signed.clone());
+/// Makes receipts of what was kept, each settlement once as long as its envelopes come one after the other.
+#[derive(Debug, Default)]
+pub struct Rebuilt(Option<(Settlement, Option<Built>)>);
+
+#[derive(Debug)]
+enum Built {
+    Signed(Vec<Bytes>),
+    Tree(Vec<Bytes>, Tree, wire::Signature),
+}
+
+impl Rebuilt {
+    /// The `Signed` receipt of one envelope; `None` if what was kept is damaged.
+    pub fn receipt(&mut self, evidence: &Evidence) -> Option<Bytes> {
+        let same = |(settlement, _): &(Settlement, _)| *settlement == evidence.settlement;
+        if !self.0.as_ref().is_some_and(same) {
+            let built = build(&evidence.settlement);
+            self.0 = Some((evidence.settlement.clone(), built));
+        }
+        let (_, built) = self.0.as_ref()?;
+        match built.as_ref()? {
+            Built::Signed(signed) => signed.get(evidence.index).cloned(),
+            Built::Tree(payloads, tree, signature) => {
+                let payload = payloads.get(evidence.index)?.clone();
+                let signature = signature.clone();
+                Some(signed::encode(payload, tree, evidence.index, signature))
+            }
+        }
+    }
+}
+
+fn build(settlement: &Settlement) -> Option<Built> {
+    let kept = Kept::decode(settlement.receipts.clone()).ok()?;
+    if !kept.signed.is_empty() {
+        return Some(Built::Signed(kept.signed));
     }
     let node = AuthorityId::new(&kept.node).ok()?;
-    let items = &evidence.settlement.items;
+    let items = &settlement.items;
     if items.len() != kept.dispositions.len() {
         return None;
     }
@@ -94,25 +123,9 @@ pub fn receipt(evidence: &Evidence) -> Option<Bytes> {
         .zip(&kept.dispositions)
         .map(|((id, _), disposition)| rebuild(&node, *id, disposition, kept.at_ms))
         .collect::<Option<_>>()?;
-    let tree = Tree::new(
-        payloads
-            .iter()
-            .map(|payload| leaf_hash(RECEIPT, payload))
-            .collect(),
-    )?;
-    let payload = payloads.get(evidence.index)?.clone();
-    Some(signed::encode(
-        payload,
-        &tree,
-        evidence.index,
-        kept.signature?,
-    ))
-}
-
-/// Whether this is an acknowledgement that `home` signed.
-pub fn is_acknowledged_by(evidence: &Evidence, home: &AuthorityId) -> bool {
-    let kept = Kept::decode(evidence.settlement.receipts.clone());
-    kept.is_ok_and(|kept| kept.signed.is_empty() && kept.node == home.as_str())
+    let leaves = payloads.iter().map(|payload| leaf_hash(RECEIPT, payload));
+    let tree = Tree::new(leaves.collect())?;
+    Some(Built::Tree(payloads, tree, kept.signature?))
 }
 
 fn rebuild(
@@ -201,6 +214,7 @@ mod tests {
             (id(3), Outcome::Delivered),
         ];
         let settlement = of_acknowledgement(&home, &ack, items);
+        let mut rebuilt = Rebuilt::default();
         let steps: Vec<_> = (0..3)
             .map(|index| {
                 let outcome = settlement.items[index].1;
@@ -209,7 +223,8 @@ mod tests {
                     index,
                     settlement: settlement.clone(),
                 };
-                let receipt = Receipt::verify(receipt(&evidence).unwrap(), key.public()).unwrap();
+                let receipt =
+                    Receipt::verify(rebuilt.receipt(&evidence).unwrap(), key.public()).unwrap();
                 (receipt.envelope, receipt.step, receipt.at.as_ms())
             })
             .collect();
@@ -234,6 +249,6 @@ mod tests {
             index: 0,
             settlement,
         };
-        assert_eq!(receipt(&evidence), None);
+        assert_eq!(Rebuilt::default().receipt(&evidence), None);
     }
 }

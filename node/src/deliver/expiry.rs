@@ -35,11 +35,17 @@ pub async fn run(relay: Arc<Relay>, mut shutdown: Shutdown) {
 async fn sweep(relay: &Arc<Relay>) -> Result<bool, StoreError> {
     let now = relay.clock.now();
     let Expiry {
-        undelivered, more, ..
+        undelivered,
+        untaken,
+        more,
+        ..
     } = relay.on_store(move |store| store.expire(now, PAGE)).await?;
     if !undelivered.is_empty() {
         let due = undelivered.iter().map(|due| (due.id, why(relay, due)));
         undeliverable::report(relay, due.collect()).await?;
+    }
+    if !untaken.is_empty() {
+        undeliverable::report_untaken(relay, untaken).await?;
     }
     if !more {
         relay.on_store(move |store| store.compact()).await?;
@@ -49,7 +55,10 @@ async fn sweep(relay: &Arc<Relay>) -> Result<bool, StoreError> {
 
 // CUS-6.6: whether the home was there and time ran out, or it was not.
 fn why(relay: &Relay, due: &Due) -> Code {
-    if relay.destinations.reached(&due.destination) {
+    if relay
+        .destinations
+        .reached(&due.destination, relay.clock.now())
+    {
         Code::Expired
     } else {
         Code::Unreachable

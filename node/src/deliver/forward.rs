@@ -1,38 +1,40 @@
 //! One connection's worth of forwarding to one home (CUS-6).
 //!
-//! Envelopes are read from the store page by page, priority first, and leave it when the home's
-//! signed acknowledgement has been checked and written down. Whatever breaks off stays queued.
+//! Envelopes leave the store when the home's signed acknowledgement has been checked and written
+//! down. What is refused for now is tried again on the same connection; whatever breaks off stays queued.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::custody::ack::{Acknowledged, Issuer};
 use pli_protocol::custody::pipeline::Sending;
 use pli_protocol::custody::{Disposition, Step};
+use pli_protocol::envelope::Letter;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
-use pli_protocol::limits::{BATCH_ENVELOPES_MAX, FRAME_MAX};
+use pli_protocol::limits::REPLY_TIMEOUT_MS;
+use pli_protocol::trust::Directory;
 use pli_protocol::wire::{self, call, call_reply};
 use pli_transport::{DialledConnection, FrameReader, FrameWriter};
 use prost::Message;
-use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{evidence, undeliverable};
+use super::caution::Caution;
+use super::evidence;
+use super::lanes::{Choice, Lanes, Waiting};
+use super::postponed::Postponed;
 use crate::metrics;
 use crate::relay::Relay;
-use crate::store::{Lane, Outcome, PageBound, Pending, Settlement, StoreError};
+use crate::route::Wake;
+use crate::store::{Lane, Outcome, Settlement, StoreError};
+use crate::verify::{is_of_the_directory, still_allowed};
 
-/// Room for the envelopes of one frame; the rest is for tags and lengths.
-const FRAME_ROOM: usize = FRAME_MAX - BATCH_ENVELOPES_MAX * 4 - 64;
-
-/// Read from the store at once: a task of its own for every frame would cost more than the frame.
-const READ_AHEAD: PageBound = PageBound {
-    items: 1_024,
-    bytes: 4 << 20,
-};
 /// Acknowledgements written down by one fsync.
 const SETTLED_AT_ONCE: usize = 64;
+/// A home that says nothing for so long holds its queue no longer (R2).
+const REPLY_TIMEOUT: Duration = Duration::from_millis(REPLY_TIMEOUT_MS);
 
 /// Why forwarding stopped.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +50,15 @@ pub enum Broken {
     Store(#[from] StoreError),
 }
 
-/// How forwarding goes on after something went wrong.
+/// What is known of a destination from one connection to the next.
 #[derive(Debug, Default)]
-pub struct Caution {
-    /// Envelopes that were alone on their way when the connection broke, and how often.
-    pub tries: HashMap<EnvelopeId, u32>,
-    /// Something was answered since the connection was made.
+pub struct Standing {
+    /// What breaks.
+    pub caution: Caution,
+    /// What was refused for now.
+    pub postponed: Postponed,
+    /// CUS-6.3: the home took something since the connection was made. A refusal is no progress.
     pub progress: bool,
-    /// So many envelopes go one at a time: those that were together on their way when the
-    /// connection broke. Whoever breaks it is found among them.
-    pub one_at_a_time: usize,
 }
 
 /// Forwards over one connection.
@@ -66,18 +67,16 @@ pub struct Forwarding<'a> {
     relay: &'a Arc<Relay>,
     home: &'a AuthorityId,
     key: PublicKey,
-    wake: &'a Notify,
-    caution: &'a mut Caution,
+    wake: &'a Wake,
+    standing: &'a mut Standing,
     sending: Sending,
-    /// How far each lane has been read on this connection.
-    after: HashMap<Lane, u64>,
-    /// Read and not sent yet; bounded by [`READ_AHEAD`].
-    urgent: VecDeque<Pending>,
-    bulk: VecDeque<Pending>,
-    /// The priority lane may hold what was not read.
-    news: bool,
-    /// Something was refused for now and must be read again later.
-    deferred: bool,
+    lanes: Lanes,
+    /// Bounded by the batches in flight.
+    sent: HashMap<EnvelopeId, Waiting>,
+    /// Since when the home owes an answer.
+    waits_since: Instant,
+    /// One suspect is on its way.
+    alone: bool,
 }
 
 impl<'a> Forwarding<'a> {
@@ -86,8 +85,8 @@ impl<'a> Forwarding<'a> {
         relay: &'a Arc<Relay>,
         home: &'a AuthorityId,
         connection: &DialledConnection,
-        wake: &'a Notify,
-        caution: &'a mut Caution,
+        wake: &'a Wake,
+        standing: &'a mut Standing,
     ) -> Self {
         let granted = connection.welcome().max_batches_in_flight;
         Self {
@@ -95,120 +94,136 @@ impl<'a> Forwarding<'a> {
             home,
             key: connection.server().key,
             wake,
-            caution,
+            standing,
             sending: Sending::new(granted),
-            after: HashMap::new(),
-            urgent: VecDeque::new(),
-            bulk: VecDeque::new(),
-            news: true,
-            deferred: false,
+            lanes: Lanes::new(),
+            sent: HashMap::new(),
+            waits_since: Instant::now(),
+            alone: false,
         }
     }
 
-    /// Forwards for as long as the connection holds. Returns only when it has to be made anew,
-    /// or (`Ok`) when something was put off and the caller should wait before the next attempt;
-    /// with the envelopes that were on their way then.
-    pub async fn run(
-        mut self,
-        connection: &DialledConnection,
-    ) -> (Result<(), Broken>, Vec<EnvelopeId>) {
-        let outcome = self.forward(connection).await;
-        (outcome, self.sending.into_unsettled().collect())
+    /// Forwards for as long as the connection holds. Gives why it has to be made anew, and the
+    /// envelopes that were on their way then.
+    pub async fn run(mut self, connection: &DialledConnection) -> (Broken, Vec<EnvelopeId>) {
+        let Err(broken) = self.forward(connection).await;
+        self.standing.postponed.interrupted(Instant::now());
+        self.note_postponed();
+        self.relay.destinations.awaits(self.home, None);
+        (broken, self.sending.into_unsettled().collect())
     }
 
-    async fn forward(&mut self, connection: &DialledConnection) -> Result<(), Broken> {
+    async fn forward(
+        &mut self,
+        connection: &DialledConnection,
+    ) -> Result<std::convert::Infallible, Broken> {
+        let mut directory = self.relay.directory.clone();
+        self.check_key(&directory.current())?;
         let mut stream = connection.open_call().await.map_err(peer)?;
         let opening = wire::Call {
             kind: Some(call::Kind::Forward(wire::Forward {})),
         };
         stream.send.send_message(&opening).await.map_err(peer)?;
         loop {
+            self.try_again().await?;
             self.fill(&mut stream.send).await?;
-            if self.sending.is_settled() {
-                if self.deferred {
-                    return Ok(());
-                }
-                self.send_reports(connection).await?;
+            let settled = self.sending.is_settled();
+            if settled && self.lanes.is_at_end() {
+                self.standing.postponed.settled();
             }
+            let overdue = self.waits_since + REPLY_TIMEOUT;
+            let due = self.standing.postponed.next_due();
             tokio::select! {
-                reply = next_reply(&mut stream.recv), if !self.sending.is_settled() => {
+                reply = next_reply(&mut stream.recv), if !settled => {
                     self.settle(reply?, &mut stream.recv).await?;
                 }
-                () = self.wake.notified(), if self.has_room() => self.news = true,
-                lost = connection.closed(), if self.sending.is_settled() => return Err(peer(lost)),
+                () = sleep_until(overdue), if !settled => {
+                    return Err(Broken::Peer(format!("no answer within {REPLY_TIMEOUT:?}")));
+                }
+                () = sleep_until(due.unwrap_or(overdue)), if due.is_some() && self.has_room() => {}
+                () = self.wake.waiting.notified(), if self.has_room() => self.lanes.has_news(),
+                () = self.wake.heard.notified(), if self.standing.postponed.holds_everything() => {
+                    self.standing.postponed.heard(Instant::now());
+                }
+                // TRU-4.6: what was pinned may have been revoked.
+                Some(newer) = directory.changed() => self.check_key(&newer)?,
+                lost = connection.closed(), if settled => return Err(peer(lost)),
             }
         }
     }
 
+    fn check_key(&self, directory: &Directory) -> Result<(), Broken> {
+        let now = self.relay.clock.now();
+        let mut keys = directory.node_keys(self.home, now).map_err(peer)?;
+        if keys.any(|key| *key == self.key) {
+            return Ok(());
+        }
+        Err(Broken::Peer(format!(
+            "key {} of {} is not in force any more",
+            self.key, self.home
+        )))
+    }
+
     fn has_room(&self) -> bool {
-        self.sending.has_room() && (self.caution.one_at_a_time == 0 || self.sending.is_settled())
+        let single = self.alone || self.standing.caution.is_careful();
+        self.sending.has_room() && (!single || self.sending.is_settled())
+    }
+
+    async fn try_again(&mut self) -> Result<(), Broken> {
+        if !self.has_room() {
+            return Ok(());
+        }
+        let due = self.standing.postponed.due(Instant::now());
+        if !due.is_empty() {
+            let (lanes, mut choice) = self.choice();
+            lanes.try_again(due, &mut choice).await?;
+        }
+        Ok(())
+    }
+
+    fn choice(&mut self) -> (&mut Lanes, Choice<'_>) {
+        let choice = Choice {
+            relay: self.relay,
+            home: self.home,
+            caution: &mut self.standing.caution,
+            postponed: &mut self.standing.postponed,
+            sent: &self.sent,
+        };
+        (&mut self.lanes, choice)
     }
 
     /// Sends batches while there is something to send and room for it.
     async fn fill(&mut self, send: &mut FrameWriter) -> Result<(), Broken> {
         while self.has_room() {
-            let batch = self.next_batch().await?;
-            if batch.is_empty() {
+            let (lanes, mut choice) = self.choice();
+            let batch = lanes.next_batch(&mut choice).await?;
+            let Some(first) = batch.first() else {
                 return Ok(());
+            };
+            self.alone = self.standing.caution.suspects(&first.pending.id);
+            self.count(first.at.lane, batch.len());
+            let ids = batch.iter().map(|waiting| waiting.pending.id).collect();
+            if self.sending.is_settled() {
+                self.waits_since = Instant::now();
+                let now = Some(self.relay.clock.now());
+                self.relay.destinations.awaits(self.home, now);
             }
-            let ids = batch.iter().map(|pending| pending.id).collect();
             let seq = self
                 .sending
                 .send(ids)
                 .expect("there was room, and a page is a batch");
-            let envelopes = batch.into_iter().map(|pending| pending.bytes).collect();
-            let batch = wire::EnvelopeBatch { seq, envelopes };
-            send.send_message(&batch).await.map_err(peer)?;
+            let envelopes = batch.iter().map(|waiting| waiting.pending.bytes.clone());
+            let frame = wire::EnvelopeBatch {
+                seq,
+                envelopes: envelopes.collect(),
+            };
+            let ids = batch
+                .into_iter()
+                .map(|waiting| (waiting.pending.id, waiting));
+            self.sent.extend(ids);
+            send.send_message(&frame).await.map_err(peer)?;
         }
         Ok(())
-    }
-
-    /// The next envelopes, as many as a frame takes: the priority lane first, always (CUS-6.2).
-    async fn next_batch(&mut self) -> Result<Vec<Pending>, Broken> {
-        if self.urgent.is_empty() && self.news {
-            self.urgent = self.read(Lane::Priority).await?;
-            self.news = !self.urgent.is_empty();
-        }
-        if self.urgent.is_empty() && self.bulk.is_empty() {
-            self.bulk = self.read(Lane::Bulk).await?;
-        }
-        let careful = self.caution.one_at_a_time > 0;
-        let (lane, ready) = if self.urgent.is_empty() {
-            (Lane::Bulk, &mut self.bulk)
-        } else {
-            (Lane::Priority, &mut self.urgent)
-        };
-        let mut room = FRAME_ROOM;
-        let mut batch = Vec::new();
-        let most = if careful { 1 } else { BATCH_ENVELOPES_MAX };
-        while batch.len() < most {
-            match ready.pop_front_if(|next| next.bytes.len() <= room) {
-                Some(next) => {
-                    room -= next.bytes.len();
-                    batch.push(next);
-                }
-                None => break,
-            }
-        }
-        self.count(lane, batch.len());
-        Ok(batch)
-    }
-
-    /// The next page of a lane; empty when all of it has been read on this connection.
-    async fn read(&mut self, lane: Lane) -> Result<VecDeque<Pending>, Broken> {
-        loop {
-            let after = self.after.get(&lane).copied().unwrap_or(0);
-            let home = self.home.clone();
-            let page = self
-                .relay
-                .on_store(move |store| store.pending(&home, lane, after, READ_AHEAD))
-                .await?;
-            self.after.insert(lane, page.next_after);
-            self.give_up(page.damaged, Code::Damaged).await?;
-            if !page.items.is_empty() || page.next_after == after {
-                return Ok(page.items.into());
-            }
-        }
     }
 
     fn count(&self, lane: Lane, envelopes: usize) {
@@ -222,6 +237,11 @@ impl<'a> Forwarding<'a> {
             .forwarded_total
             .of(lane)
             .increment(envelopes as u64);
+    }
+
+    fn note_postponed(&self) {
+        let counts = self.standing.postponed.counts();
+        self.relay.destinations.postponed(self.home, counts);
     }
 
     /// Writes down what the home says: this answer, and all that have come meanwhile, by one
@@ -242,6 +262,10 @@ impl<'a> Forwarding<'a> {
         self.relay
             .on_store(move |store| store.settle(&settlements, &[]))
             .await?;
+        self.note_postponed();
+        self.waits_since = Instant::now();
+        let now = (!self.sending.is_settled()).then(|| self.relay.clock.now());
+        self.relay.destinations.awaits(self.home, now);
         Ok(())
     }
 
@@ -265,106 +289,97 @@ impl<'a> Forwarding<'a> {
             step: Step::Stored,
         };
         let acknowledged = Acknowledged::verify(&ack, &issuer, &ids, &self.key).map_err(peer)?;
-        let items: Vec<_> = ids
-            .iter()
-            .zip(acknowledged.dispositions())
-            .map(|(id, disposition)| (*id, self.outcome(*id, *disposition)))
+        let dispositions = acknowledged.dispositions().to_vec();
+        let items = ids.iter().zip(dispositions);
+        let items: Vec<_> = items
+            .map(|(id, disposition)| (*id, self.outcome(*id, disposition)))
             .collect();
         self.sending.settle(ack.last_seq).map_err(peer)?;
-        // Whatever broke the connection before, it was not one of these.
-        self.caution.one_at_a_time = self.caution.one_at_a_time.saturating_sub(ids.len());
-        self.caution.progress = true;
-        for id in &ids {
-            self.caution.tries.remove(id);
-        }
+        self.standing.caution.answered(&ids);
+        self.alone = false;
         Ok(evidence::of_acknowledgement(self.home, &ack, items))
     }
 
     fn outcome(&mut self, id: EnvelopeId, disposition: Disposition) -> Outcome {
         let answered = &self.relay.metrics.deliver.answered_total;
         tracing::debug!(envelope = %id, ?disposition, home = %self.home, "answered by the home");
+        let sent = self.sent.remove(&id);
         match disposition {
             Disposition::Accepted => {
                 answered.of(metrics::Disposition::Accepted).increment(1);
+                self.taken(sent);
                 Outcome::Delivered
             }
             Disposition::Duplicate { .. } => {
                 answered.of(metrics::Disposition::Duplicate).increment(1);
+                self.taken(sent);
                 Outcome::Delivered
             }
-            // CUS-6.4: not for good. It stays where it is and is tried again.
-            Disposition::Refused(code) if code.retryable() => {
-                tracing::info!(envelope = %id, %code, home = %self.home, "put off");
-                self.deferred = true;
-                Outcome::Unchanged
-            }
-            // R2, CUS-6.4: set aside with the peer's signed refusal; the next one goes on.
             Disposition::Refused(code) => {
-                tracing::warn!(envelope = %id, %code, home = %self.home, "set aside");
                 answered.of(metrics::Disposition::Refused).increment(1);
-                self.relay.metrics.deliver.set_aside_total.increment(1);
-                Outcome::Refused {
-                    code: code.number(),
-                }
+                self.refused(id, code, sent)
             }
         }
     }
 
-    async fn give_up(&self, ids: Vec<EnvelopeId>, code: Code) -> Result<(), Broken> {
-        if !ids.is_empty() {
-            let undeliverable = ids.into_iter().map(|id| (id, code)).collect();
-            undeliverable::report(self.relay, undeliverable).await?;
-        }
-        Ok(())
+    fn taken(&mut self, sent: Option<Waiting>) {
+        self.standing.progress = true;
+        self.release(sent);
     }
 
-    /// Receipts of this home for that origin, on calls of their own.
-    async fn send_reports(&self, connection: &DialledConnection) -> Result<(), Broken> {
-        const PAGE: PageBound = PageBound {
-            items: 16,
-            bytes: 1 << 20,
-        };
-        loop {
-            let home = self.home.clone();
-            let reports = self
-                .relay
-                .on_store(move |store| store.pending_reports(&home, 0, PAGE))
-                .await?;
-            if reports.is_empty() {
-                return Ok(());
-            }
-            let mut settled = Vec::with_capacity(reports.len());
-            for report in reports {
-                let Ok(message) = wire::Report::decode(report.bytes) else {
-                    // Damaged: the device's receipt stays here and can be asked for.
-                    settled.push(report.position);
-                    continue;
-                };
-                let call = wire::Call {
-                    kind: Some(call::Kind::Report(message)),
-                };
-                let mut stream = connection.open_call().await.map_err(peer)?;
-                stream.send.send_message(&call).await.map_err(peer)?;
-                stream.send.finish().await.map_err(peer)?;
-                match next_reply(&mut stream.recv).await?.kind {
-                    Some(call_reply::Kind::Done(_)) => {}
-                    Some(call_reply::Kind::Refusal(refusal)) => {
-                        let code = Code::from_number(refusal.code).unwrap_or(Code::Internal);
-                        if code.retryable() {
-                            return Err(Broken::Refused(code));
-                        }
-                        tracing::warn!(%code, origin = %self.home, "a report was refused");
-                    }
-                    _ => return Err(Broken::Peer("an answer to a report that is none".into())),
-                }
-                settled.push(report.position);
-            }
-            let home = self.home.clone();
-            self.relay
-                .on_store(move |store| store.settle_reports(&home, &settled))
-                .await?;
+    fn release(&mut self, sent: Option<Waiting>) {
+        if self.standing.postponed.is_empty() {
+            return;
+        }
+        let letter = sent.and_then(|sent| Letter::decode(sent.pending.bytes).ok());
+        if let Some(letter) = letter {
+            let first = self.standing.postponed.answered(&letter);
+            self.lanes.read_again(first);
         }
     }
+
+    fn refused(&mut self, id: EnvelopeId, code: Code, sent: Option<Waiting>) -> Outcome {
+        let letter = sent.as_ref();
+        let letter = letter.and_then(|sent| Letter::decode(sent.pending.bytes.clone()).ok());
+        if let (Some(sent), Some(letter)) = (&sent, &letter)
+            && (code.retryable() || self.is_disputed(code, letter))
+        {
+            // CUS-6.4: not for good. It stays where it is and is tried again.
+            let now = Instant::now();
+            match self.standing.postponed.refused(letter, code, sent.at, now) {
+                Some(wait) => {
+                    tracing::info!(envelope = %id, %code, home = %self.home, ?wait, "put off");
+                }
+                None => tracing::debug!(envelope = %id, %code, home = %self.home, "put off"),
+            }
+            return Outcome::Unchanged;
+        }
+        // R2, CUS-6.4: set aside with the peer's signed refusal; the next one goes on.
+        tracing::warn!(envelope = %id, %code, home = %self.home, "set aside");
+        self.relay.metrics.deliver.set_aside_total.increment(1);
+        self.release(sent);
+        Outcome::Refused {
+            code: code.number(),
+        }
+    }
+
+    // CUS-6.8: this node's directory says otherwise; one of the two is older.
+    fn is_disputed(&self, code: Code, letter: &Letter) -> bool {
+        if !is_of_the_directory(code) {
+            return false;
+        }
+        self.relay.directory.want_newer();
+        let now = self.relay.clock.now();
+        still_allowed(letter, &self.relay.directory(), now).is_ok()
+    }
+}
+
+/// The next answer of a call that has been made, if it comes in time.
+pub async fn reply_in_time(recv: &mut FrameReader) -> Result<wire::CallReply, Broken> {
+    let late = |_| Broken::Peer(format!("no answer within {REPLY_TIMEOUT:?}"));
+    timeout(REPLY_TIMEOUT, next_reply(recv))
+        .await
+        .map_err(late)?
 }
 
 async fn next_reply(recv: &mut FrameReader) -> Result<wire::CallReply, Broken> {
@@ -373,6 +388,6 @@ async fn next_reply(recv: &mut FrameReader) -> Result<wire::CallReply, Broken> {
     wire::CallReply::decode(frame).map_err(peer)
 }
 
-fn peer(error: impl ToString) -> Broken {
+pub(super) fn peer(error: impl ToString) -> Broken {
     Broken::Peer(error.to_string())
 }

@@ -4,8 +4,12 @@
 //! |---|---|
 //! | [`peer`] | one task per destination: its queue, over its connection, with its retries |
 //! | [`forward`] | one connection's worth of forwarding |
+//! | [`lanes`] | what goes next: priority first, without what must wait |
+//! | [`postponed`] | what a home refused for now, and when it is tried again |
+//! | [`caution`] | which letter breaks its home |
+//! | [`outbox`] | receipts on their way to an origin |
 //! | [`evidence`] | what the store keeps to prove a hand-over, and how a receipt is made of it |
-//! | [`reports`] | receipts from a home back to the origin |
+//! | [`reports`] | receipts of a home, at the origin |
 //! | [`sync`] | a device reads its account and hears of what is new |
 //! | [`account`] | enrolment, grants, hand-over |
 //! | [`track`] | a service asks what became of its envelopes |
@@ -13,10 +17,14 @@
 //! | [`undeliverable`] | the signed statement of it |
 
 pub mod account;
+pub mod caution;
 pub mod evidence;
 pub mod expiry;
 pub mod forward;
+pub mod lanes;
+pub mod outbox;
 pub mod peer;
+pub mod postponed;
 pub mod reports;
 pub mod sync;
 pub mod track;

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
-use pli_protocol::limits::{POISON_TRIES_MAX, RETRY_BASE_MS, RETRY_MAX_MS};
 use pli_protocol::session::{Principal, ServerIdentity};
 use pli_transport::{Credential, DialledConnection, Dialler, Endpoints};
 use tokio::net::lookup_host;
@@ -24,13 +23,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::forward::{Broken, Caution, Forwarding};
-use super::undeliverable;
-use crate::live::Reach;
+use super::forward::{Broken, Forwarding, Standing};
+use super::postponed::backoff;
+use super::{outbox, undeliverable};
 use crate::metrics;
 use crate::relay::Relay;
 use crate::route::Wake;
 use crate::shutdown::Shutdown;
+use crate::store::StoreError;
 
 /// After this long a connection counts as one that worked, and the wait begins anew.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
@@ -70,23 +70,24 @@ struct Peer {
 
 impl Peer {
     async fn run(self, mut shutdown: Shutdown) {
-        let mut caution = Caution::default();
+        let mut standing = Standing::default();
         let mut failures = 0;
         self.wake.waiting.notified().await;
         loop {
             let began = Instant::now();
-            let outcome = tokio::select! {
-                outcome = self.attempt(&mut caution) => outcome,
+            let (broken, idle) = tokio::select! {
+                ended = self.attempt(&mut standing) => ended,
                 () = shutdown.begun() => return,
             };
-            let worked = began.elapsed() > STEADY_AFTER || std::mem::take(&mut caution.progress);
+            let steady = idle && began.elapsed() > STEADY_AFTER;
+            let worked = std::mem::take(&mut standing.progress) || steady;
             failures = if worked { 1 } else { failures + 1 };
-            if let Err(Broken::Store(error)) = &outcome {
+            if let Broken::Store(error) = &broken {
                 tracing::error!(home = %self.home, %error, "forwarding waits for the disk");
             }
-            let wait = self.backoff(failures);
-            self.note(&outcome, wait);
-            tracing::info!(home = %self.home, ?outcome, ?wait, "forwarding paused");
+            let wait = backoff(failures);
+            self.note(&broken, wait);
+            tracing::info!(home = %self.home, %broken, ?wait, "forwarding paused");
             tokio::select! {
                 () = sleep(wait) => {}
                 // CUS-6.3: heard from. What is only new waits too, or a busy queue would dial in a loop.
@@ -96,63 +97,56 @@ impl Peer {
         }
     }
 
-    fn note(&self, outcome: &Result<(), Broken>, wait: Duration) {
+    fn note(&self, broken: &Broken, wait: Duration) {
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let reach = Reach {
-            next_try: Some(self.relay.clock.now().plus_ms(wait_ms)),
-            error: outcome.as_ref().err().map(ToString::to_string),
-        };
-        self.relay.destinations.note(&self.home, reach);
+        let next_try = self.relay.clock.now().plus_ms(wait_ms);
+        let destinations = &self.relay.destinations;
+        destinations.lost(&self.home, next_try, broken.to_string());
     }
 
-    /// Dials and forwards until something breaks.
-    async fn attempt(&self, caution: &mut Caution) -> Result<(), Broken> {
+    /// Dials and forwards until something breaks; with whether the home owed an answer then.
+    async fn attempt(&self, standing: &mut Standing) -> (Broken, bool) {
         let dials = &self.relay.metrics.deliver.dials_total;
         let connection = match self.dial().await {
             Ok(connection) => connection,
             Err(error) => {
                 dials.of(metrics::Outcome::Failed).increment(1);
-                return Err(error);
+                return (error, false);
             }
         };
         dials.of(metrics::Outcome::Ok).increment(1);
-        self.relay.destinations.note(&self.home, Reach::default());
+        self.relay.destinations.reached_now(&self.home);
         let _counted = self.relay.sessions.dialled();
-        let forwarding = Forwarding::new(
-            &self.relay,
-            &self.home,
-            &connection,
-            &self.wake.waiting,
-            caution,
-        );
-        let (outcome, unsettled) = forwarding.run(&connection).await;
+        let forwarding =
+            Forwarding::new(&self.relay, &self.home, &connection, &self.wake, standing);
+        // CUS-8.3: reports have calls of their own and hold back no letter.
+        let reports = outbox::run(&self.relay, &self.home, &connection, &self.wake.reports);
+        let (broken, unsettled) = tokio::select! {
+            ended = forwarding.run(&connection) => ended,
+            error = reports => (Broken::Store(error), Vec::new()),
+        };
         connection.close(None, "done for now");
-        if let (Err(Broken::Peer(_)), false) = (&outcome, unsettled.is_empty()) {
-            self.suspect(caution, unsettled).await?;
+        let idle = unsettled.is_empty();
+        if let (Broken::Peer(_), false) = (&broken, idle)
+            && let Err(error) = self.suspect(standing, &unsettled).await
+        {
+            return (error.into(), idle);
         }
-        outcome
+        (broken, idle)
     }
 
     /// R2, CUS-6.5: a connection that breaks with one envelope on its way, again and again, breaks by it.
     async fn suspect(
         &self,
-        caution: &mut Caution,
-        unsettled: Vec<EnvelopeId>,
-    ) -> Result<(), Broken> {
-        let alone = caution.one_at_a_time > 0;
-        caution.one_at_a_time = caution.one_at_a_time.max(unsettled.len());
-        let (true, [id]) = (alone, unsettled.as_slice()) else {
+        standing: &mut Standing,
+        unsettled: &[EnvelopeId],
+    ) -> Result<(), StoreError> {
+        let Some(id) = standing.caution.broke(unsettled) else {
             return Ok(());
         };
-        let tries = caution.tries.entry(*id).or_default();
-        *tries += 1;
-        if *tries < POISON_TRIES_MAX {
-            return Ok(());
-        }
         tracing::warn!(envelope = %id, home = %self.home, "set aside: no answer, again and again");
-        caution.tries.remove(id);
         self.relay.metrics.deliver.set_aside_total.increment(1);
-        Ok(undeliverable::report(&self.relay, vec![(*id, Code::SetAside)]).await?)
+        undeliverable::report(&self.relay, vec![(id, Code::SetAside)]).await
     }
 
     /// Connects to any endpoint of the home that proves to hold a key of the directory.
@@ -195,20 +189,6 @@ impl Peer {
             }
         }
         Err(last)
-    }
-
-    // Exponential with full jitter over its upper half, so that peers do not return together.
-    fn backoff(&self, failures: u32) -> Duration {
-        let exponent = failures.saturating_sub(1).min(16);
-        let ceiling = RETRY_BASE_MS
-            .saturating_mul(1 << exponent)
-            .min(RETRY_MAX_MS);
-        let mut random = [0; 8];
-        if let Err(error) = getrandom::fill(&mut random) {
-            tracing::warn!(%error, "no jitter in this wait");
-        }
-        let jitter = u64::from_le_bytes(random) % (ceiling / 2 + 1);
-        Duration::from_millis(ceiling / 2 + jitter)
     }
 }
 

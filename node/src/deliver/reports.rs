@@ -1,4 +1,4 @@
-//! Receipts that a home sends back to the origin: a device has it (CUS-7.5).
+//! Receipts that a home sends back to the origin: a device has it (CUS-7.5), or none took it in time (CUS-6.6).
 
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ use pli_protocol::wire::{self, call_reply};
 use super::evidence;
 use crate::ingress::calls::CallEnd;
 use crate::relay::Relay;
-use crate::store::{CustodyState, Outcome, Store, StoreError};
+use crate::store::{Outcome, Place, Store, StoreError};
+use crate::verify::is_of_the_directory;
 
-/// Takes receipts of another home; all of them, or none if one does not verify.
+/// Takes receipts of another home; none if one does not verify.
 pub async fn receive(
     relay: &Arc<Relay>,
     home: &AuthorityId,
@@ -27,43 +28,56 @@ pub async fn receive(
         1..=REPORT_RECEIPTS_MAX => {}
         _ => return Err(CallEnd::Refuse(Code::TooMany)),
     }
-    let items = report
-        .receipts
-        .iter()
-        .map(|encoded| check(relay, home, encoded))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(CallEnd::Refuse)?;
-    let (home, signed) = (home.clone(), report.receipts.clone());
+    let (home, receipts) = (home.clone(), report.receipts.clone());
+    let relay_of_store = Arc::clone(relay);
     relay
-        .on_store(move |store| {
-            for (id, _) in &items {
-                if !is_home_of(store, &home, id)? {
-                    return Ok(Err(CallEnd::Refuse(Code::UnknownEnvelope)));
-                }
-            }
-            store.settle(&[evidence::of_signed(signed, items)], &[])?;
-            Ok(Ok(()))
-        })
-        .await??;
+        .on_store(move |store| settle(&relay_of_store, store, &home, receipts))
+        .await?
+        .map_err(CallEnd::Refuse)?;
     Ok(call_reply::Kind::Done(wire::Done {}))
 }
 
-// CUS-8.3: the home is known by the acknowledgement it signed, or by the queue that waits for it.
+/// CUS-8.3: what is not of that home's mailboxes, or not remembered any more, is left out; a report of
+/// nothing else is refused.
+fn settle(
+    relay: &Relay,
+    store: &dyn Store,
+    home: &AuthorityId,
+    receipts: Vec<Bytes>,
+) -> Result<Result<(), Code>, StoreError> {
+    let (mut signed, mut items) = (Vec::new(), Vec::new());
+    for encoded in receipts {
+        match check(relay, home, &encoded) {
+            Err(code) => {
+                if is_of_the_directory(code) {
+                    relay.directory.want_newer();
+                }
+                return Ok(Err(code));
+            }
+            Ok(item) if is_home_of(store, home, &item.0)? => {
+                signed.push(encoded);
+                items.push(item);
+            }
+            Ok((envelope, _)) => tracing::debug!(%envelope, %home, "a receipt of no letter"),
+        }
+    }
+    if items.is_empty() {
+        return Ok(Err(Code::UnknownEnvelope));
+    }
+    store.settle(&[evidence::of_signed(signed, items)], &[])?;
+    Ok(Ok(()))
+}
+
+// CUS-8.3: the home is the one that the letter was queued for.
 fn is_home_of(
     store: &dyn Store,
     home: &AuthorityId,
     envelope: &EnvelopeId,
 ) -> Result<bool, StoreError> {
-    let Some(custody) = store.custody(envelope)? else {
-        return Ok(false);
-    };
-    Ok(match &custody.state {
-        CustodyState::Queued { destination, .. } => destination == home,
-        _ => custody
-            .evidence
-            .iter()
-            .any(|kept| evidence::is_acknowledged_by(kept, home)),
-    })
+    let custody = store.custody(envelope)?;
+    Ok(custody.is_some_and(
+        |custody| matches!(&custody.place, Place::Queue { destination, .. } if destination == home),
+    ))
 }
 
 // A home reports what happened at its own mailboxes, and nothing else.
@@ -76,8 +90,9 @@ fn check(
     if receipt.node != *home {
         return Err(Code::NotAuthoritative);
     }
-    if receipt.step != Step::Retrieved {
-        return Err(Code::FieldInvalid);
+    match receipt.step {
+        Step::Retrieved | Step::Undeliverable(Code::Expired) => {}
+        _ => return Err(Code::FieldInvalid),
     }
     let mut signers = signed.key_ids();
     let (Some(signer), None) = (signers.next(), signers.next()) else {

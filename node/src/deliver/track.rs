@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use pli_protocol::code::Code;
-use pli_protocol::custody::Step;
+use pli_protocol::crypto::contexts::RECEIPT;
+use pli_protocol::custody::{Receipt, Step};
 use pli_protocol::id::{EnvelopeId, ServiceId};
 use pli_protocol::limits::TRACK_IDS_MAX;
+use pli_protocol::signed::sign_batch;
 use pli_protocol::wire::{self, call_reply};
 
 use super::evidence;
@@ -31,15 +33,15 @@ pub async fn answer(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CallEnd::Refuse(error.code()))?;
     let asker = Sender::Service(service.clone());
-    let found = relay
-        .on_store(move |store| look_up(store, ids, &asker))
+    let relay_of_store = Arc::clone(relay);
+    // Trees are built again and receipts signed: with the disk, off the tasks that must not wait.
+    let envelopes = relay
+        .on_store(move |store| {
+            let found = look_up(store, ids, &asker)?;
+            Ok(said(&relay_of_store, found))
+        })
         .await?;
-    let envelopes = found
-        .into_iter()
-        .map(|(id, custody)| wire_custody(relay, id, custody));
-    Ok(call_reply::Kind::Track(wire::TrackReply {
-        envelopes: envelopes.collect(),
-    }))
+    Ok(call_reply::Kind::Track(wire::TrackReply { envelopes }))
 }
 
 fn look_up(
@@ -58,35 +60,56 @@ fn look_up(
     ids.into_iter().map(one).collect()
 }
 
-fn wire_custody(relay: &Relay, id: EnvelopeId, custody: Option<Custody>) -> wire::Custody {
-    let Some(custody) = custody else {
-        let envelope_id = id.as_bytes().to_vec().into();
-        return wire::Custody {
-            envelope_id,
-            step: 0,
-            receipts: Vec::new(),
-        };
+fn said(relay: &Relay, found: Vec<(EnvelopeId, Option<Custody>)>) -> Vec<wire::Custody> {
+    let own: Vec<Receipt> = found
+        .iter()
+        .filter_map(|(id, custody)| Some((*id, custody.as_ref()?)))
+        .flat_map(|(id, custody)| {
+            let steps = own_steps(&custody.state).1.iter();
+            steps.map(move |step| relay.receipt(id, *step, custody.accepted_at))
+        })
+        .collect();
+    let payloads: Vec<_> = own.iter().map(Receipt::encode).collect();
+    // One signature for the whole answer: at most two receipts of each envelope.
+    let signed = match payloads.is_empty() {
+        true => Vec::new(),
+        false => sign_batch(RECEIPT, payloads, &relay.key).expect("a reply is less than a tree"),
     };
-    let (step, own) = match custody.state {
-        CustodyState::Queued { .. } => (wire::Step::Accepted, vec![Step::Accepted]),
+    let mut signed = signed.into_iter();
+    let mut rebuilt = evidence::Rebuilt::default();
+    let envelopes = found.into_iter().map(|(id, custody)| {
+        let envelope_id = id.as_bytes().to_vec().into();
+        let Some(custody) = custody else {
+            return wire::Custody {
+                envelope_id,
+                step: 0,
+                receipts: Vec::new(),
+            };
+        };
+        let (step, own) = own_steps(&custody.state);
+        let mut receipts: Vec<_> = signed.by_ref().take(own.len()).collect();
+        let kept = custody.evidence.iter();
+        receipts.extend(kept.filter_map(|kept| rebuilt.receipt(kept)));
+        wire::Custody {
+            envelope_id,
+            step: step.into(),
+            receipts,
+        }
+    });
+    envelopes.collect()
+}
+
+/// The last step, and those that this node says itself.
+fn own_steps(state: &CustodyState) -> (wire::Step, &'static [Step]) {
+    match state {
+        CustodyState::Queued { .. } => (wire::Step::Accepted, &[Step::Accepted]),
         // Origin and home are this one node: one fsync was both.
         CustodyState::Stored { .. } | CustodyState::Expired => {
-            (wire::Step::Stored, vec![Step::Accepted, Step::Stored])
+            (wire::Step::Stored, &[Step::Accepted, Step::Stored])
         }
-        CustodyState::Delivered => (wire::Step::Stored, vec![Step::Accepted]),
-        CustodyState::Retrieved => (wire::Step::Retrieved, vec![Step::Accepted]),
-        CustodyState::Refused { .. } => (wire::Step::Refused, vec![Step::Accepted]),
-        CustodyState::Undeliverable { .. } => (wire::Step::Undeliverable, vec![Step::Accepted]),
-    };
-    let own = own.into_iter().map(|step| {
-        relay
-            .receipt(id, step, custody.accepted_at)
-            .sign(&relay.key)
-    });
-    let kept = custody.evidence.iter().filter_map(evidence::receipt);
-    wire::Custody {
-        envelope_id: id.as_bytes().to_vec().into(),
-        step: step.into(),
-        receipts: own.chain(kept).collect(),
+        CustodyState::Delivered => (wire::Step::Stored, &[Step::Accepted]),
+        CustodyState::Retrieved => (wire::Step::Retrieved, &[Step::Accepted]),
+        CustodyState::Refused { .. } => (wire::Step::Refused, &[Step::Accepted]),
+        CustodyState::Undeliverable { .. } => (wire::Step::Undeliverable, &[Step::Accepted]),
     }
 }

@@ -27,6 +27,8 @@ pub struct Router {
 pub struct Wake {
     /// Something was stored for it.
     pub waiting: Notify,
+    /// A report was stored for it, perhaps.
+    pub reports: Notify,
     /// It called, so it can be called: a wait between two attempts ends (CUS-6.3).
     pub heard: Notify,
 }
@@ -74,6 +76,7 @@ impl Router {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = destinations.get(authority) {
             task.waiting.notify_one();
+            task.reports.notify_one();
             return;
         }
         let task = Arc::new(Wake::default());

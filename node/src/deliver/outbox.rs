@@ -1,0 +1,213 @@
+//! Receipts of this home on their way to the origin of a letter (CUS-8.3), on calls of their own.
+//!
+//! In: the reports of the store. Out: `Report` calls; what the origin has answered for good leaves the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pli_protocol::code::Code;
+use pli_protocol::crypto::contexts::RECEIPT;
+use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::custody::Receipt;
+use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::limits::REPORT_RECEIPTS_MAX;
+use pli_protocol::signed::sign_batch;
+use pli_protocol::wire::{self, call, call_reply};
+use pli_transport::DialledConnection;
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::evidence;
+use super::forward::{Broken, peer, reply_in_time};
+use super::postponed::backoff;
+use crate::relay::Relay;
+use crate::store::{PageBound, Report, Settlement, StoreError};
+
+const PAGE: PageBound = PageBound {
+    items: 16,
+    bytes: 1 << 20,
+};
+
+/// What the store keeps of what happened here to letters of one origin, and what that origin is told, until then.
+pub fn told(
+    relay: &Relay,
+    origin: &AuthorityId,
+    receipts: &[Receipt],
+    until: Timestamp,
+) -> (Vec<Settlement>, Vec<Report>) {
+    let (mut settlements, mut reports) = (Vec::new(), Vec::new());
+    for page in receipts.chunks(REPORT_RECEIPTS_MAX) {
+        let payloads = page.iter().map(Receipt::encode).collect();
+        let signed =
+            sign_batch(RECEIPT, payloads, &relay.key).expect("a page is less than a tree holds");
+        if *origin != relay.authority {
+            reports.push(Report {
+                destination: origin.clone(),
+                bytes: evidence::report_bytes(signed.clone()),
+                expires: until,
+            });
+        }
+        let items = page
+            .iter()
+            .map(|receipt| (receipt.envelope, evidence::outcome_of(receipt.step)));
+        settlements.push(evidence::of_signed(signed, items.collect()));
+    }
+    (settlements, reports)
+}
+
+/// Sends what waits and what comes, until the connection is dropped. Ends only when the disk fails.
+pub async fn run(
+    relay: &Arc<Relay>,
+    origin: &AuthorityId,
+    connection: &DialledConnection,
+    wake: &Notify,
+) -> StoreError {
+    let mut failures = 0;
+    loop {
+        match send_all(relay, origin, connection).await {
+            Ok(()) => {
+                failures = 0;
+                wake.notified().await;
+            }
+            Err(Broken::Store(error)) => return error,
+            Err(broken) => {
+                failures += 1;
+                let wait = backoff(failures);
+                tracing::info!(%origin, %broken, ?wait, "reports wait");
+                sleep(wait).await;
+            }
+        }
+    }
+}
+
+async fn send_all(
+    relay: &Arc<Relay>,
+    origin: &AuthorityId,
+    connection: &DialledConnection,
+) -> Result<(), Broken> {
+    loop {
+        let destination = origin.clone();
+        let reports = relay
+            .on_store(move |store| store.pending_reports(&destination, 0, PAGE))
+            .await?;
+        if reports.is_empty() {
+            return Ok(());
+        }
+        for report in reports {
+            match wire::Report::decode(report.bytes) {
+                Ok(message) => send(relay, origin, connection, message).await?,
+                // The device's receipt stays here and can be asked for.
+                Err(error) => tracing::error!(%origin, %error, "a damaged report is dropped"),
+            }
+            let (destination, position) = (origin.clone(), report.position);
+            relay
+                .on_store(move |store| store.settle_reports(&destination, &[position]))
+                .await?;
+        }
+    }
+}
+
+/// Sends a report; if the origin wants none of it, each of its receipts alone.
+async fn send(
+    relay: &Relay,
+    origin: &AuthorityId,
+    connection: &DialledConnection,
+    report: wire::Report,
+) -> Result<(), Broken> {
+    let receipts = in_force(report.receipts, &relay.key);
+    if receipts.is_empty() {
+        return Ok(());
+    }
+    let Err(code) = say(connection, receipts.clone()).await? else {
+        return Ok(());
+    };
+    if receipts.len() == 1 {
+        tracing::warn!(%code, %origin, "a receipt was refused");
+        return Ok(());
+    }
+    for receipt in receipts {
+        if let Err(code) = say(connection, vec![receipt]).await? {
+            tracing::warn!(%code, %origin, "a receipt was refused");
+        }
+    }
+    Ok(())
+}
+
+/// One call. The inner refusal is for good.
+async fn say(
+    connection: &DialledConnection,
+    receipts: Vec<Bytes>,
+) -> Result<Result<(), Code>, Broken> {
+    let call = wire::Call {
+        kind: Some(call::Kind::Report(wire::Report { receipts })),
+    };
+    let mut stream = connection.open_call().await.map_err(peer)?;
+    stream.send.send_message(&call).await.map_err(peer)?;
+    stream.send.finish().await.map_err(peer)?;
+    match reply_in_time(&mut stream.recv).await?.kind {
+        Some(call_reply::Kind::Done(_)) => Ok(Ok(())),
+        Some(call_reply::Kind::Refusal(refusal)) => {
+            match Code::from_number(refusal.code).unwrap_or(Code::Internal) {
+                // The origin may not know this node's newest key yet (CUS-6.8).
+                code @ (Code::UnknownKey | Code::KeyNotValid) => Err(Broken::Refused(code)),
+                code if code.retryable() => Err(Broken::Refused(code)),
+                code => Ok(Err(code)),
+            }
+        }
+        _ => Err(Broken::Peer("an answer to a report that is none".into())),
+    }
+}
+
+/// CUS-8.3: the origin asks for a key that is valid now; what was signed under a former one is signed again.
+fn in_force(receipts: Vec<Bytes>, key: &SigningKey) -> Vec<Bytes> {
+    let current = key.public().id();
+    let by_it = |receipt: &Bytes| {
+        let signed = Receipt::decode(receipt.clone());
+        signed.is_ok_and(|(_, signed)| signed.key_ids().eq([current]))
+    };
+    if receipts.iter().all(by_it) {
+        return receipts;
+    }
+    let said: Vec<_> = receipts
+        .into_iter()
+        .filter_map(|receipt| Receipt::decode(receipt).ok())
+        .map(|(receipt, _)| receipt.encode())
+        .collect();
+    if said.is_empty() {
+        return said;
+    }
+    sign_batch(RECEIPT, said, key).expect("a report is less than a tree holds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pli_protocol::custody::Step;
+    use pli_protocol::id::EnvelopeId;
+
+    /// CUS-8.3
+    #[test]
+    fn what_was_signed_under_a_former_key_is_signed_again() {
+        let (old, new) = (
+            SigningKey::from_seed(&[1; 32]),
+            SigningKey::from_seed(&[2; 32]),
+        );
+        let receipts: Vec<Receipt> = (0..3)
+            .map(|n| Receipt {
+                step: Step::Retrieved,
+                node: "social.gouv.fr".parse().unwrap(),
+                envelope: EnvelopeId::new([n; 32]),
+                at: Timestamp::from_ms(1_800_000_000_000),
+            })
+            .collect();
+        let payloads: Vec<Bytes> = receipts.iter().map(Receipt::encode).collect();
+        let signed = sign_batch(RECEIPT, payloads, &old).unwrap();
+        assert_eq!(in_force(signed.clone(), &old), signed);
+        let again = in_force(signed, &new);
+        let verified = again
+            .into_iter()
+            .map(|signed| Receipt::verify(signed, new.public()).unwrap());
+        assert_eq!(verified.collect::<Vec<_>>(), receipts);
+    }
+}

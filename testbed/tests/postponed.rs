@@ -1,0 +1,138 @@
+//! What a home refuses for now, and a home that says nothing (CUS-6.3, CUS-6.4, R2). Whole processes.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use pli_client::clock;
+use pli_protocol::code::Code;
+use pli_protocol::custody::Step;
+use pli_protocol::session::Welcome;
+use pli_testbed::Federation;
+use pli_testbed::sending::submit_all;
+use support::{HOME, ORIGIN, PATIENCE, SERVICE};
+
+/// CUS-6.3: however many letters wait for a full mailbox, a few attempts are made, fewer and fewer; others go on, and
+/// `/status` says how many wait and why.
+#[tokio::test(flavor = "multi_thread")]
+async fn cus_6_3_a_full_mailbox_costs_a_few_attempts_and_holds_back_no_other() {
+    const LETTERS: usize = 500;
+    let plan = Federation::builder()
+        .two_hosts()
+        .set("quotas", "mailbox_envelopes", "10")
+        .set("quotas", "sender_mailbox_per_day", "1000000");
+    let federation = plan.start().await.expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut full = federation.citizen("plein", HOME).await.expect("enrolled");
+    let mut other = federation.citizen("autre", HOME).await.expect("enrolled");
+    let to_full = full.grant(&service).await.expect("granted");
+    let to_other = other.grant(&service).await.expect("granted");
+    let letters = support::letters(&service, &to_full, LETTERS).await;
+    submit_all(&service, letters).await.expect("answered");
+    let began = Instant::now();
+    let waiting = loop {
+        let status = support::status(&federation, ORIGIN).await;
+        let queues = status["queues"].as_array().expect("queues");
+        let queue = queues.iter().find(|queue| queue["destination"] == HOME);
+        let of_queue = |name: &str| queue.and_then(|queue| queue[name].as_u64());
+        let put_off = queue.and_then(|queue| queue["postponed"]["MAILBOX_FULL"].as_u64());
+        // What was on its way when the mailbox became full may have been taken too.
+        let waiting = of_queue("bulk").filter(|bulk| Some(*bulk) == put_off);
+        if let Some(waiting) = waiting {
+            break waiting;
+        }
+        assert!(began.elapsed() < PATIENCE, "{status}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(waiting > 100, "only {waiting} wait");
+
+    let origin = federation.node(ORIGIN);
+    let sent = || async {
+        origin
+            .count("pli_deliver_forwarded_total", "")
+            .await
+            .expect("counted")
+    };
+    let before = sent().await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let tries = sent().await - before;
+    println!("{tries} attempts in 8 s for {waiting} letters that wait");
+    // 0.5, 1, 2, 4 s, each with jitter down to the half.
+    assert!((1.0..=6.0).contains(&tries), "{tries} attempts");
+    let gauge = origin.count("pli_deliver_postponed", "MAILBOX_FULL").await;
+    assert_eq!(gauge.expect("counted"), waiting as f64);
+
+    let letter = support::letters(&service, &to_other, 1).await.remove(0);
+    submit_all(&service, vec![letter.clone()])
+        .await
+        .expect("answered");
+    let came = support::fetch_until(&mut other, 1, PATIENCE).await;
+    support::each_once([letter.id], &came);
+}
+
+/// R2: a home that takes the connection and never answers loses it, and is not called reachable meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_a_home_that_stays_connected_and_silent_does_not_hold_its_queue() {
+    let mut federation = Federation::builder()
+        .two_hosts()
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    federation.node_mut(HOME).kill().await.expect("killed");
+    let key = support::node_key(&federation, HOME);
+    let home = support::stand_in(&federation, HOME, key);
+    let letter = support::letters(&service, &grant, 1).await.remove(0);
+    let lost = support::short_lived(&service, &grant, 12_000).await;
+    let both = vec![letter.clone(), lost.clone()];
+    submit_all(&service, both).await.expect("answered");
+    let welcome = Welcome {
+        server_time: clock::now(),
+        max_batches_in_flight: 4,
+    };
+    let pending = home.accept().await.expect("the origin calls");
+    let session = pending.authenticate(|_| async move { Ok(welcome) }).await;
+    let connection = session.expect("a session");
+    let mut stream = connection.accept_call().await.expect("a call");
+    drop(stream.recv.next().await);
+    let began = Instant::now();
+    // CUS-6.6: it was connected, and it was not there.
+    let steps = support::steps_when(&service, lost.id, |step| step != Step::Accepted).await;
+    let unreachable = Step::Undeliverable(Code::Unreachable);
+    assert_eq!(steps, [Step::Accepted, unreachable]);
+    let status = support::status(&federation, ORIGIN).await;
+    let queues = status["queues"].as_array().expect("queues");
+    let queue = queues.iter().find(|queue| queue["destination"] == HOME);
+    assert_eq!(queue.expect("it waits")["reachable"], false);
+    let gone = tokio::time::timeout(PATIENCE, connection.closed()).await;
+    println!("cut after {:?}: {:?}", began.elapsed(), gone.expect("cut"));
+    home.close(None, "").await;
+    drop((stream, connection, home));
+    federation.node_mut(HOME).restart().await.expect("ready");
+    drop(support::node_session(&federation, &service, HOME, ORIGIN).await);
+    let came = support::fetch_until(&mut citizen, 1, PATIENCE).await;
+    support::each_once([letter.id], &came);
+}
+
+/// CUS-6.6: the ministry hears of a letter that nobody fetched before it expired in its mailbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn p3_a_letter_that_no_device_took_in_time_is_reported_by_its_home() {
+    let federation = Federation::builder()
+        .two_hosts()
+        .start()
+        .await
+        .expect("two nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    let letter = support::short_lived(&service, &grant, 5_000).await;
+    submit_all(&service, vec![letter.clone()])
+        .await
+        .expect("answered");
+    let expired = Step::Undeliverable(Code::Expired);
+    let steps = support::steps_when(&service, letter.id, |step| step == expired).await;
+    assert_eq!(steps, [Step::Accepted, Step::Stored, expired]);
+    assert!(support::fetch(&mut citizen).await.is_empty());
+}

@@ -1,7 +1,7 @@
 //! What was not delivered in time is reported, never dropped (P3, CUS-6.6).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pli_protocol::code::Code;
 use tokio::time::sleep;
@@ -15,11 +15,14 @@ use crate::store::{Due, Expiry, StoreError};
 const EVERY: Duration = Duration::from_secs(1);
 /// Handled at once: one tree of receipts.
 const PAGE: usize = 1_024;
+/// How often the time that is believed is written down, for the next start.
+const CONFIRMED_EVERY: Duration = Duration::from_secs(60);
 
 /// Sweeps until the stop.
 pub async fn run(relay: Arc<Relay>, mut shutdown: Shutdown) {
+    let mut confirm_due = Instant::now();
     loop {
-        match sweep(&relay).await {
+        match sweep(&relay, &mut confirm_due).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "expiry is put off"),
@@ -32,8 +35,16 @@ pub async fn run(relay: Arc<Relay>, mut shutdown: Shutdown) {
 }
 
 /// One page; whether more is due.
-async fn sweep(relay: &Arc<Relay>) -> Result<bool, StoreError> {
-    let now = relay.clock.now();
+async fn sweep(relay: &Arc<Relay>, confirm_due: &mut Instant) -> Result<bool, StoreError> {
+    let (at, now) = (Instant::now(), relay.clock.now());
+    // Case 17: what expires is gone for good. The alarm and `/readyz` say that nothing does.
+    if relay.clock_watch.doubt(at, now).is_some() {
+        return Ok(false);
+    }
+    if at >= *confirm_due {
+        relay.on_store(move |store| store.confirm_time(now)).await?;
+        *confirm_due = at + CONFIRMED_EVERY;
+    }
     let Expiry {
         undelivered,
         untaken,

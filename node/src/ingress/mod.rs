@@ -5,8 +5,10 @@
 //! | [`received`] | the first token, and the refusal that any stage may give |
 //! | [`sessions`] | who may open a session; its end when the directory says so |
 //! | [`calls`] | which call a stream is, and whether the peer's role may make it |
-//! | [`batches`] | a stream of envelopes through all stages, and its acknowledgements |
+//! | [`batches`] | a stream of envelopes through all stages |
+//! | [`acknowledge`] | what a batch came to, and one signature for many |
 
+pub mod acknowledge;
 pub mod batches;
 pub mod calls;
 pub mod received;

@@ -200,7 +200,7 @@ impl Live for LiveView {
             sessions: self.sessions.status(),
             store: StoreStatus {
                 url: url.clone(),
-                writable: !status.read_only,
+                writable: !status.read_only && !status.failed,
                 used_bytes: status.log_bytes,
                 free_bytes: status.free_bytes,
                 quarantined: status.quarantined,

@@ -252,12 +252,12 @@ pub(crate) struct Permit {
     standing: Standing,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Standing {
     /// The handshake is not finished.
     Stranger(Ticket),
     Known {
-        key: PublicKey,
+        key: Box<PublicKey>,
         device: bool,
     },
 }
@@ -273,6 +273,7 @@ impl Permit {
         let counters = &self.admission.counters;
         match taken {
             Ok(()) => {
+                let key = Box::new(key);
                 self.standing = Standing::Known { key, device };
                 counters.authenticated.fetch_add(1, Ordering::Relaxed);
             }
@@ -314,11 +315,11 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         counts.total -= 1;
-        match self.standing {
-            Standing::Stranger(ticket) => counts.handshakes(self.via).end(ticket),
+        match &self.standing {
+            Standing::Stranger(ticket) => counts.handshakes(self.via).end(*ticket),
             Standing::Known { key, device } => {
-                give_back(&mut counts.keys, key);
-                if device {
+                give_back(&mut counts.keys, **key);
+                if *device {
                     counts.devices -= 1;
                     give_back(&mut counts.devices_of_addresses, self.prefix);
                 }

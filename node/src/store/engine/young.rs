@@ -167,10 +167,6 @@ mod tests {
         }
     }
 
-    fn numbers(letters: &[YoungLetter]) -> Vec<u64> {
-        letters.iter().map(|letter| letter.group.1).collect()
-    }
-
     fn aged(young: &mut Young) -> Vec<u64> {
         let rounds = (0..ROUNDS).flat_map(|_| young.settle(Settling::Aged));
         rounds.map(|letter| letter.group.1).collect()

@@ -96,7 +96,7 @@ impl<'a> Forwarding<'a> {
             wake,
             standing,
             sending: Sending::new(granted),
-            lanes: Lanes::new(),
+            lanes: Lanes::unread(),
             sent: HashMap::new(),
             waits_since: Instant::now(),
             alone: false,

@@ -69,7 +69,7 @@ pub struct Choice<'a> {
 
 impl Lanes {
     /// Nothing was read yet.
-    pub fn new() -> Self {
+    pub fn unread() -> Self {
         Self {
             after: [0; 2],
             ready: Default::default(),

@@ -254,14 +254,29 @@ fn row(owner: &str, drafted: bool, listed: &ValidKey) -> Vec<Cell> {
     vec![
         Cell::text(owner),
         Cell::text(if drafted { "drafted" } else { "handed over" }),
-        Cell::text(utc(begins)).also("not_before_ms", begins.as_ms()),
+        day(begins).also("not_before_ms", begins.as_ms()),
         match ends {
-            Some(ends) => Cell::text(utc(ends)).also("not_after_ms", ends.as_ms()),
+            Some(ends) => day(ends).also("not_after_ms", ends.as_ms()),
             None => Cell::text("").json(Value::Null),
         },
-        Cell::text(listed.key),
-        Cell::text(listed.key.id()),
+        brief(listed.key, "ed25519:"),
+        brief(listed.key.id(), ""),
     ]
+}
+
+fn day(at: Timestamp) -> Cell {
+    let whole = utc(at);
+    let day = whole.split('T').next().unwrap_or_default().to_owned();
+    Cell::text(whole).brief(day)
+}
+
+/// Enough to tell one key from another.
+fn brief(key: impl ToString, prefix: &str) -> Cell {
+    const SHOWN: usize = 8;
+    let whole = key.to_string();
+    let bare = whole.strip_prefix(prefix).unwrap_or(&whole);
+    let shown = bare.chars().take(SHOWN).chain(['…']).collect::<String>();
+    Cell::text(&whole).brief(shown)
 }
 
 fn publish_line(dir: &Path) -> String {

@@ -1,6 +1,7 @@
 //! What `pli service send --file` says: how far it is, why it waits, what became of it.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,7 +19,11 @@ pub(super) struct Trouble {
     patience: Duration,
     quiet: bool,
     told: Mutex<Option<Instant>>,
+    progressed: AtomicBool,
 }
+
+/// Without an answer for so long it is said that nobody answers: giving up an attempt takes longer.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Between two such lines.
 const TROUBLE_EVERY: Duration = Duration::from_secs(30);
@@ -30,17 +35,36 @@ impl Trouble {
             patience,
             quiet: out.json,
             told: Mutex::default(),
+            progressed: AtomicBool::new(false),
         }
     }
 
+    /// Something was acknowledged.
+    pub(super) fn over(&self) {
+        self.progressed.store(true, Ordering::Relaxed);
+    }
+
+    /// Never ends; says that nobody answers when nobody has for a while.
+    pub(super) async fn watch(&self) -> std::convert::Infallible {
+        tokio::time::sleep(SILENCE).await;
+        if !self.progressed.load(Ordering::Relaxed) {
+            self.say("no answer yet");
+        }
+        std::future::pending().await
+    }
+
     pub(super) fn tell(&self, error: &SubmitError) {
+        self.say(&error.to_string());
+    }
+
+    fn say(&self, reason: &str) {
         let mut told = self.told.lock().expect("nothing panics while it is held");
         if told.is_some_and(|at| at.elapsed() < TROUBLE_EVERY) {
             return;
         }
         *told = Some(Instant::now());
         if self.quiet {
-            eprintln!("{}", json!({ "waiting": error.to_string() }));
+            eprintln!("{}", json!({ "waiting": reason }));
             return;
         }
         let again = if self.of_file {
@@ -50,7 +74,7 @@ impl Trouble {
         };
         eprintln!(
             "pli: the node is not reachable: {}. Trying again, for up to {} s without progress{again}",
-            plain(&error.to_string()),
+            plain(reason),
             self.patience.as_secs()
         );
     }

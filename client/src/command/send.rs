@@ -1,6 +1,7 @@
 //! `pli service send`: one letter, or a file of any size.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -91,14 +92,18 @@ enum ImportanceOption {
 
 pub(super) async fn run(args: SendArgs, out: Output) -> Result<Exit, Failed> {
     let patience = Duration::from_secs(args.patience);
-    let trouble = Trouble::new(args.file.is_some(), patience, out);
+    let trouble = Arc::new(Trouble::new(args.file.is_some(), patience, out));
+    let told = Arc::clone(&trouble);
     let service = Service::open(&args.home.folder("service")?)
         .await?
-        .on_trouble(move |error| trouble.tell(error));
+        .on_trouble(move |error| told.tell(error));
     service.check_listed().await?;
     let exit = match &args.file {
-        Some(file) => send_file(&service, file.clone(), &args, out).await,
-        None => send_one(&service, &args, out).await,
+        Some(file) => send_file(&service, file.clone(), &args, &trouble, out).await,
+        None => tokio::select! {
+            sent = send_one(&service, &args, out) => sent,
+            never = trouble.watch() => match never {},
+        },
     };
     service.hang_up().await;
     exit
@@ -207,6 +212,7 @@ async fn send_file(
     service: &Service,
     file: PathBuf,
     args: &SendArgs,
+    trouble: &Trouble,
     out: Output,
 ) -> Result<Exit, Failed> {
     let lifetime_ms = args.keep_days * DAY_MS;
@@ -227,7 +233,11 @@ async fn send_file(
 
     let mut shown = Shown::new(out);
     let summary = tokio::select! {
-        summary = campaign.run(service, |progress| shown.show(progress)) => Some(summary),
+        summary = campaign.run(service, |progress| {
+            trouble.over();
+            shown.show(progress);
+        }) => Some(summary),
+        never = trouble.watch() => match never {},
         () = stop_signal() => None,
     };
     shown.finish();

@@ -82,20 +82,29 @@ impl Device {
             return Ok(());
         }
         let connection = self.connect().await?;
+        self.acknowledge_on(&connection, letters).await?;
+        hang_up(&connection);
+        Ok(())
+    }
+
+    async fn acknowledge_on(
+        &self,
+        connection: &DialledConnection,
+        letters: &[(u64, EnvelopeId)],
+    ) -> Result<(), DeviceError> {
         let path = self.paths().acknowledged();
         let mut acknowledged = Acknowledged::read(&path)?;
         for part in letters.chunks(limits::HANDOVER_IDS_MAX) {
             let ids: Vec<EnvelopeId> = part.iter().map(|(_, id)| *id).collect();
             let signed = handover::sign(&ids, clock::now(), self.key())
                 .expect("1 to HANDOVER_IDS_MAX ids make a tree");
-            let reply = call::ask(&connection, wire::call::Kind::Handover(signed), "done").await?;
+            let reply = call::ask(connection, wire::call::Kind::Handover(signed), "done").await?;
             expect_done(&reply)?;
             for (seq, _) in part {
                 acknowledged.insert(*seq);
             }
             acknowledged.write(&path)?;
         }
-        hang_up(&connection);
         Ok(())
     }
 
@@ -144,7 +153,13 @@ impl Watch<'_> {
 
     /// Hands over while it watches: see [`Device::acknowledge`].
     pub async fn acknowledge(&mut self, letters: &[(u64, EnvelopeId)]) -> Result<(), DeviceError> {
-        self.device.acknowledge(letters).await
+        // A second session of one device would end the first.
+        match &self.call {
+            Some((connection, _)) if !letters.is_empty() => {
+                self.device.acknowledge_on(connection, letters).await
+            }
+            _ => self.device.acknowledge(letters).await,
+        }
     }
 
     fn tell(&mut self, connected: bool) {

@@ -44,6 +44,8 @@ pub enum Form {
 pub struct Cell {
     text: String,
     json: Value,
+    /// On a terminal, where the whole would not fit beside the others.
+    brief: Option<String>,
     /// A further member of the JSON object.
     also: Option<(&'static str, Value)>,
 }
@@ -56,6 +58,7 @@ impl Cell {
         Self {
             text,
             json,
+            brief: None,
             also: None,
         }
     }
@@ -82,6 +85,7 @@ impl Cell {
         Self {
             text: items.join(" "),
             json: items.into(),
+            brief: None,
             also: None,
         }
     }
@@ -91,6 +95,15 @@ impl Cell {
     pub fn json(self, json: impl Into<Value>) -> Self {
         Self {
             json: json.into(),
+            ..self
+        }
+    }
+
+    /// A shorter text for terminals.
+    #[must_use]
+    pub fn brief(self, brief: impl Into<String>) -> Self {
+        Self {
+            brief: Some(brief.into()),
             ..self
         }
     }
@@ -202,7 +215,9 @@ impl Report {
                 .map(|name| name.replace('_', " "))
                 .collect();
             let rows = self.rows.iter().map(|row| {
-                let cells = row.iter().map(|cell| cell.text.clone());
+                let cells = row
+                    .iter()
+                    .map(|cell| cell.brief.as_ref().unwrap_or(&cell.text).clone());
                 cells.collect::<Vec<_>>()
             });
             let table = screen::table_within(screen::width(), &header, rows);

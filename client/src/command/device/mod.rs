@@ -311,8 +311,8 @@ async fn run_watch(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
     let (there, away) = (
         out.pick("Connecté à", "Connected to"),
         out.pick(
-            "ne répond plus ; vos lettres y restent, nouvel essai à venir :",
-            "does not answer any more; your letters stay there, trying again:",
+            "ne répond pas ; vos lettres y restent, nouvel essai bientôt",
+            "does not answer; your letters stay there, trying again soon",
         ),
     );
     let home = device.home().clone();
@@ -324,7 +324,7 @@ async fn run_watch(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
                 json!({ "home": home.to_string(), "connected": connected })
             ),
             (false, true) => eprintln!("{there} {home}."),
-            (false, false) => eprintln!("pli: {away} {home}"),
+            (false, false) => eprintln!("pli: {home} {away}"),
         });
     let mut letters = 0;
     let mut whole = true;
@@ -389,7 +389,7 @@ async fn run_ack(args: &AckArgs, out: Output) -> Result<Exit, Failed> {
     if out.json {
         let seqs: Vec<u64> = letters.iter().map(|(seq, _)| *seq).collect();
         out.json(&json!({ "acknowledged": seqs }));
-    } else {
+    } else if args.seqs.is_empty() || !letters.is_empty() {
         let word = match letters.len() {
             0 => out.pick("lettre à accuser", "letters to hand over"),
             1 => out.pick("lettre accusée", "letter handed over"),

@@ -5,6 +5,7 @@
 use pli_protocol::account::{Invitation, InvitationId, InvitationLink};
 use pli_protocol::id::Timestamp;
 use pli_protocol::limits::{INVITATION_ID_LEN, INVITATION_LIFETIME_MAX_MS};
+use pli_protocol::trust::Directory;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -26,9 +27,11 @@ pub struct Invited {
     pub link: String,
 }
 
-/// Makes `count` invitations that work for `valid_for`.
+/// Makes `count` invitations that work for `valid_for`. Where there is a directory, it must let this
+/// node host citizens, and list its key: a device would refuse the invitation otherwise.
 pub fn invite(
     config: &Config,
+    directory: Option<&Directory>,
     count: u32,
     valid_for: Period,
     now: Timestamp,
@@ -46,8 +49,21 @@ pub fn invite(
         )));
     }
     let key = foundation::key(config)?;
-    let root = std::fs::read(&config.trust.root)
-        .map_err(|error| Fatal::Trust(format!("{}: {error}", config.trust.root.display())))?;
+    let root = std::fs::read(&config.trust.root).map_err(|error| {
+        let path = config.trust.root.display();
+        Fatal::Trust(match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                format!("there is no {path}; the federation makes it with: pli federation publish")
+            }
+            _ => format!("{path}: {error}"),
+        })
+    })?;
+    if let Some(directory) = directory {
+        directory.home(&config.authority, now).map_err(|refusal| {
+            Fatal::Trust(format!("no device could use an invitation: {refusal}"))
+        })?;
+        key.check_listed(directory, now)?;
+    }
     let root_sha256: [u8; 32] = Sha256::digest(&root).into();
     let expires = now.plus_ms(lifetime_ms);
     let one = |_| {

@@ -43,7 +43,26 @@ pub fn filter(log: &Log) -> Result<EnvFilter, TelemetryError> {
         Ok(value) if !value.is_empty() => (FILTER_VARIABLE, value),
         _ => ("log.filter", log.filter.clone()),
     };
-    EnvFilter::try_new(&got).map_err(|source| TelemetryError::Filter { from, got, source })
+    match EnvFilter::try_new(&got) {
+        Ok(filter) => Ok(quiet(filter, &got)),
+        Err(source) => Err(TelemetryError::Filter { from, got, source }),
+    }
+}
+
+/// What the embedded engine says of itself at `info` is for its authors. Whoever names it, or asks
+/// for every detail, hears it.
+const QUIET: [&str; 2] = ["fjall", "lsm_tree"];
+
+fn quiet(filter: EnvFilter, got: &str) -> EnvFilter {
+    let everything = |directive: &str| matches!(directive.trim(), "debug" | "trace");
+    if got.split(',').any(everything) {
+        return filter;
+    }
+    let unnamed = QUIET.into_iter().filter(|library| !got.contains(library));
+    unnamed.fold(filter, |filter, library| {
+        let directive = format!("{library}=warn");
+        filter.add_directive(directive.parse().expect("a constant directive"))
+    })
 }
 
 /// Begins to log, for the whole process.
@@ -62,6 +81,26 @@ pub fn start(log: &Log) -> Result<(), TelemetryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_engine_is_quiet_unless_it_is_asked() {
+        let shown = |got: &str| {
+            let filter = EnvFilter::try_new(got).expect("a filter");
+            quiet(filter, got).to_string()
+        };
+        let info = shown("info");
+        assert!(
+            info.contains("fjall=warn") && info.contains("lsm_tree=warn"),
+            "{info}"
+        );
+        assert!(info.contains("info"), "{info}");
+        let named = shown("info,lsm_tree=info");
+        assert!(
+            named.contains("lsm_tree=info") && !named.contains("lsm_tree=warn"),
+            "{named}"
+        );
+        assert_eq!(shown("debug"), "debug");
+    }
 
     #[test]
     fn a_wrong_filter_is_named() {

@@ -163,6 +163,8 @@ group! {
     "trust" => Trust {
         /// Refreshes attempted.
         refreshes_total: Per<Outcome, Counter>;
+        /// Seconds since the last refresh that was completed.
+        refresh_age_seconds: Gauge;
         /// Seconds until a role expires; negative once it has.
         expires_in_seconds: Per<TufRole, Gauge>;
         /// Version of a role; 0 for the delegated ones, which have one each.

@@ -188,7 +188,7 @@ impl Opened {
             // Until the next start: nothing that happens meanwhile takes it back.
             alarms.raise(AlarmKind::StoreCopied, clock.now(), COPIED);
         }
-        let (store, store_failed) = Watched::new(store);
+        let (store, store_failed) = Watched::over(store);
         let (committer, _commit_thread) = Committer::start(
             Arc::clone(&store),
             Arc::clone(&router),

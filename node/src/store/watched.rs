@@ -24,7 +24,7 @@ pub struct Watched {
 
 impl Watched {
     /// The store, and who hears of its failure.
-    pub fn new(store: Arc<dyn Store>) -> (Arc<dyn Store>, oneshot::Receiver<String>) {
+    pub fn over(store: Arc<dyn Store>) -> (Arc<dyn Store>, oneshot::Receiver<String>) {
         let (announce, failed) = oneshot::channel();
         let watched = Self {
             store,

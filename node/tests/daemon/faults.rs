@@ -144,6 +144,8 @@ async fn case_56_a_panic_in_a_handler_ends_its_own_stream_and_is_counted() {
     let other = dial(0x71, Via::Quic).await;
     for (via, so_far) in [(Via::Quic, 1), (Via::WebSocket, 2)] {
         let connection = dial(0x72, via).await;
+        // What the session itself asks of the store has been answered then.
+        is_served(&connection).await;
         panics.store(1, Ordering::SeqCst);
         let mut unlucky = asked(&connection).await;
         let ended = within(unlucky.recv.next()).await.unwrap_err();

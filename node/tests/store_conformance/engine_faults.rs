@@ -63,7 +63,7 @@ fn case_39_every_writing_operation_announces_that_the_store_failed() {
     for (name, write) in writes {
         let (directory, disk) = (fast_directory(), FaultyDisk::new());
         let engine = open_on(&disk, directory.path()).unwrap();
-        let (store, mut failed) = Watched::new(engine);
+        let (store, mut failed) = Watched::over(engine);
         append_new(&*store, &[letter(1, 1)]);
         assert!(failed.try_recv().is_err() && !store.status().failed);
         disk.fail(0, Fault::Dead);

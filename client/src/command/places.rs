@@ -6,6 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::Home;
 use super::exit::Failed;
+use crate::clock;
+use crate::directory::{DirectoryPlace, OpenDirectory};
+use crate::folder::{self, Secrecy};
+use crate::screen::plain;
+use crate::service::config::ServiceConfig;
 
 impl Home {
     /// The folder: `--home`, else `$XDG_DATA_HOME/pli/<what>`, else `~/.local/share/pli/<what>`.
@@ -43,4 +48,42 @@ pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failed> {
         )));
     }
     Ok(bytes)
+}
+
+/// A wrong folder or root is found now rather than when letters wait. An address that nobody answers
+/// at may be right all the same.
+pub(super) async fn check_directory(
+    config: &ServiceConfig,
+    home: &Path,
+    root: &[u8],
+) -> Result<(), Failed> {
+    let failed = |error: &dyn std::fmt::Display| Failed::new(error.to_string());
+    let scratch = tempfile::tempdir().map_err(|error| failed(&error))?;
+    let trusted = scratch.path().join("root.json");
+    folder::write(&trusted, root, Secrecy::Public).map_err(|error| failed(&error))?;
+    let place = config
+        .directory_place(home)
+        .map_err(|error| failed(&error))?;
+    let place = DirectoryPlace {
+        root: trusted,
+        copy: scratch.path().join("directory"),
+        ..place
+    };
+    match OpenDirectory::open(&place, clock::now()).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.may_pass() => {
+            eprintln!("pli: warning: {}", plain(&error.to_string()));
+            Ok(())
+        }
+        Err(error) => Err(failed(&format!("--directory or --root: {error}"))),
+    }
+}
+
+/// A folder that was named from here must be found from anywhere.
+pub(super) fn absolute(source: &str) -> String {
+    if source.contains("://") {
+        return source.to_owned();
+    }
+    std::path::absolute(source)
+        .map_or_else(|_| source.to_owned(), |path| path.display().to_string())
 }

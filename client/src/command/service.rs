@@ -18,7 +18,6 @@ use super::send::SendArgs;
 use super::{Home, fact, places};
 use crate::clock;
 use crate::content_json::time;
-use crate::directory::{DirectoryPlace, OpenDirectory};
 use crate::folder::{self, Secrecy};
 use crate::names;
 use crate::screen::{Colour, Output, plain, table, when};
@@ -113,7 +112,7 @@ async fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
     let sources = args
         .directory
         .iter()
-        .map(|source| absolute(source))
+        .map(|source| places::absolute(source))
         .collect();
     let config = ServiceConfig {
         service: args.id.to_string(),
@@ -133,7 +132,7 @@ async fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
             home.display()
         )));
     }
-    check_directory(&config, &home, &root).await?;
+    places::check_directory(&config, &home, &root).await?;
     folder::create_folder(&home).map_err(|error| failed(&error))?;
     let path = config.key_path(&home);
     let key = if path.exists() {
@@ -165,39 +164,6 @@ async fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
         ));
     }
     Ok(Exit::Done)
-}
-
-/// A wrong folder or root is found now rather than when letters wait. An address that nobody answers
-/// at may be right all the same.
-async fn check_directory(config: &ServiceConfig, home: &Path, root: &[u8]) -> Result<(), Failed> {
-    let failed = |error: &dyn std::fmt::Display| Failed::new(error.to_string());
-    let scratch = tempfile::tempdir().map_err(|error| failed(&error))?;
-    let trusted = scratch.path().join("root.json");
-    folder::write(&trusted, root, Secrecy::Public).map_err(|error| failed(&error))?;
-    let place = config
-        .directory_place(home)
-        .map_err(|error| failed(&error))?;
-    let place = DirectoryPlace {
-        root: trusted,
-        copy: scratch.path().join("directory"),
-        ..place
-    };
-    match OpenDirectory::open(&place, clock::now()).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.may_pass() => {
-            eprintln!("pli: warning: {}", plain(&error.to_string()));
-            Ok(())
-        }
-        Err(error) => Err(failed(&format!("--directory or --root: {error}"))),
-    }
-}
-
-fn absolute(source: &str) -> String {
-    if source.contains("://") {
-        return source.to_owned();
-    }
-    std::path::absolute(source)
-        .map_or_else(|_| source.to_owned(), |path| path.display().to_string())
 }
 
 /// The contacts alone: adding needs neither key nor directory.

@@ -17,6 +17,7 @@
 //! | [`batch`] | sealing on all cores, one signature for what is ready |
 //! | [`submit`] | batches in flight, acknowledgements, new connections |
 //! | [`campaign`] | a file of any size, resumable |
+//! | [`trouble`] | whom to tell that something is tried again |
 //! | [`track`] | what became of a letter |
 
 pub mod allowed;
@@ -27,6 +28,7 @@ pub mod contacts;
 pub mod draft;
 pub mod submit;
 pub mod track;
+pub mod trouble;
 
 mod open;
 

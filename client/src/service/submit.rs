@@ -11,12 +11,11 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pli_protocol::code::{Blame, Code};
+use pli_protocol::code::Code;
 use pli_protocol::codec;
 use pli_protocol::custody::ack::Issuer;
 use pli_protocol::custody::pipeline::{PipelineError, Sending};
@@ -29,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::batch::Prepared;
+use super::trouble::{OnTrouble, passes_soon};
 use crate::backoff::Backoff;
 use crate::call::{self, CallError};
 use crate::clock;
@@ -61,29 +61,6 @@ pub struct Origin {
     pub patience: Duration,
     /// Told each time that it is tried again.
     pub on_trouble: OnTrouble,
-}
-
-/// Whom to tell that something must be tried again.
-#[derive(Clone, Default)]
-pub struct OnTrouble(Option<Arc<dyn Fn(&SubmitError) + Send + Sync>>);
-
-impl OnTrouble {
-    /// Calls `tell`.
-    pub fn new(tell: impl Fn(&SubmitError) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(tell)))
-    }
-
-    fn tell(&self, error: &SubmitError) {
-        if let Some(tell) = &self.0 {
-            tell(error);
-        }
-    }
-}
-
-impl fmt::Debug for OnTrouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OnTrouble({})", self.0.is_some())
-    }
 }
 
 /// What became of one envelope.
@@ -415,12 +392,6 @@ impl<T: Send> Submission<T> {
     fn held(&self) -> usize {
         self.pool.len() + self.later.len() + self.flying.len()
     }
-}
-
-/// Whether a node that refuses a letter with this code may take it in seconds: it is busy or about
-/// to stop. A quota or a full mailbox is also worth another try, but not now; that is the caller's.
-fn passes_soon(code: Code) -> bool {
-    code.retryable() && (code.blame() == Blame::Ours || code == Code::NotYetValid)
 }
 
 /// Frames handed to the connection in one go.

@@ -248,15 +248,11 @@ impl Federation {
         staged_authorities.retain(|record| !authorities.contains(record));
         let (root, targets) = published.unwrap_or((staged_root, staged_targets));
         let state = &self.state;
+        let targets_version = state.role("targets");
         Ok(Overview {
             authorities,
             staged_authorities,
-            published: [
-                state.root,
-                state.role("targets"),
-                state.snapshot,
-                state.timestamp,
-            ],
+            published: [state.root, targets_version, state.snapshot, state.timestamp],
             staged: self.dir.join("staged").is_dir(),
             root_expires: timestamp(root.expires),
             targets_expires: timestamp(targets.expires),

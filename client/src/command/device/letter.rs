@@ -1,8 +1,6 @@
 //! A letter on the screen: what it says, who says it, and whether that is proven.
 
-use pli_protocol::content::{
-    AppointmentStatus, Content, HttpsUrl, Kind, Notice, ProcedureStatus, Text,
-};
+use pli_protocol::content::{AppointmentStatus, Content, Kind, Notice, ProcedureStatus, Text};
 use pli_protocol::envelope::Importance;
 use pli_protocol::id::Timestamp;
 use serde_json::{Value, json};
@@ -346,14 +344,10 @@ fn link(notice: &Notice, clickable: bool, out: Output) {
         out.line(format!(
             "{} [{host}: {doubt}] {}",
             plain(label),
-            unclickable(&link.url)
+            // Terminals turn `https://…` into links by themselves; this form they leave alone.
+            link.url.as_str().replacen("https://", "https: //", 1)
         ));
     }
-}
-
-/// Terminals turn `https://…` into links by themselves; this form they leave alone.
-fn unclickable(url: &HttpsUrl) -> String {
-    url.as_str().replacen("https://", "https: //", 1)
 }
 
 /// A letter as JSON.

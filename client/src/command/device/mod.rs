@@ -1,6 +1,7 @@
 //! `pli device`: what a citizen does. Every word is in French and in English.
 
 mod letter;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use pli_protocol::id::{AuthorityId, EnvelopeId};
 use serde_json::json;
 
 use super::exit::{Exit, Failed};
-use super::{Home, fact, stop_signal};
+use super::{Home, fact};
 use crate::content_json::time;
 use crate::device::enrol::{EnrolRequest, enrol};
 use crate::device::{Device, DeviceError, Shown, Standing, grants};
@@ -32,7 +33,7 @@ pub(super) enum DeviceCommand {
     /// Show a letter, verified again
     Show(ShowArgs),
     /// Stay connected and show letters as they come
-    Watch(WatchArgs),
+    Watch(watch::WatchArgs),
     /// Tell the home, signed, that this device has its letters
     Ack(AckArgs),
 }
@@ -98,18 +99,6 @@ pub(super) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct WatchArgs {
-    #[command(flatten)]
-    home: Home,
-    /// End after so many letters
-    #[arg(long, value_name = "LETTERS")]
-    count: Option<u64>,
-    /// Hand over to the home what was received, as it comes
-    #[arg(long)]
-    ack: bool,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct AckArgs {
     #[command(flatten)]
     home: Home,
@@ -124,7 +113,7 @@ pub(super) async fn run(command: DeviceCommand, out: Output) -> Result<Exit, Fai
         DeviceCommand::Grant(args) => run_grant(&args, out).await,
         DeviceCommand::Inbox(args) => run_inbox(&args, out).await,
         DeviceCommand::Show(args) => run_show(&args, out).await,
-        DeviceCommand::Watch(args) => run_watch(&args, out).await,
+        DeviceCommand::Watch(args) => watch::run(&args, out).await,
         DeviceCommand::Ack(args) => run_ack(&args, out).await,
     }
 }
@@ -297,82 +286,6 @@ async fn run_show(args: &ShowArgs, out: Output) -> Result<Exit, Failed> {
         .verified()
         .is_some_and(|verified| verified.content().is_ok());
     Ok(if readable { Exit::Done } else { Exit::NotDone })
-}
-
-async fn run_watch(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
-    let mut device = open(&args.home, Standing::Working).await?;
-    if out.is_watched() {
-        let home = device.home();
-        eprintln!(
-            "{} {home}… (Ctrl-C)",
-            out.pick("En attente de lettres de", "Waiting for letters of")
-        );
-    }
-    let (there, away) = (
-        out.pick("Connecté à", "Connected to"),
-        out.pick(
-            "ne répond pas ; vos lettres y restent, nouvel essai bientôt",
-            "does not answer; your letters stay there, trying again soon",
-        ),
-    );
-    let home = device.home().clone();
-    let mut watch = device
-        .watch()
-        .on_change(move |connected| match (out.json, connected) {
-            (true, _) => eprintln!(
-                "{}",
-                json!({ "home": home.to_string(), "connected": connected })
-            ),
-            (false, true) => eprintln!("{there} {home}."),
-            (false, false) => eprintln!("pli: {home} {away}"),
-        });
-    let mut letters = 0;
-    let mut whole = true;
-    let ended = loop {
-        let entries = tokio::select! {
-            entries = watch.next() => entries,
-            () = stop_signal() => break Ok(()),
-        };
-        let entries = match entries {
-            Ok(entries) => entries,
-            Err(error) => break Err(error),
-        };
-        let mut to_hand_over = Vec::new();
-        for letter in watch.device().look(entries).await {
-            letters += 1;
-            let state = letter::state(&letter, out);
-            whole &= !state.refused;
-            if out.json {
-                out.json(&letter::to_json(&letter, false));
-            } else {
-                letter::announce(&letter, &state, out);
-            }
-            let seq = letter.entry.numbered.seq;
-            to_hand_over.extend(letter.verified().map(|verified| (seq, verified.id())));
-        }
-        if args.ack
-            && let Err(error) = watch.acknowledge(&to_hand_over).await
-        {
-            // They can be handed over at any later time: pli device ack does so.
-            if !error.may_pass() {
-                break Err(error);
-            }
-            eprintln!(
-                "pli: {}",
-                out.pick(
-                    "pas encore accusées ; plus tard : pli device ack",
-                    "not handed over yet; later: pli device ack",
-                )
-            );
-        }
-        if args.count.is_some_and(|count| letters >= count) {
-            break Ok(());
-        }
-    };
-    watch.end();
-    device.hang_up().await;
-    ended?;
-    Ok(if whole { Exit::Done } else { Exit::InPart })
 }
 
 async fn run_ack(args: &AckArgs, out: Output) -> Result<Exit, Failed> {

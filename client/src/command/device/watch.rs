@@ -1,0 +1,98 @@
+//! `pli device watch`: stays connected, shows letters as they come, hands them over if it is told to.
+
+use clap::Args;
+use serde_json::json;
+
+use super::super::exit::{Exit, Failed};
+use super::super::{Home, stop_signal};
+use super::{letter, open};
+use crate::device::Standing;
+use crate::screen::Output;
+
+#[derive(Debug, Args)]
+pub(in crate::command) struct WatchArgs {
+    #[command(flatten)]
+    home: Home,
+    /// End after so many letters
+    #[arg(long, value_name = "LETTERS")]
+    count: Option<u64>,
+    /// Hand over to the home what was received, as it comes
+    #[arg(long)]
+    ack: bool,
+}
+
+pub(super) async fn run(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
+    let mut device = open(&args.home, Standing::Working).await?;
+    if out.is_watched() {
+        let home = device.home();
+        eprintln!(
+            "{} {home}… (Ctrl-C)",
+            out.pick("En attente de lettres de", "Waiting for letters of")
+        );
+    }
+    let (there, away) = (
+        out.pick("Connecté à", "Connected to"),
+        out.pick(
+            "ne répond pas ; vos lettres y restent, nouvel essai bientôt",
+            "does not answer; your letters stay there, trying again soon",
+        ),
+    );
+    let home = device.home().clone();
+    let mut watch = device
+        .watch()
+        .on_change(move |connected| match (out.json, connected) {
+            (true, _) => eprintln!(
+                "{}",
+                json!({ "home": home.to_string(), "connected": connected })
+            ),
+            (false, true) => eprintln!("{there} {home}."),
+            (false, false) => eprintln!("pli: {home} {away}"),
+        });
+    let mut letters = 0;
+    let mut whole = true;
+    let ended = loop {
+        let entries = tokio::select! {
+            entries = watch.next() => entries,
+            () = stop_signal() => break Ok(()),
+        };
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => break Err(error),
+        };
+        let mut to_hand_over = Vec::new();
+        for letter in watch.device().look(entries).await {
+            letters += 1;
+            let state = letter::state(&letter, out);
+            whole &= !state.refused;
+            if out.json {
+                out.json(&letter::to_json(&letter, false));
+            } else {
+                letter::announce(&letter, &state, out);
+            }
+            let seq = letter.entry.numbered.seq;
+            to_hand_over.extend(letter.verified().map(|verified| (seq, verified.id())));
+        }
+        if args.ack
+            && let Err(error) = watch.acknowledge(&to_hand_over).await
+        {
+            // They can be handed over at any later time: pli device ack does so.
+            if !error.may_pass() {
+                break Err(error);
+            }
+            eprintln!(
+                "pli: {}",
+                out.pick(
+                    "pas encore accusées ; plus tard : pli device ack",
+                    "not handed over yet; later: pli device ack",
+                )
+            );
+        }
+        if args.count.is_some_and(|count| letters >= count) {
+            break Ok(());
+        }
+    };
+    watch.end();
+    device.hang_up().await;
+    ended?;
+    Ok(if whole { Exit::Done } else { Exit::InPart })
+}

@@ -60,6 +60,25 @@ impl StoreError {
         }
     }
 
+    /// The same, for another who asked together with the first.
+    pub(super) fn repeat(&self) -> Self {
+        match self {
+            Self::ReadOnly { free, needed } => Self::ReadOnly {
+                free: *free,
+                needed: *needed,
+            },
+            Self::Misuse { what, got, max } => Self::Misuse {
+                what,
+                got: *got,
+                max: *max,
+            },
+            other => Self::Fatal {
+                doing: "settling together",
+                source: io::Error::other(other.to_string()),
+            },
+        }
+    }
+
     /// The node has to stop.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Fatal { .. })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pli_node::store::engine::{Engine, Tuning};
 use pli_node::store::{Appended, Entry, Item, Lane, Outcome, Settlement, Store, StoreError};
@@ -418,6 +419,48 @@ fn case_37_the_index_loses_its_unsynced_end() {
                 &*store,
                 &format!("journal torn at {torn} of {used}, flipped: {flipped}"),
             );
+        }
+    }
+}
+
+/// Case 39 as well: whoever settled with another hears of its failure.
+#[test]
+fn those_who_settle_at_the_same_moment_share_an_fsync_and_its_failure() {
+    const CALLERS: u64 = 40;
+    for fails in [false, true] {
+        let (disk, directory) = (FaultyDisk::new(), fast_directory());
+        let store = open_on(&disk, directory.path()).unwrap();
+        let parcels: Vec<_> = (0..CALLERS).map(|n| parcel(n, 1, Lane::Bulk)).collect();
+        append_new(&*store, &parcels);
+        disk.set_sync_time(Duration::from_millis(50));
+        disk.take_log();
+        if fails {
+            // The free space is asked for, the group is written, then synced.
+            disk.fail(2, Fault::Error);
+        }
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let callers = parcels.iter().map(|parcel| {
+                let settlement = Settlement {
+                    receipts: "receipt".into(),
+                    items: vec![(parcel.id, Outcome::Delivered)],
+                };
+                scope.spawn(|| {
+                    store
+                        .settle(&[settlement], &[])
+                        .map(|settled| settled.applied)
+                })
+            });
+            let callers: Vec<_> = callers.collect();
+            let answers = callers.into_iter().map(|caller| caller.join().unwrap());
+            answers.collect()
+        });
+        let syncs = disk.take_log().into_iter().filter(|op| *op == Op::Sync);
+        assert!(syncs.count() < CALLERS as usize / 2);
+        for answer in answers {
+            match answer {
+                Ok(applied) => assert!(!fails && applied == 1),
+                Err(error) => assert!(fails && error.is_fatal(), "{error}"),
+            }
         }
     }
 }

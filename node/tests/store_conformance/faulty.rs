@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pli_node::store::engine::disk::{Disk, DiskFile};
 
@@ -45,6 +46,7 @@ struct State {
     operations: u64,
     dead: bool,
     free_bytes: u64,
+    sync_time: Duration,
     log: Vec<Op>,
 }
 
@@ -76,6 +78,11 @@ impl FaultyDisk {
     /// Operations since the last call, by kind.
     pub(crate) fn take_log(&self) -> Vec<Op> {
         std::mem::take(&mut self.0.lock().unwrap().log)
+    }
+
+    /// Every sync of a file takes so long from now on.
+    pub(crate) fn set_sync_time(&self, time: Duration) {
+        self.0.lock().unwrap().sync_time = time;
     }
 
     pub(crate) fn set_free_bytes(&self, bytes: u64) {
@@ -279,6 +286,8 @@ impl DiskFile for FaultyFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let time = self.disk.0.lock().unwrap().sync_time;
+        std::thread::sleep(time);
         self.with(Op::Sync, |file, _| {
             file.synced = file.bytes.clone();
             Ok(())

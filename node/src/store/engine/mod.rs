@@ -38,6 +38,7 @@ mod rows;
 mod scan;
 mod settle;
 mod settlements;
+mod together;
 mod values;
 mod waiting;
 mod young;
@@ -75,6 +76,7 @@ pub struct Engine {
     index: Index,
     quarantine: Quarantine,
     writer: Mutex<Writer>,
+    settling: together::Waiting,
     /// Set by the first fatal error: nothing is answered any more (case 39).
     failed: AtomicBool,
     read_only: AtomicBool,
@@ -190,6 +192,7 @@ impl Engine {
                 memory,
                 identity,
             }),
+            settling: together::Waiting::default(),
             failed: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             queued_bytes,

@@ -74,7 +74,7 @@ impl Store for Engine {
         reports: &[Report],
     ) -> Result<Settled, StoreError> {
         self.alive()?;
-        self.settle_all(settlements, reports)
+        self.settle_with_others(settlements, reports)
     }
 
     fn pending_reports(

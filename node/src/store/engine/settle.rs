@@ -12,34 +12,33 @@ use super::format::{GROUP_RECORDS_MAX, Kind};
 use super::index::Space;
 use super::known::{EnvelopeMeta, EvidenceRef, Known};
 use super::registry::encode_positions;
+use super::together::Request;
 use super::values::{ReportMeta, encode_settlement};
-use super::{Engine, ReserveShare};
+use super::{Engine, ReserveShare, Writer};
 use crate::store::{Outcome, Report, Settled, Settlement, StoreError};
 
 impl Engine {
+    /// Settles all requests by one group; what changed for each of them.
     pub(super) fn settle_all(
         &self,
-        settlements: &[Settlement],
-        reports: &[Report],
-    ) -> Result<Settled, StoreError> {
-        check_bounds(settlements, reports)?;
-        if settlements.is_empty() && reports.is_empty() {
-            return Ok(Settled::default());
-        }
-        let mut writer = self.writer();
-        let writer = &mut *writer;
-        let mut group = self
-            .log
-            .group(&writer.tail, settlements.len() + reports.len());
-        let rows = self.rows_of(settlements)?;
-        let (effects, settled) = effects(settlements, &rows, group.number);
-        for (settlement, settled_metas) in settlements.iter().zip(&effects) {
+        writer: &mut Writer,
+        requests: &[Request],
+    ) -> Result<Vec<Settled>, StoreError> {
+        let settlements: Vec<&Settlement> = requests
+            .iter()
+            .flat_map(|request| &request.settlements)
+            .collect();
+        let reports = requests.iter().flat_map(|request| &request.reports);
+        let mut group = self.log.group(&writer.tail, settlements.len());
+        let rows = self.rows_of(&settlements)?;
+        let effects = effects(&settlements, &rows, group.number);
+        for (settlement, effect) in settlements.iter().zip(&effects) {
             // A repeated answer of a peer costs no bytes.
-            if settled_metas.iter().any(Option::is_some) {
+            if effect.settled.applied > 0 {
                 let number = group.next_position();
                 group.push(
                     Kind::Settlement,
-                    encode_settlement(settlement, settled_metas),
+                    encode_settlement(settlement, &effect.metas),
                     |meta| meta.put_u64(number),
                 );
             }
@@ -54,11 +53,19 @@ impl Engine {
             self.write_and_apply_with(rows, writer, &group, ReserveShare::Half)?;
             self.note_queued(&writer.memory);
         }
-        Ok(settled)
+        let mut effects = effects.into_iter();
+        let settled = requests.iter().map(|request| {
+            let own = effects.by_ref().take(request.settlements.len());
+            own.fold(Settled::default(), |sum, effect| Settled {
+                applied: sum.applied + effect.settled.applied,
+                ignored: sum.ignored + effect.settled.ignored,
+            })
+        });
+        Ok(settled.collect())
     }
 
     // Read once, in the order of the ids: neighbours share most of the way.
-    fn rows_of(&self, settlements: &[Settlement]) -> Result<IdRows, StoreError> {
+    fn rows_of(&self, settlements: &[&Settlement]) -> Result<IdRows, StoreError> {
         let items = settlements.iter().flat_map(|settlement| &settlement.items);
         let mut ids: Vec<EnvelopeId> = items.map(|(id, _)| *id).collect();
         ids.sort_unstable();
@@ -139,20 +146,25 @@ impl Engine {
 
 type IdRows = HashMap<EnvelopeId, Option<Bytes>>;
 
-/// Which envelopes the items will change, in the order in which they come.
-fn effects(
-    settlements: &[Settlement],
-    rows: &IdRows,
-    number: u64,
-) -> (Vec<Vec<Option<EnvelopeMeta>>>, Settled) {
+/// What a settlement will change.
+struct Effect {
+    /// Of each item, the meta of its envelope if it will change.
+    metas: Vec<Option<EnvelopeMeta>>,
+    settled: Settled,
+}
+
+/// What the settlements will change, in the order in which they come.
+fn effects(settlements: &[&Settlement], rows: &IdRows, number: u64) -> Vec<Effect> {
     let mut seen: HashMap<EnvelopeId, Option<Known>> = HashMap::with_capacity(rows.len());
-    let mut settled = Settled::default();
     let mut effects = Vec::with_capacity(settlements.len());
     for settlement in settlements {
-        let mut metas = Vec::with_capacity(settlement.items.len());
+        let mut effect = Effect {
+            metas: Vec::with_capacity(settlement.items.len()),
+            settled: Settled::default(),
+        };
         for &(id, outcome) in &settlement.items {
             if outcome == Outcome::Unchanged {
-                metas.push(None);
+                effect.metas.push(None);
                 continue;
             }
             let row = || rows.get(&id).and_then(Option::as_deref);
@@ -160,10 +172,12 @@ fn effects(
                 .entry(id)
                 .or_insert_with(|| row().and_then(|row| Known::decode(id, row)));
             let known = known.as_mut().filter(|known| known.may_become(outcome));
-            metas.push(known.as_ref().map(|known| known.meta.clone()));
+            effect
+                .metas
+                .push(known.as_ref().map(|known| known.meta.clone()));
             match known {
                 Some(known) => {
-                    settled.applied += 1;
+                    effect.settled.applied += 1;
                     let evidence = EvidenceRef {
                         settlement: number,
                         index: 0,
@@ -171,28 +185,33 @@ fn effects(
                     };
                     known.become_settled(evidence);
                 }
-                None => settled.ignored += 1,
+                None => effect.settled.ignored += 1,
             }
         }
-        effects.push(metas);
+        effects.push(effect);
     }
-    (effects, settled)
+    effects
 }
 
-fn check_bounds(settlements: &[Settlement], reports: &[Report]) -> Result<(), StoreError> {
+/// What they take of a group, about.
+pub(super) fn bytes_of(settlements: &[Settlement], reports: &[Report]) -> usize {
+    let settlements = settlements
+        .iter()
+        .map(|settlement| settlement.receipts.len() + settlement.items.len() * 37);
+    let reports = reports.iter().map(|report| report.bytes.len());
+    settlements.chain(reports).sum()
+}
+
+pub(super) fn check_bounds(
+    settlements: &[Settlement],
+    reports: &[Report],
+) -> Result<(), StoreError> {
     let leaves = settlements
         .iter()
         .map(|settlement| settlement.items.len())
         .max()
         .unwrap_or_default();
-    let bytes = settlements
-        .iter()
-        .map(|settlement| settlement.receipts.len() + settlement.items.len() * 37)
-        .sum::<usize>()
-        + reports
-            .iter()
-            .map(|report| report.bytes.len())
-            .sum::<usize>();
+    let bytes = bytes_of(settlements, reports);
     check("items of a settlement", leaves, ACK_DISPOSITIONS_MAX)?;
     check(
         "settlements and reports at once",

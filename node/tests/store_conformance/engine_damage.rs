@@ -51,13 +51,18 @@ fn damaged(store: &dyn Store, context: &str) -> usize {
             Item::Envelope { id, bytes, .. } => {
                 assert_eq!((id, bytes), (&entry.id, &entry.bytes), "{context}")
             }
+            // A rebuild does not see the last letters; the numbering moved on from the first of them.
+            Item::Absent { reason } if *reason == AbsenceReason::Skipped => {
+                assert_eq!(item.seq, page.latest_seq, "{context}");
+                damaged += 1;
+            }
             Item::Absent { reason } => {
                 assert_eq!(*reason, AbsenceReason::Damaged, "{context}");
                 damaged += 1;
             }
         }
     }
-    // A rebuild does not see a damaged last letter; the numbering has moved on then.
+    // The skipped stand together as one.
     damaged += letters().len().saturating_sub(page.items.len());
     let queue = store.pending(&home(1), Lane::Bulk, 0, ALL).unwrap();
     for item in &queue.items {

@@ -97,7 +97,10 @@ impl Relay {
             self.metrics.process.clock_offset_ms.set(offset_ms as f64);
         }
         // Case 17
-        let wrong = self.clock_watch.doubt(at, now).map(|doubt| doubt.to_string());
+        let wrong = self
+            .clock_watch
+            .doubt(at, now)
+            .map(|doubt| doubt.to_string());
         self.alarms.set(AlarmKind::ClockUnsynchronised, now, wrong);
     }
 

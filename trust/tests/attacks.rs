@@ -415,7 +415,10 @@ async fn r18_a_mirror_that_claims_more_than_it_can_show_hides_nothing() {
     std::fs::write(liar.join("metadata/2.root.json"), b"not a root").unwrap();
     let refreshed = node.refresh(world.now).await.unwrap();
     assert_eq!(refreshed.directory.versions().timestamp, 2);
-    assert_eq!(refreshed.unread[0].source.to_string(), liar.to_string_lossy());
+    assert_eq!(
+        refreshed.unread[0].source.to_string(),
+        liar.to_string_lossy()
+    );
     world.publish_a_change().await;
     let refreshed = node.refresh(world.now).await.unwrap();
     assert_eq!(refreshed.directory.versions().timestamp, 3);

@@ -359,7 +359,10 @@ mod tests {
         let mut cursor = Cursor::default();
         let last = 65_538;
         let taken = cursor
-            .take(&page(vec![item(1), skipped(last), item(last + 1)], last + 1))
+            .take(&page(
+                vec![item(1), skipped(last), item(last + 1)],
+                last + 1,
+            ))
             .expect("all due");
         let numbers: Vec<_> = taken.iter().map(|numbered| numbered.seq).collect();
         assert_eq!(numbers, [1, last + 1]);

@@ -168,6 +168,10 @@ mod tests {
             assert_eq!(Timestamp::from_ms(ms).to_string(), text);
         }
         // The last instant of a u64 neither panics nor wraps.
-        assert!(Timestamp::from_ms(u64::MAX).to_string().starts_with("584556019-"));
+        assert!(
+            Timestamp::from_ms(u64::MAX)
+                .to_string()
+                .starts_with("584556019-")
+        );
     }
 }

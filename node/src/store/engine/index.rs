@@ -56,16 +56,18 @@ pub(super) enum Space {
     Meta,
 }
 
+// The mark of every commit goes into each of them, so that a memtable fills even where little else is written:
+// small ones keep what all of them take near what they hold.
 const SPACES: [(Space, &str, u64); 10] = [
     (Space::Ids, "ids", 16 << 20),
     (Space::Items, "items", 8 << 20),
-    (Space::Rows, "rows", 8 << 20),
-    (Space::Queue, "queue", 8 << 20),
+    (Space::Rows, "rows", 4 << 20),
+    (Space::Queue, "queue", 4 << 20),
     (Space::Aside, "aside", 1 << 20),
     (Space::Settlements, "settlements", 1 << 20),
-    (Space::Expiry, "expiry", 8 << 20),
-    (Space::Registry, "registry", 8 << 20),
-    (Space::Reports, "reports", 4 << 20),
+    (Space::Expiry, "expiry", 2 << 20),
+    (Space::Registry, "registry", 2 << 20),
+    (Space::Reports, "reports", 1 << 20),
     (Space::Meta, "meta", 1 << 20),
 ];
 

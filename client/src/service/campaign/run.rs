@@ -74,7 +74,7 @@ pub struct Summary {
     pub elapsed: Duration,
 }
 
-/// Links to hosts that the authority did not list for the service, by host; at most [`UNLISTED_MAX`].
+/// Links to hosts that the authority did not list for the service, by host; at most `UNLISTED_MAX`.
 pub type UnlistedLinks = BTreeMap<String, Unlisted>;
 
 /// Lines with a link to one such host.

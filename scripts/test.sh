@@ -47,7 +47,7 @@ advisories() {
 
 tests() {
     # The whole-process tests run the real programs, which `cargo test` alone does not always build.
-    cargo build --workspace --bins --locked --quiet && cargo test --workspace --locked
+    cargo build --workspace --bins --locked --quiet && cargo test --workspace --locked --no-fail-fast
 }
 
 step "format" cargo fmt --all --check

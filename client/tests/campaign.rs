@@ -124,8 +124,15 @@ async fn run(service: &Service, path: &std::path::Path) -> Result<Summary, Campa
         .await
 }
 
-/// Runs until `settled` lines are recorded, then drops everything, as SIGKILL does.
-async fn killed_after(service: &Service, path: &std::path::Path, settled: u64) {
+/// Runs until `settled` lines are recorded and the node was `sent` so many letters, then drops everything, as
+/// SIGKILL does.
+async fn killed_after(
+    service: &Service,
+    path: &std::path::Path,
+    settled: u64,
+    seen: &Mutex<Vec<EnvelopeId>>,
+    sent: usize,
+) {
     let reached = Arc::new(tokio::sync::Notify::new());
     let signal = Arc::clone(&reached);
     let campaign = Campaign::of_file(path.to_owned(), LIFETIME_MS, PATIENCE);
@@ -136,7 +143,12 @@ async fn killed_after(service: &Service, path: &std::path::Path, settled: u64) {
     });
     tokio::select! {
         ended = running => panic!("it should not have ended: {ended:?}"),
-        () = reached.notified() => {}
+        () = async {
+            reached.notified().await;
+            while seen.lock().unwrap().len() < sent {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        } => {}
     }
 }
 
@@ -149,9 +161,10 @@ async fn case_60_a_killed_campaign_goes_on_with_the_same_letters_and_none_twice(
     lines.insert(6, String::new());
     let path = write_file(&federation, &lines);
 
+    const ACKNOWLEDGED: usize = 100;
     // Some are acknowledged and recorded; others were taken by the node and never acknowledged.
-    let first = node(&federation, 100).await;
-    killed_after(&service, &path, 60).await;
+    let first = node(&federation, ACKNOWLEDGED).await;
+    killed_after(&service, &path, 60, &first, ACKNOWLEDGED + 1).await;
     let recorded: BTreeSet<String> = results(&path)
         .iter()
         .filter_map(|row| row["id"].as_str().map(str::to_owned))

@@ -34,7 +34,7 @@ pub struct Waiting {
     pub pending: Pending,
 }
 
-/// What was read on this connection. Bounded by [`READ_AHEAD`] for each lane, and by the bounds of what is
+/// What was read on this connection. Bounded by `READ_AHEAD` for each lane, and by the bounds of what is
 /// tried again and of who is suspected.
 #[derive(Debug)]
 pub struct Lanes {

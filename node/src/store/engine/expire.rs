@@ -15,7 +15,7 @@ use super::index::{Result, Space};
 use super::keys::{self, Stage};
 use super::known::{Known, Placed, State};
 use super::values::Slot;
-use super::young::Settling;
+use super::young::Leaving;
 use crate::store::{AbsenceReason, Due, Expiry, Outcome, StoreError, Untaken};
 
 const ID_LENGTH: usize = 32;
@@ -55,9 +55,9 @@ impl Engine {
         let overdue = round.overdue;
         let (mut applier, result) = round.finish();
         // Recovery must not take a letter without a row, because it was forgotten, for a young one.
-        applier.change.settling = match result.forgotten {
-            0 => Settling::Aged,
-            _ => Settling::All,
+        applier.change.leaving = match result.forgotten {
+            0 => Leaving::Aged,
+            _ => Leaving::All,
         };
         self.indexed(applier.finish(Some(applied)))?;
         if !result.more {

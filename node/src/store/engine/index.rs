@@ -18,7 +18,7 @@ use pli_protocol::id::EnvelopeId;
 
 use super::apply::Applied;
 use super::keys;
-use super::young::{Settling, Young, YoungLetter};
+use super::young::{Leaving, Young, YoungLetter};
 
 /// Bytes of blocks that stay in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -211,7 +211,7 @@ impl Index {
             once: Vec::with_capacity(capacity),
             writes: Default::default(),
             young: Vec::new(),
-            settling: Settling::default(),
+            leaving: Leaving::default(),
         }
     }
 
@@ -263,7 +263,7 @@ pub(super) struct Change<'a> {
     writes: [BTreeMap<Vec<u8>, Option<Bytes>>; SPACES.len()],
     young: Vec<YoungLetter>,
     /// Which young letters get their rows in fjall with this change.
-    pub(super) settling: Settling,
+    pub(super) leaving: Leaving,
 }
 
 impl Change<'_> {
@@ -308,9 +308,9 @@ impl Change<'_> {
         let mut young = self.index.young();
         self.take_from(&mut young);
         let new = std::mem::take(&mut self.young);
-        let mut settled = young.settle(self.settling);
-        settled.extend(new.into_iter().filter_map(|letter| young.insert(letter)));
-        for letter in settled {
+        let mut leaving = young.leave(self.leaving);
+        leaving.extend(new.into_iter().filter_map(|letter| young.insert(letter)));
+        for letter in leaving {
             self.put_once(Space::Ids, *letter.id.as_bytes(), letter.known);
             self.put_once(Space::Queue, letter.key, letter.waiting);
         }

@@ -76,7 +76,7 @@ pub struct Engine {
     index: Index,
     quarantine: Quarantine,
     writer: Mutex<Writer>,
-    settling: together::Waiting,
+    requests: together::Requests,
     /// Set by the first fatal error: nothing is answered any more (case 39).
     failed: AtomicBool,
     read_only: AtomicBool,
@@ -192,7 +192,7 @@ impl Engine {
                 memory,
                 identity,
             }),
-            settling: together::Waiting::default(),
+            requests: together::Requests::default(),
             failed: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             queued_bytes,

@@ -33,9 +33,9 @@ impl Request {
 
 /// Those who wait. Bounded by the callers: each has one request here.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<VecDeque<Request>>);
+pub(super) struct Requests(Mutex<VecDeque<Request>>);
 
-impl Waiting {
+impl Requests {
     fn queue(&self) -> MutexGuard<'_, VecDeque<Request>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,7 +65,7 @@ impl Engine {
             return Ok(Settled::default());
         }
         let answer = Arc::default();
-        self.settling.queue().push_back(Request {
+        self.requests.queue().push_back(Request {
             settlements: settlements.to_vec(),
             reports: reports.to_vec(),
             answer: Arc::clone(&answer),
@@ -75,7 +75,7 @@ impl Engine {
             if let Some(answer) = answer.get() {
                 return repeat(answer);
             }
-            let some = self.settling.take();
+            let some = self.requests.take();
             if some.is_empty() {
                 let source = io::Error::other("whoever settled for this one did not end");
                 return Err(self.fatal("settling", source));

@@ -37,7 +37,7 @@ pub(super) struct YoungLetter {
 
 /// Which letters get their rows in fjall with a change.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Settling {
+pub(super) enum Leaving {
     #[default]
     None,
     /// Those that have been here for [`ROUNDS`] such changes.
@@ -111,20 +111,20 @@ impl Young {
     }
 
     /// The letters that leave, in the order of the log.
-    pub(super) fn settle(&mut self, which: Settling) -> Vec<YoungLetter> {
+    pub(super) fn leave(&mut self, which: Leaving) -> Vec<YoungLetter> {
         let leaving = match which {
-            Settling::None => 0,
-            Settling::Aged => self.next_round(),
-            Settling::All => self.order.len(),
+            Leaving::None => 0,
+            Leaving::Aged => self.next_round(),
+            Leaving::All => self.order.len(),
         };
-        let settled = (0..leaving).filter_map(|_| self.pop()).collect();
+        let left = (0..leaving).filter_map(|_| self.pop()).collect();
         // Whoever left from the front is not looked at again.
         while let Some((id, _)) = self.order.front()
             && !self.letters.contains_key(id)
         {
             self.pop();
         }
-        settled
+        left
     }
 
     /// How many leave with this round.
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn aged(young: &mut Young) -> Vec<u64> {
-        let rounds = (0..ROUNDS).flat_map(|_| young.settle(Settling::Aged));
+        let rounds = (0..ROUNDS).flat_map(|_| young.leave(Leaving::Aged));
         rounds.map(|letter| letter.group.1).collect()
     }
 
@@ -182,7 +182,7 @@ mod tests {
         young.insert(letter(4, 1));
         young.take(&letter(0, 1).id).unwrap();
         young.take_by_key(&letter(2, 1).key).unwrap();
-        assert!(young.settle(Settling::None).is_empty());
+        assert!(young.leave(Leaving::None).is_empty());
         assert_eq!(young.first(), Some((1, 1)));
         assert_eq!(aged(&mut young), [1, 3]);
         assert_eq!(aged(&mut young), [4]);
@@ -197,7 +197,7 @@ mod tests {
         }
         let more = letter(0, 7);
         assert_eq!(young.insert(more.clone()).unwrap().bytes, more.bytes);
-        assert_eq!(young.settle(Settling::All).len(), LETTERS_MAX);
+        assert_eq!(young.leave(Leaving::All).len(), LETTERS_MAX);
         assert!(young.insert(more).is_none());
     }
 

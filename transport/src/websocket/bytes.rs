@@ -15,9 +15,9 @@ use futures_util::{Sink, SinkExt, StreamExt};
 use pli_protocol::limits;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::mux::Shared;
 use super::upgrade::{Io, YAMUX_HEADER};
@@ -43,6 +43,8 @@ pub(super) struct WebSocketBytes {
     beat: Interval,
     pings: bool,
     closing: bool,
+    /// The peer takes nothing more. What it said last may still be unread.
+    unheard: bool,
 }
 
 impl WebSocketBytes {
@@ -64,6 +66,17 @@ impl WebSocketBytes {
             beat,
             pings,
             closing: false,
+            unheard: false,
+        }
+    }
+
+    /// Goes on after a failed write: the peer may have closed with a reason, and only reading
+    /// finds it. Reading ends by itself, with the socket or with silence. SES-8.1.
+    fn keep_reading(&mut self, sent: Result<(), Error>) {
+        if let Err(error) = sent {
+            tracing::debug!(%error, "the peer takes nothing more");
+            self.unheard = true;
+            self.unsent.clear();
         }
     }
 
@@ -75,10 +88,9 @@ impl WebSocketBytes {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             // A busy socket needs no ping.
-            if self.pings && self.socket.poll_ready_unpin(cx).is_ready() {
-                self.socket
-                    .start_send_unpin(Message::Ping(Bytes::new()))
-                    .map_err(fault)?;
+            if self.pings && !self.unheard && self.socket.poll_ready_unpin(cx).is_ready() {
+                let sent = self.socket.start_send_unpin(Message::Ping(Bytes::new()));
+                self.keep_reading(sent);
                 let _ = self.socket.poll_flush_unpin(cx);
             }
         }
@@ -96,13 +108,17 @@ impl WebSocketBytes {
         Ok(())
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Hands what was gathered to the socket.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.unsent.is_empty() {
-            ready!(self.socket.poll_ready_unpin(cx)).map_err(fault)?;
-            let message = Message::Binary(self.unsent.split().freeze());
-            self.socket.start_send_unpin(message).map_err(fault)?;
+            let mut sent = ready!(self.socket.poll_ready_unpin(cx));
+            if sent.is_ok() {
+                let message = Message::Binary(self.unsent.split().freeze());
+                sent = self.socket.start_send_unpin(message);
+            }
+            self.keep_reading(sent);
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 }
 
@@ -151,11 +167,11 @@ impl AsyncWrite for WebSocketBytes {
         let this = self.get_mut();
         // SES-8.1: yamux's last word has no code, and the peer would stop listening at it.
         // WebSocket's own, which follows at once, has one.
-        if this.shared.lost().is_some() && is_go_away(bytes) {
+        if this.unheard || (this.shared.lost().is_some() && is_go_away(bytes)) {
             return Poll::Ready(Ok(bytes.len()));
         }
         if this.unsent.len() == MESSAGE_MAX {
-            ready!(this.poll_send(cx))?;
+            ready!(this.poll_send(cx));
         }
         let length = bytes.len().min(MESSAGE_MAX - this.unsent.len());
         this.unsent.extend_from_slice(&bytes[..length]);
@@ -164,14 +180,18 @@ impl AsyncWrite for WebSocketBytes {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_send(cx))?;
-        this.socket.poll_flush_unpin(cx).map_err(fault)
+        ready!(this.poll_send(cx));
+        if !this.unheard {
+            let flushed = ready!(this.socket.poll_flush_unpin(cx));
+            this.keep_reading(flushed);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.closing {
-            ready!(this.poll_send(cx))?;
+            ready!(this.poll_send(cx));
             ready!(this.socket.poll_ready_unpin(cx)).map_err(fault)?;
             let frame = close_frame(&this.shared);
             this.socket
@@ -219,6 +239,6 @@ fn closed_by_peer(frame: Option<CloseFrame>) -> Lost {
     }
 }
 
-fn fault(error: tokio_tungstenite::tungstenite::Error) -> io::Error {
+fn fault(error: Error) -> io::Error {
     io::Error::other(error)
 }

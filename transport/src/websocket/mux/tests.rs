@@ -1,10 +1,15 @@
 //! Silence and pings, under simulated time.
 
+use std::io;
+use std::pin::Pin;
 use std::time::Instant as WallClock;
 
 use ::bytes::Bytes;
-use tokio::io::duplex;
+use futures_util::SinkExt;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 
 use super::*;
 use crate::support::ANY_PORT;
@@ -59,4 +64,77 @@ async fn ses_4_2_silence_ends_a_connection_on_both_sides() {
     let server = Mux::new(accepted, Mode::Server, ANY_PORT);
     assert_eq!(server.closed().await, Lost::Idle);
     drop(dialled);
+}
+
+/// A socket whose writes fail from some moment on, as TCP's do once the peer has closed.
+#[derive(Debug)]
+struct HalfGone {
+    socket: DuplexStream,
+    gone: Arc<AtomicBool>,
+}
+
+impl AsyncRead for HalfGone {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for HalfGone {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.gone.load(Ordering::Relaxed) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ses_8_1_the_reason_of_a_close_survives_a_write_that_fails_first() {
+    let (near, far) = duplex(64 * 1_024);
+    let gone = Arc::new(AtomicBool::new(false));
+    let half_gone = HalfGone {
+        socket: near,
+        gone: gone.clone(),
+    };
+    let (dialled, accepted) = tokio::join!(dial(Box::new(half_gone)), accept(Box::new(far)));
+    let Ok(Wanted::Session(mut accepted)) = accepted else {
+        panic!("a session was asked for")
+    };
+    let dialler = Mux::new(dialled.unwrap(), Mode::Client, ANY_PORT);
+    let mut stream = dialler.open().await.unwrap();
+    gone.store(true, Ordering::Relaxed);
+    // Fails in the task that drives the socket, before the peer's last word is there to be read.
+    stream
+        .write(&mut [Bytes::from_static(b"unheard")])
+        .await
+        .unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let last_word = CloseFrame {
+        code: 4_007.into(),
+        reason: "no more".into(),
+    };
+    accepted
+        .send(Message::Close(Some(last_word)))
+        .await
+        .unwrap();
+    let Lost::ClosedByPeer { code, reason } = dialler.closed().await else {
+        panic!("the peer closed with a reason")
+    };
+    assert_eq!((code.number(), reason.as_str()), (7, "no more"));
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::{AsyncRead, AsyncWrite, Sink, SinkExt as _, StreamExt as _};
+use futures_util::{AsyncRead, AsyncWrite, Sink as _, SinkExt as _, StreamExt as _};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -198,6 +198,7 @@ impl Mux {
             received: Vec::new(),
             at: 0,
             lost: lost.clone(),
+            unheard: false,
         };
         let connection =
             yamux::Connection::new(bytes, yamux::Config::default(), yamux::Mode::Client);
@@ -281,6 +282,8 @@ struct Bytes {
     received: Vec<u8>,
     at: usize,
     lost: watch::Sender<Option<Ended>>,
+    /// The server takes nothing more; its close frame may still be unread.
+    unheard: bool,
 }
 
 fn other(why: impl std::fmt::Display) -> io::Error {
@@ -334,22 +337,29 @@ impl AsyncRead for Bytes {
     }
 }
 
+/// A failed write ends nothing: reading goes on until it finds why.
 impl AsyncWrite for Bytes {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut socket = Pin::new(&mut self.socket);
-        ready!(socket.as_mut().poll_ready(cx)).map_err(other)?;
-        socket
-            .start_send(Message::Binary(bytes.to_vec().into()))
-            .map_err(other)?;
+        if !self.unheard {
+            let mut sent = ready!(self.socket.poll_ready_unpin(cx));
+            if sent.is_ok() {
+                let message = Message::Binary(bytes.to_vec().into());
+                sent = self.socket.start_send_unpin(message);
+            }
+            self.unheard = sent.is_err();
+        }
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx).map_err(other)
+        if !self.unheard {
+            self.unheard = ready!(self.socket.poll_flush_unpin(cx)).is_err();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -147,9 +147,16 @@ fn line(outcome: &Outcome) -> String {
     out
 }
 
-/// The counts per level, for the end of a run.
+/// What went wrong, and the counts per level, for the end of a run: the rows above may be thousands.
 pub fn summary(report: &Report) -> String {
-    let mut out = format!("{} {}\n", report.implementation, report.version);
+    let mut out = String::new();
+    for outcome in &report.outcomes {
+        if matches!(outcome.verdict, Verdict::Fail | Verdict::HarnessError) {
+            out.push_str(&line(outcome));
+            out.push('\n');
+        }
+    }
+    let _ = writeln!(out, "{} {}", report.implementation, report.version);
     let _ = write!(out, "{:<14}", "level");
     for verdict in Verdict::ALL {
         let _ = write!(out, "{:>15}", verdict.word());
@@ -192,9 +199,10 @@ mod tests {
     #[test]
     fn counts_add_up() {
         let text = summary(&sample());
+        // The counts come last.
         let numbers = |word: &str| -> Vec<usize> {
             text.lines()
-                .find(|line| line.starts_with(word))
+                .rfind(|line| line.starts_with(word))
                 .expect("the line")
                 .split_whitespace()
                 .filter_map(|cell| cell.parse().ok())
@@ -203,6 +211,16 @@ mod tests {
         assert_eq!(numbers("L0"), [1, 1, 0, 0]);
         assert_eq!(numbers("L2"), [0, 0, 1, 0]);
         assert_eq!(numbers("all"), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_failed_stands_beside_the_counts() {
+        let report = sample();
+        let text = summary(&report);
+        for outcome in &report.outcomes {
+            let failed = matches!(outcome.verdict, Verdict::Fail | Verdict::HarnessError);
+            assert_eq!(text.contains(&outcome.case), failed, "{}", outcome.case);
+        }
     }
 
     #[test]

@@ -71,7 +71,13 @@ where
             refuse(&mut call, &refusal).await?;
             Err(HandshakeError::Refused(refusal))
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            // SES-2.5: the stream may end at the dialler before the connection does.
+            if let Some(code) = error.code() {
+                call.send.reset(code);
+            }
+            Err(error)
+        }
     }
 }
 

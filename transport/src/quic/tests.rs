@@ -1,12 +1,15 @@
 //! Every bound is set, and not left to quinn's defaults.
 
-use quinn::crypto::rustls::QuicClientConfig;
+use pli_protocol::code::Code;
+use pli_protocol::session::Principal;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 
 use super::*;
-use crate::support::{SERVER_SEED, Server, dialler_of, listener_of, server_identity, within};
-use crate::tls;
-use crate::{ListenerLimits, Via};
-use pli_protocol::session::Principal;
+use crate::connection::{Link, Wire};
+use crate::support::{
+    ANY_PORT, SERVER_SEED, Server, dialler_of, key, listener_of, server_identity, within,
+};
+use crate::{Identity, ListenerLimits, Via, handshake, tls};
 
 fn assert_set(config: &TransportConfig, settings: &[String]) {
     let shown = format!("{config:?}");
@@ -149,7 +152,7 @@ async fn ses_1_6_a_server_cannot_open_streams() {
         .dial(&dialler_of(Principal::Device, 7), Via::Quic)
         .await;
     let accepted = server.session().await;
-    let crate::connection::Wire::Quic(connection) = accepted.link.wire() else {
+    let Wire::Quic(connection) = accepted.link.wire() else {
         panic!("quic")
     };
     let soon = Duration::from_millis(200);
@@ -164,4 +167,28 @@ async fn ses_1_6_a_server_cannot_open_streams() {
             .is_err()
     );
     drop(dialled);
+}
+
+#[tokio::test]
+async fn ses_2_5_a_bad_frame_of_a_handshake_resets_its_stream_with_the_code() {
+    let identity = Identity::new(key(SERVER_SEED)).unwrap();
+    let tls = QuicServerConfig::try_from(tls::server_config(&identity, tls::ALPN)).unwrap();
+    let server = endpoint(
+        ANY_PORT,
+        Some((server_config(tls, 1), identity.reset_key())),
+    )
+    .unwrap();
+    let accepting = async { server.accept().await.unwrap().await.unwrap() };
+    let ((_endpoint, connection), accepted) =
+        tokio::join!(stranger(server.local_addr().unwrap()), accepting);
+    // The connection stays open here, so that only the stream can say it.
+    let link = Link::new(Wire::Quic(accepted), None);
+    let nobody = |_| async { unreachable!("nobody has said who it is") };
+    let (mut send, mut recv) = connection.open_bi().await.unwrap();
+    send.write_all(&[0; 4]).await.unwrap();
+    let answered = within(handshake::answer(&link, server_identity(), nobody)).await;
+    assert_eq!(answered.unwrap_err().code(), Some(Code::FrameEmpty));
+    let reset = within(recv.read(&mut [0; 1])).await;
+    let code = Code::FrameEmpty.number().into();
+    assert_eq!(reset, Err(quinn::ReadError::Reset(code)));
 }

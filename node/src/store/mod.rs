@@ -106,7 +106,7 @@ pub trait Store: Debug + Send + Sync {
     /// CUS-5.3 asks for the id until the expiry, which every rebuild knows.
     fn custody(&self, id: &EnvelopeId) -> Result<Option<Custody>, StoreError>;
 
-    /// Handles up to `limit` envelopes whose time is over: mailbox items become absences, ids past
+    /// Handles up to `limit` envelopes whose time is over, by a second and a little at most: mailbox items become absences, ids past
     /// their retention are forgotten, undelivered queue items and mailbox items that nobody took are returned,
     /// each time again until they are settled as [`Outcome::Undeliverable`].
     fn expire(&self, now: Timestamp, limit: usize) -> Result<Expiry, StoreError>;

@@ -1,8 +1,11 @@
 //! What time does: expiry, retention, reports.
 
 use pli_node::store::{
-    AbsenceReason, CustodyState, Item, Lane, Outcome, PageBound, Report, Sender, Settlement, Usage,
+    AbsenceReason, CustodyState, Entry, Item, Lane, Outcome, PageBound, Report, Sender, Settlement,
+    Usage,
 };
+
+use pli_protocol::id::Timestamp;
 
 use crate::Opener;
 use crate::fixture::*;
@@ -238,8 +241,48 @@ fn reports_wait_until_they_are_settled(opener: Opener) {
     assert_eq!(store.pending_reports(&home(0), 0, ALL).unwrap().len(), 2);
 }
 
+/// A node asks again at once while there is more: what is not due yet is no more.
+fn what_is_due_soon_is_not_due_and_nothing_is_more(opener: Opener) {
+    let directory = fast_directory();
+    let store = open(opener, directory.path());
+    let letters: Vec<_> = (0..20).map(|n| letter(n, 1)).collect();
+    append_new(&*store, &letters);
+    for before_ms in [30_000, 2_000, 1] {
+        let now = Timestamp::from_ms(at_hour(100).as_ms() - before_ms);
+        let round = store.expire(now, 10).unwrap();
+        assert_eq!(
+            (round.absent, round.more),
+            (0, false),
+            "{before_ms} ms before"
+        );
+    }
+    let round = store.expire(at_hour(100).plus_ms(2_000), 10).unwrap();
+    assert_eq!((round.absent, round.more), (10, true));
+}
+
+/// Clocks differ, and a letter may come late: an earlier time than those that are done with is still looked at.
+fn a_letter_that_is_due_before_what_was_handled_is_found(opener: Opener) {
+    let directory = fast_directory();
+    let store = open(opener, directory.path());
+    let due_at = |n, hour| Entry {
+        expires: at_hour(hour),
+        ..letter(n, 1)
+    };
+    append_new(&*store, &[due_at(0, 10), due_at(1, 30)]);
+    assert_eq!(store.expire(at_hour(20), 10).unwrap().absent, 1);
+    append_new(&*store, &[due_at(2, 5)]);
+    assert_eq!(store.expire(at_hour(4), 10).unwrap().absent, 0);
+    assert_eq!(store.expire(at_hour(20), 10).unwrap().absent, 1);
+    append_new(&*store, &[due_at(3, 5)]);
+    drop(store);
+    let store = open(opener, directory.path());
+    assert_eq!(store.expire(at_hour(31), 10).unwrap().absent, 2);
+}
+
 crate::for_each_engine!(
     a_letter_is_stored_then_retrieved_then_expired_then_forgotten,
     case_33_an_undelivered_item_is_handed_over_until_it_is_settled,
     reports_wait_until_they_are_settled,
+    what_is_due_soon_is_not_due_and_nothing_is_more,
+    a_letter_that_is_due_before_what_was_handled_is_found,
 );

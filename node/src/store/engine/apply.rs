@@ -29,6 +29,8 @@ pub(super) struct Memory {
     pub(super) dead: Dead,
     /// Every id whose retention ended up to this time has been forgotten.
     pub(super) expired_upto: Timestamp,
+    /// No key of the expiry index is lower.
+    pub(super) first_due: Vec<u8>,
     pub(super) retention_ms: u64,
 }
 
@@ -185,6 +187,14 @@ impl<'a> Applier<'a> {
         self.place(&known)?;
         self.put_known(&known);
         Ok(())
+    }
+
+    /// A row of the expiry index.
+    pub(super) fn will_be_due(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        if key < self.memory.first_due {
+            self.memory.first_due.clone_from(&key);
+        }
+        self.change.put(Space::Expiry, key, value);
     }
 
     // In a rebuild: it had been forgotten before.
@@ -350,11 +360,7 @@ impl<'a> Applier<'a> {
             self.change.put_once(Space::Rows, *account.as_bytes(), row);
         }
         for (time, ids) in std::mem::take(&mut self.due).into_values() {
-            self.change.put_once(
-                Space::Expiry,
-                keys::expiry(time, Stage::Due, self.number),
-                ids,
-            );
+            self.will_be_due(keys::expiry(time, Stage::Due, self.number), ids);
         }
         for segment in std::mem::take(&mut self.changed_dead) {
             let dead = self.memory.dead.bytes(segment);

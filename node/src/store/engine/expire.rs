@@ -1,5 +1,7 @@
 //! Expiry: rows of the expiry index in time order, each a list of ids.
 //!
+//! A row is looked at once all of its bucket of time is over.
+//!
 //! `Due` → a mailbox item becomes an absence, a settled envelope moves to `Forget`, an unsettled one is
 //! handed to the node and stays listed. `Forget` → the id is dropped. Nothing of this is logged: after a
 //! power loss it is simply done again.
@@ -29,30 +31,33 @@ impl Engine {
         let mut writer = self.writer();
         let applied = writer.tail.applied();
         let memory = &mut writer.memory;
+        // Not from the first key: what stands before has been removed, and looking for it is slow.
+        let end = keys::bucket(now).to_be_bytes().to_vec();
+        let first = memory.first_due.clone().min(end.clone());
         let applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
         let mut round = Round {
             applier,
             now,
             left: limit,
             overdue: None,
+            first_left: None,
             result: Expiry::default(),
             forget: BTreeMap::new(),
         };
-        for row in self.index.prefix(Space::Expiry, []) {
+        for row in self.index.view().range(Space::Expiry, first, end.clone()) {
             let (key, value) = self.indexed(row.into_inner())?;
             let Some((bucket, stage)) = keys::parse_expiry(&key) else {
                 continue;
             };
-            if bucket > keys::bucket(now) {
-                break;
-            }
             if round.left == 0 {
                 round.result.more = true;
+                round.stays(&key);
                 break;
             }
             self.indexed(round.row(&key, &value, bucket, stage))?;
         }
         let overdue = round.overdue;
+        let first_left = round.first_left.take();
         let (mut applier, result) = round.finish();
         // Recovery must not take a letter without a row, because it was forgotten, for a young one.
         applier.change.leaving = match result.forgotten {
@@ -60,9 +65,11 @@ impl Engine {
             _ => Leaving::All,
         };
         self.indexed(applier.finish(Some(applied)))?;
+        memory.first_due = first_left.unwrap_or(end);
         if !result.more {
-            let upto = overdue.map_or(now, |overdue| {
-                Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(now)
+            let upto = keys::before_bucket(now);
+            let upto = overdue.map_or(upto, |overdue| {
+                Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(upto)
             });
             memory.expired_upto = memory.expired_upto.max(upto);
         }
@@ -78,6 +85,8 @@ struct Round<'a> {
     left: usize,
     /// The earliest time at which something undelivered would have been forgotten, had it been settled.
     overdue: Option<Timestamp>,
+    /// The first row that another round has to look at.
+    first_left: Option<Vec<u8>>,
     result: Expiry,
     forget: BTreeMap<u64, (Timestamp, Vec<u8>)>,
 }
@@ -88,9 +97,10 @@ impl<'a> Round<'a> {
             Stage::Due => self.ids(key, value, Self::due),
             Stage::Forget => self.ids(key, value, Self::forget),
             // Not before a rebuild would know that all its envelopes are forgotten, or it would deliver them again.
-            Stage::Settlement if bucket >= keys::bucket(self.applier.memory.expired_upto) => Ok(()),
-            // It has no time of its own here: when its whole bucket is over.
-            Stage::Report if bucket == keys::bucket(self.now) => Ok(()),
+            Stage::Settlement if bucket >= keys::bucket(self.applier.memory.expired_upto) => {
+                self.stays(key);
+                Ok(())
+            }
             Stage::Settlement => {
                 self.left -= 1;
                 let row = self.applier.change.get(Space::Settlements, value)?;
@@ -112,22 +122,22 @@ impl<'a> Round<'a> {
         }
     }
 
+    fn stays(&mut self, key: &[u8]) {
+        self.first_left.get_or_insert_with(|| key.to_vec());
+    }
+
     /// Handles the ids of a row; keeps those that `handle` says to keep.
     fn ids(
         &mut self,
         key: &[u8],
         value: &[u8],
-        handle: impl Fn(&mut Self, Known) -> Result<bool>,
+        handle: impl Fn(&mut Self, EnvelopeId) -> Result<bool>,
     ) -> Result<()> {
         let mut kept = Vec::new();
         let mut ids = value.chunks_exact(ID_LENGTH);
         for raw in ids.by_ref().take(self.left) {
             let id = EnvelopeId::from_slice(raw).expect("chunks of an id's length");
-            let known = self.applier.change.get(Space::Ids, raw)?;
-            let Some(known) = known.and_then(|known| Known::decode(id, &known)) else {
-                continue;
-            };
-            if handle(self, known)? {
+            if handle(self, id)? {
                 kept.put(raw);
             }
         }
@@ -144,16 +154,20 @@ impl<'a> Round<'a> {
         let kept = rest;
         if kept.is_empty() {
             self.applier.change.remove(Space::Expiry, key.to_vec());
-        } else if rotated || kept.len() != value.len() {
+            return Ok(());
+        }
+        self.stays(key);
+        if rotated || kept.len() != value.len() {
             self.applier.change.put(Space::Expiry, key.to_vec(), kept);
         }
         Ok(())
     }
 
-    fn due(&mut self, mut known: Known) -> Result<bool> {
-        if known.meta.expires > self.now {
-            return Ok(true);
-        }
+    fn due(&mut self, id: EnvelopeId) -> Result<bool> {
+        let known = self.applier.change.get(Space::Ids, id.as_bytes())?;
+        let Some(mut known) = known.and_then(|known| Known::decode(id, &known)) else {
+            return Ok(false);
+        };
         match (known.state, &known.meta.place) {
             (State::Held, Placed::Queue { destination, .. }) => {
                 let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
@@ -185,7 +199,7 @@ impl<'a> Round<'a> {
     fn untaken(&mut self, known: Known) -> Result<bool> {
         let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
         if forget_at <= self.now {
-            return self.forget(known);
+            return self.forget(known.meta.id);
         }
         self.result.untaken.push(Untaken {
             id: known.meta.id,
@@ -198,7 +212,7 @@ impl<'a> Round<'a> {
     fn forget_later(&mut self, known: Known) -> Result<bool> {
         let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);
         if forget_at <= self.now {
-            return self.forget(known);
+            return self.forget(known.meta.id);
         }
         let (_, ids) = self
             .forget
@@ -255,13 +269,11 @@ impl<'a> Round<'a> {
         self.applier.put_known(known);
     }
 
-    fn forget(&mut self, known: Known) -> Result<bool> {
-        if known.meta.expires.plus_ms(self.applier.memory.retention_ms) > self.now {
-            return Ok(true);
-        }
+    // Nothing is read: whatever is listed to be forgotten has been settled, and its time is over.
+    fn forget(&mut self, id: EnvelopeId) -> Result<bool> {
         self.applier
             .change
-            .remove(Space::Ids, known.meta.id.as_bytes().to_vec());
+            .remove(Space::Ids, id.as_bytes().to_vec());
         self.result.forgotten += 1;
         Ok(false)
     }
@@ -270,11 +282,8 @@ impl<'a> Round<'a> {
         for (time, ids) in std::mem::take(&mut self.forget).into_values() {
             // The first id is as good as random, so two rounds do not write the same row.
             let number = u64::from_be_bytes(ids[..8].try_into().expect("an id has 32 bytes"));
-            self.applier.change.put(
-                Space::Expiry,
-                keys::expiry(time, Stage::Forget, number),
-                ids,
-            );
+            self.applier
+                .will_be_due(keys::expiry(time, Stage::Forget, number), ids);
         }
         (self.applier, self.result)
     }

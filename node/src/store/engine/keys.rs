@@ -10,8 +10,8 @@ pub(super) const APPLIED: &[u8] = b"applied";
 /// From where on the log may hold queued letters that have no row.
 pub(super) const YOUNG: &[u8] = b"young";
 
-/// Width of an expiry bucket: 2^16 ms, a little over a minute.
-const BUCKET_SHIFT: u32 = 16;
+/// Width of an expiry bucket: 2^10 ms, a little over a second.
+const BUCKET_SHIFT: u32 = 10;
 
 /// What a row of the expiry index lists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,6 +28,11 @@ pub(super) enum Stage {
 
 pub(super) fn bucket(time: Timestamp) -> u64 {
     time.as_ms() >> BUCKET_SHIFT
+}
+
+/// The last moment before the bucket of `time`.
+pub(super) fn before_bucket(time: Timestamp) -> Timestamp {
+    Timestamp::from_ms((bucket(time) << BUCKET_SHIFT).saturating_sub(1))
 }
 
 /// `number` keeps rows of one bucket apart.

@@ -197,7 +197,7 @@ impl Applier<'_> {
                     .queues
                     .update(&report.destination, |depth| depth.reports += 1);
                 let due = keys::expiry(report.expires, Stage::Report, report.position);
-                self.change.put(Space::Expiry, due, key.clone());
+                self.will_be_due(due, key.clone());
             }
         }
         let mut value = Vec::with_capacity(20);

@@ -62,7 +62,7 @@ impl Applier<'_> {
             Some(forget_at) => {
                 self.put_settlement(number, at);
                 let due = keys::expiry(forget_at, Stage::Settlement, number);
-                self.change.put(Space::Expiry, due, key.to_vec());
+                self.will_be_due(due, key.to_vec());
             }
             None => self.bury(at),
         }

@@ -1,6 +1,7 @@
 //! Compaction: when enough of the log is dead, its worst segment is emptied into the log's end and deleted.
 //!
-//! Bounded steps: each takes the writer for one small group only, so that appends hardly wait. A crash in
+//! Bounded steps: each takes the writer and the disk for one group of what is still alive, however many groups of
+//! the segment that was in, so that appends hardly wait. A crash in
 //! between leaves some records twice; the index points at one of them, and the other counts as dead.
 
 use std::collections::{BTreeMap, HashSet};
@@ -21,6 +22,34 @@ use crate::store::StoreError;
 
 /// Bytes moved while the writer waits.
 const STEP_BYTES: usize = 1024 * 1024;
+/// Records moved while the writer waits.
+const STEP_RECORDS: usize = 1_024;
+
+/// Records that are moved at once.
+#[derive(Default)]
+struct Step {
+    records: Vec<(Position, Record)>,
+    bytes: usize,
+}
+
+impl Step {
+    // A copy: the group that it was read with is larger.
+    fn add(&mut self, at: Position, record: &Record) {
+        self.records.push((
+            at,
+            Record {
+                kind: record.kind,
+                meta: Bytes::copy_from_slice(&record.meta),
+                body: Bytes::copy_from_slice(&record.body),
+            },
+        ));
+        self.bytes += at.length as usize;
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= STEP_BYTES || self.records.len() >= STEP_RECORDS
+    }
+}
 
 /// Why compaction stopped.
 enum Stop {
@@ -65,11 +94,13 @@ impl Engine {
     fn compact_segment(&self, segment: u32) -> Result<u64, Stop> {
         let mut moved = 0;
         let mut dropped = BTreeMap::new();
+        let mut step = Step::default();
         let dead = self.writer().memory.dead.listed(segment);
         scan(&self.log, segment, 0, |scanned| -> Result<(), Stop> {
-            moved += self.move_group(&scanned, &dead, &mut dropped)?;
+            moved += self.move_group(&scanned, &dead, &mut step, &mut dropped)?;
             Ok(())
         })?;
+        moved += self.move_records(step)?;
         self.keep_numberings(dropped)?;
         let mut writer = self.writer();
         // Before the segment goes, nothing may come back that points to it.
@@ -91,11 +122,10 @@ impl Engine {
         &self,
         scanned: &Scanned,
         dead: &HashSet<u32>,
+        step: &mut Step,
         dropped: &mut BTreeMap<AccountId, u64>,
     ) -> Result<u64, StoreError> {
         let mut moved = 0;
-        let mut step: Vec<(Position, &Record)> = Vec::new();
-        let mut step_bytes = 0;
         let live = self.live(&scanned.records, dead)?;
         for ((at, record), live) in scanned.records.iter().zip(live) {
             let Some(record) = record else {
@@ -107,14 +137,11 @@ impl Engine {
                 note_dropped(record, dropped);
                 continue;
             }
-            step.push((*at, record));
-            step_bytes += at.length as usize;
-            if step_bytes >= STEP_BYTES {
-                moved += self.move_records(&std::mem::take(&mut step))?;
-                step_bytes = 0;
+            step.add(*at, record);
+            if step.is_full() {
+                moved += self.move_records(std::mem::take(step))?;
             }
         }
-        moved += self.move_records(&step)?;
         Ok(moved)
     }
 
@@ -139,15 +166,15 @@ impl Engine {
     }
 
     // What died since the look without the lock is left behind.
-    fn move_records(&self, records: &[(Position, &Record)]) -> Result<u64, StoreError> {
-        if records.is_empty() {
+    fn move_records(&self, step: Step) -> Result<u64, StoreError> {
+        if step.records.is_empty() {
             return Ok(0);
         }
         let mut writer = self.writer();
-        let mut group = self.log.group(&writer.tail, records.len());
-        for (at, record) in records {
-            if self.is_live(*at, record)? {
-                group.push(record.kind, record.body.clone(), |meta| {
+        let mut group = self.log.group(&writer.tail, step.records.len());
+        for (at, record) in step.records {
+            if self.is_live(at, &record)? {
+                group.push(record.kind, record.body, |meta| {
                     meta.extend_from_slice(&record.meta)
                 });
             }

@@ -8,7 +8,7 @@ use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::custody::ack::Issuer;
 use pli_protocol::custody::{Receipt, Step};
-use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, MailboxId, Timestamp};
+use pli_protocol::id::{AuthorityId, EnvelopeId, MailboxId, Timestamp};
 use pli_protocol::trust::Directory;
 
 use crate::admit::{Mailbox, Mailboxes, Quotas};
@@ -21,7 +21,7 @@ use crate::live::{Destinations, Sessions};
 use crate::metrics::{AlarmKind, Metrics};
 use crate::recent::Recent;
 use crate::route::Router;
-use crate::store::{Store, StoreError, Usage};
+use crate::store::{Store, StoreError};
 use crate::verify::RootMemory;
 
 /// Mailboxes kept in memory: about 100 bytes each.
@@ -194,12 +194,6 @@ impl Mailboxes for KnownMailboxes {
             }
         }
         Ok(read)
-    }
-
-    fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, Code> {
-        self.store
-            .usage(account, mailbox)
-            .map_err(|error| error.code())
     }
 
     fn took(&self, envelope: &EnvelopeId) -> Result<Option<Timestamp>, Code> {

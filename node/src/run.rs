@@ -211,8 +211,6 @@ impl Opened {
             quotas: Quotas::new(QuotaLimits {
                 sender_per_day: config.quotas.sender_per_day,
                 sender_mailbox_per_day: config.quotas.sender_mailbox_per_day,
-                mailbox_envelopes: config.quotas.mailbox_envelopes,
-                mailbox_bytes: config.quotas.mailbox_bytes.0,
                 sync_bytes_per_hour: config.quotas.sync_bytes_per_hour.0,
             }),
             sessions: Arc::new(Sessions::default()),

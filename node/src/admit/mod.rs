@@ -10,7 +10,7 @@ use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, MailboxId, Timestamp}
 use pli_protocol::trust::Directory;
 
 use crate::ingress::received::{Refused, Way};
-use crate::store::{Entry, Lane, Place, Sender, Usage};
+use crate::store::{Entry, Lane, Place, Sender};
 use crate::verify::Verified;
 
 pub use quota::{Charge, QuotaLimits, Quotas};
@@ -30,8 +30,6 @@ pub struct Mailbox {
 pub trait Mailboxes {
     /// The mailbox, if this home keeps it. The code is for the peer when the disk fails.
     fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code>;
-    /// What it holds now.
-    fn usage(&self, account: &AccountId, mailbox: &MailboxId) -> Result<Usage, Code>;
     /// When this node took in this very envelope before.
     fn took(&self, envelope: &EnvelopeId) -> Result<Option<Timestamp>, Code>;
 }
@@ -123,7 +121,7 @@ impl<M: Mailboxes> Admission<'_, M> {
             }
         };
         // Last, so that what was refused for another reason costs the sender nothing.
-        match self.room(verified, &place) {
+        match self.charge(verified) {
             // CUS-5.3: a duplicate takes no room, and refusing it now would take back a receipt.
             Err(_) if self.mailboxes.took(&verified.letter().id())?.is_some() => Ok((place, None)),
             Err(code) => Err(code),
@@ -131,15 +129,9 @@ impl<M: Mailboxes> Admission<'_, M> {
         }
     }
 
-    // The mailbox's room is decided by the store, where nothing comes in between; a full one is told from here,
-    // before anything is written.
-    fn room(&self, verified: &Verified, place: &Place) -> Result<Charge, Code> {
+    // The room of mailboxes and queues is decided by the store, where nothing comes in between.
+    fn charge(&self, verified: &Verified) -> Result<Charge, Code> {
         let sender = verified.sender();
-        if let Place::Mailbox { account, mailbox } = place {
-            let usage = self.mailboxes.usage(account, mailbox)?;
-            self.quotas
-                .check_mailbox(usage, verified.letter().encoded().len())?;
-        }
         let authority = self
             .directory
             .authority(sender.authority())

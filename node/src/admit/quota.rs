@@ -11,8 +11,6 @@ use pli_protocol::id::{AccountId, MailboxId, ServiceId, Timestamp};
 use pli_protocol::limits;
 use pli_protocol::trust;
 
-use crate::store::Usage;
-
 const MINUTE_MS: u64 = 60 * 1_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -27,10 +25,6 @@ pub struct QuotaLimits {
     pub sender_per_day: u64,
     /// Envelopes of one service to one mailbox in 24 hours.
     pub sender_mailbox_per_day: u64,
-    /// Envelopes held for one mailbox.
-    pub mailbox_envelopes: u64,
-    /// Bytes held for one mailbox.
-    pub mailbox_bytes: u64,
     /// Bytes that one account may read in an hour.
     pub sync_bytes_per_hour: u64,
 }
@@ -40,8 +34,6 @@ impl Default for QuotaLimits {
         Self {
             sender_per_day: limits::QUOTA_SENDER_ENVELOPES_PER_DAY,
             sender_mailbox_per_day: limits::QUOTA_SENDER_MAILBOX_PER_DAY,
-            mailbox_envelopes: limits::QUOTA_MAILBOX_ENVELOPES,
-            mailbox_bytes: limits::QUOTA_MAILBOX_BYTES,
             sync_bytes_per_hour: limits::QUOTA_SYNC_BYTES_PER_HOUR,
         }
     }
@@ -201,15 +193,6 @@ impl Quotas {
         read.accounts.insert(*account, so_far.saturating_add(bytes));
         Ok(())
     }
-
-    /// Whether a mailbox that holds this much takes an envelope more.
-    pub fn check_mailbox(&self, usage: Usage, envelope_bytes: usize) -> Result<(), Code> {
-        let bytes = usage.bytes.saturating_add(envelope_bytes as u64);
-        if usage.envelopes >= self.limits.mailbox_envelopes || bytes > self.limits.mailbox_bytes {
-            return Err(Code::MailboxFull);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -220,8 +203,6 @@ mod tests {
         Quotas::new(QuotaLimits {
             sender_per_day: 5,
             sender_mailbox_per_day: 3,
-            mailbox_envelopes: 2,
-            mailbox_bytes: 100,
             sync_bytes_per_hour: 10,
         })
     }
@@ -324,14 +305,5 @@ mod tests {
         assert_eq!(take(1, now), Err(Code::QuotaExceeded));
         assert_eq!(take(2, now), Ok(()));
         assert_eq!(take(1, now.plus_ms(HOUR_MS)), Ok(()));
-    }
-
-    #[test]
-    fn a_full_mailbox_takes_nothing_more() {
-        let check =
-            |envelopes, bytes, size| quotas().check_mailbox(Usage { envelopes, bytes }, size);
-        assert_eq!(check(1, 50, 50), Ok(()));
-        assert_eq!(check(2, 0, 1), Err(Code::MailboxFull));
-        assert_eq!(check(1, 50, 51), Err(Code::MailboxFull));
     }
 }

@@ -8,17 +8,14 @@ use crate::verify::fixture::{NOW, directory, header, interior, letter, rdv, rdv_
 use crate::verify::{RootMemory, verify};
 
 /// What a store would say; the last is whether it has seen the envelope before.
-struct Known(HashMap<MailboxId, Mailbox>, Usage, bool);
+struct Known(HashMap<MailboxId, Mailbox>, bool);
 
 impl Mailboxes for Known {
     fn mailbox(&self, mailbox: &MailboxId) -> Result<Option<Mailbox>, Code> {
         Ok(self.0.get(mailbox).cloned())
     }
-    fn usage(&self, _: &AccountId, _: &MailboxId) -> Result<Usage, Code> {
-        Ok(self.1)
-    }
     fn took(&self, _: &EnvelopeId) -> Result<Option<Timestamp>, Code> {
-        Ok(self.2.then_some(NOW))
+        Ok(self.1.then_some(NOW))
     }
 }
 
@@ -30,12 +27,22 @@ fn granted_to(authority: AuthorityId, accepts: Class) -> Known {
     };
     Known(
         HashMap::from([(header().recipient.mailbox, mailbox)]),
-        Usage::default(),
         false,
     )
 }
 
 fn admit(own: &AuthorityId, way: &Way, header: &Header, known: &Known) -> Result<Place, Code> {
+    let quotas = Quotas::new(QuotaLimits::default());
+    admit_within(&quotas, own, way, header, known)
+}
+
+fn admit_within(
+    quotas: &Quotas,
+    own: &AuthorityId,
+    way: &Way,
+    header: &Header,
+    known: &Known,
+) -> Result<Place, Code> {
     let directory = directory(None);
     let received = Received::decode(letter(header, &rdv_key())).unwrap();
     let verified = verify(received, way, own, &directory, &RootMemory::default(), NOW).unwrap();
@@ -43,7 +50,7 @@ fn admit(own: &AuthorityId, way: &Way, header: &Header, known: &Known) -> Result
         own,
         directory: &directory,
         mailboxes: known,
-        quotas: &Quotas::new(QuotaLimits::default()),
+        quotas,
         now: NOW,
     };
     let admitted = admission
@@ -57,7 +64,7 @@ fn at_home(header: &Header, known: &Known) -> Result<Place, Code> {
 }
 
 fn at_origin(header: &Header) -> Result<Place, Code> {
-    let nobody = Known(HashMap::new(), Usage::default(), false);
+    let nobody = Known(HashMap::new(), false);
     admit(&interior(), &Way::Submit(rdv()), header, &nobody)
 }
 
@@ -109,7 +116,7 @@ fn mbx_4_a_mailbox_is_for_the_authority_it_was_granted_to() {
         at_home(&header(), &granted_to(interior(), Class::Alert)),
         Err(Code::NotGranted)
     );
-    let nobody = Known(HashMap::new(), Usage::default(), false);
+    let nobody = Known(HashMap::new(), false);
     assert_eq!(at_home(&header(), &nobody), Err(Code::UnknownMailbox));
 }
 
@@ -126,14 +133,16 @@ fn r8_a_service_sends_what_the_directory_allows() {
 }
 
 #[test]
-fn r6_a_full_mailbox_is_refused() {
+fn r6_what_exceeds_its_senders_quota_is_refused() {
+    let quotas = Quotas::new(QuotaLimits {
+        sender_per_day: 0,
+        ..QuotaLimits::default()
+    });
     let mut known = granted_to(interior(), Class::Message);
-    known.1 = Usage {
-        envelopes: QuotaLimits::default().mailbox_envelopes,
-        bytes: 0,
-    };
-    assert_eq!(at_home(&header(), &known), Err(Code::MailboxFull));
+    let way = Way::Forward(interior());
+    let admitted = |known: &Known| admit_within(&quotas, &social(), &way, &header(), known);
+    assert_eq!(admitted(&known), Err(Code::QuotaExceeded));
     // CUS-5.3: what filled it was accepted; sent again it is a duplicate, not a refusal.
-    known.2 = true;
-    assert!(at_home(&header(), &known).is_ok());
+    known.1 = true;
+    assert!(admitted(&known).is_ok());
 }

@@ -2,7 +2,8 @@
 //! after a power loss it is a prefix of its own history (fjall's journal is checksummed, and synced before
 //! a memtable is flushed), and the log is replayed from there.
 
-use std::collections::BTreeMap;
+mod change;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,15 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use fjall::compaction::Leveled;
 use fjall::config::BlockSizePolicy;
-use fjall::{
-    Database, Iter, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
-    Snapshot,
-};
-use pli_protocol::id::EnvelopeId;
+use fjall::{Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 
-use super::apply::Applied;
-use super::keys;
-use super::young::{Leaving, Young, YoungLetter};
+pub(super) use self::change::Change;
+use super::young::Young;
 
 /// Bytes of blocks that stay in memory.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -205,14 +201,7 @@ impl Index {
     }
 
     pub(super) fn change(&self, capacity: usize) -> Change<'_> {
-        Change {
-            index: self,
-            batch: OwnedWriteBatch::with_capacity(self.database.clone(), capacity),
-            once: Vec::with_capacity(capacity),
-            writes: Default::default(),
-            young: Vec::new(),
-            leaving: Leaving::default(),
-        }
+        Change::of(self, capacity)
     }
 
     /// Makes everything written so far durable.
@@ -251,123 +240,5 @@ impl View<'_> {
     /// Keys from `start` to the end of `prefix`, both inclusive, ascending.
     pub(super) fn range(&self, space: Space, start: Vec<u8>, end: Vec<u8>) -> Iter {
         self.snapshot.range(self.index.keyspace(space), start..=end)
-    }
-}
-
-/// A set of changes that becomes visible at once. Reads through it see its own writes.
-pub(super) struct Change<'a> {
-    index: &'a Index,
-    batch: OwnedWriteBatch,
-    once: Vec<(Space, Box<[u8]>, Bytes)>,
-    /// The last write of each key: within one batch fjall does not say which of two would win.
-    writes: [BTreeMap<Vec<u8>, Option<Bytes>>; SPACES.len()],
-    young: Vec<YoungLetter>,
-    /// Which young letters get their rows in fjall with this change.
-    pub(super) leaving: Leaving,
-}
-
-impl Change<'_> {
-    pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.written(space, key) {
-            Some(value) => Ok(value),
-            None => self.index.get(space, key),
-        }
-    }
-
-    /// What this change has written there, if it has.
-    pub(super) fn written(&self, space: Space, key: &[u8]) -> Option<Option<Bytes>> {
-        self.writes[space as usize].get(key).cloned()
-    }
-
-    pub(super) fn put(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
-        self.writes[space as usize].insert(key, Some(value.into()));
-    }
-
-    /// For a key that this change writes once and never reads: cheaper.
-    pub(super) fn put_once(
-        &mut self,
-        space: Space,
-        key: impl Into<Box<[u8]>>,
-        value: impl Into<Bytes>,
-    ) {
-        self.once.push((space, key.into(), value.into()));
-    }
-
-    pub(super) fn remove(&mut self, space: Space, key: Vec<u8>) {
-        self.writes[space as usize].insert(key, None);
-    }
-
-    /// A letter that was just queued, whose id nothing knew; this change does not read it.
-    pub(super) fn put_young(&mut self, letter: YoungLetter) {
-        self.young.push(letter);
-    }
-
-    /// Makes the changes visible; durable only with the next [`Index::sync`] or by a replay of the log.
-    /// `applied`: how far the log has been applied with them, unless that stays as it was.
-    pub(super) fn commit(mut self, applied: Option<Applied>) -> Result<()> {
-        let mut young = self.index.young();
-        self.take_from(&mut young);
-        let new = std::mem::take(&mut self.young);
-        let mut leaving = young.leave(self.leaving);
-        leaving.extend(new.into_iter().filter_map(|letter| young.insert(letter)));
-        for letter in leaving {
-            self.put_once(Space::Ids, *letter.id.as_bytes(), letter.known);
-            self.put_once(Space::Queue, letter.key, letter.waiting);
-        }
-        if let Some(applied) = applied {
-            let (segment, offset) = young.first().unwrap_or((applied.segment, applied.offset));
-            let first = Applied {
-                segment,
-                offset,
-                ..applied
-            };
-            self.put_once(Space::Meta, keys::APPLIED, applied.encode());
-            self.put_once(Space::Meta, keys::YOUNG, first.encode());
-        }
-        // Readers look there first: they see the change when they can see all of it.
-        self.write()
-    }
-
-    // A letter of which this change writes a row leaves. A row that fjall never had needs no tombstone there.
-    fn take_from(&mut self, young: &mut Young) {
-        let ids = self.writes[Space::Ids as usize].keys();
-        let ids: Vec<_> = ids
-            .filter_map(|id| EnvelopeId::from_slice(id).ok())
-            .collect();
-        for letter in ids.into_iter().filter_map(|id| young.take(&id)) {
-            match self.writes[Space::Queue as usize].get(&letter.key) {
-                Some(None) => drop(self.writes[Space::Queue as usize].remove(&letter.key)),
-                Some(Some(_)) => {}
-                None => self.put_once(Space::Queue, letter.key, letter.waiting),
-            }
-        }
-        let keys: Vec<_> = self.writes[Space::Queue as usize].keys().cloned().collect();
-        for letter in keys.into_iter().filter_map(|key| young.take_by_key(&key)) {
-            self.put_once(Space::Ids, *letter.id.as_bytes(), letter.known);
-        }
-    }
-
-    fn write(mut self) -> Result<()> {
-        // In the order of the keys, neighbours find their place in a memtable with what is still in the cache:
-        // a tenth less processor time for a group of a thousand.
-        self.once
-            .sort_unstable_by(|a, b| (a.0 as u8, &a.1).cmp(&(b.0 as u8, &b.1)));
-        for (space, key, value) in self.once {
-            self.batch
-                .insert(self.index.keyspace(space), &key[..], value);
-        }
-        for (keyspace, writes) in self.index.keyspaces.iter().zip(self.writes) {
-            for (key, value) in writes {
-                match value {
-                    Some(value) => self.batch.insert(keyspace, key, value),
-                    None => self.batch.remove(keyspace, key),
-                }
-            }
-        }
-        let number = self.index.commits.fetch_add(1, Ordering::Relaxed) + 1;
-        for keyspace in &self.index.keyspaces {
-            self.batch.insert(keyspace, MARK, number.to_le_bytes());
-        }
-        self.batch.commit()
     }
 }

@@ -6,6 +6,7 @@
 //! The [`Store`] trait has the node's own operations. An engine is chosen by URL ([`open()`]); every
 //! engine passes the conformance suite in `node/tests`. Calls block: run them on a thread that may wait for a disk.
 
+mod between;
 pub mod engine;
 mod entry;
 mod error;
@@ -19,6 +20,7 @@ use std::fmt::Debug;
 
 use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Timestamp};
 
+pub use between::{Between, Through};
 pub use entry::{Appended, Entry, Lane, Place, Sender};
 pub use error::StoreError;
 pub use mailbox::{AbsenceReason, Item, MailboxItem, Page, PageBound, Usage};

@@ -2,8 +2,8 @@
 //! be put inside, the same node runs in the test's own process.
 #![allow(clippy::unwrap_used)]
 
-mod failing;
 mod faults;
+mod inside;
 mod refusals;
 mod running;
 mod site;

@@ -10,7 +10,7 @@ use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, MailboxId, Timestamp}
 use pli_protocol::limits::CLOCK_SKEW_MAX_MS;
 use tokio::time::sleep;
 
-use crate::failing::{Failing, opened, started};
+use crate::inside::{Failing, opened, started};
 use crate::site::{SOON, Site, get, now};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -76,7 +76,7 @@ async fn with_node(
     clock: &TestClock,
     check: impl AsyncFnOnce(std::net::SocketAddr, Arc<dyn Store>),
 ) {
-    let opened = opened(site).await;
+    let opened = opened(&site.at("node.toml")).await;
     let ops = opened
         .addresses()
         .into_iter()
@@ -140,7 +140,7 @@ async fn case_17_a_clock_that_jumps_ten_years_ahead_and_back_expires_nothing() {
 async fn case_17_a_confirmed_start_expires_what_is_due() {
     let site = tokio::task::spawn_blocking(Site::new).await.unwrap();
     let long_ago = Timestamp::from_ms(now().as_ms() - 2 * 24 * HOUR_MS);
-    let before = opened(&site).await;
+    let before = opened(&site.at("node.toml")).await;
     drop(before.over(|store| {
         store.confirm_time(long_ago).unwrap();
         fill(&*store, long_ago);
@@ -171,8 +171,8 @@ async fn case_17_a_confirmed_start_expires_what_is_due() {
 async fn case_39_a_fatal_error_of_any_operation_ends_the_node() {
     for operation in ["expire", "compact", "confirm_time"] {
         let site = tokio::task::spawn_blocking(Site::new).await.unwrap();
-        let opened = opened(&site).await;
-        let opened = opened.over(|store| Arc::new(Failing { store, operation }));
+        let opened = opened(&site.at("node.toml")).await;
+        let opened = opened.over(|store| Through::over(store, Failing(operation)));
         let (running, _trigger) = started(opened);
         let ended = tokio::time::timeout(SOON, running).await;
         let fatal = ended.expect("it ends").unwrap().unwrap_err();

@@ -3,36 +3,31 @@
 //! Envelopes leave the store when the home's signed acknowledgement has been checked and written
 //! down. What is refused for now is tried again on the same connection; whatever breaks off stays queued.
 
+mod answers;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::PublicKey;
-use pli_protocol::custody::ack::{Acknowledged, Issuer};
 use pli_protocol::custody::pipeline::Sending;
-use pli_protocol::custody::{Disposition, Step};
-use pli_protocol::envelope::Letter;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits::REPLY_TIMEOUT_MS;
 use pli_protocol::trust::Directory;
-use pli_protocol::wire::{self, call, call_reply};
+use pli_protocol::wire::{self, call};
 use pli_transport::{DialledConnection, FrameReader, FrameWriter};
 use prost::Message;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::caution::Caution;
-use super::evidence;
 use super::lanes::{Choice, Lanes, Waiting};
 use super::postponed::Postponed;
 use crate::metrics;
 use crate::relay::Relay;
 use crate::route::Wake;
-use crate::store::{Lane, Outcome, Settlement, StoreError};
-use crate::verify::{is_of_the_directory, still_allowed};
+use crate::store::{Lane, StoreError};
 
-/// Acknowledgements written down by one fsync.
-const SETTLED_AT_ONCE: usize = 64;
 /// A home that says nothing for so long holds its queue no longer (R2).
 const REPLY_TIMEOUT: Duration = Duration::from_millis(REPLY_TIMEOUT_MS);
 
@@ -242,135 +237,6 @@ impl<'a> Forwarding<'a> {
     fn note_postponed(&self) {
         let counts = self.standing.postponed.counts();
         self.relay.destinations.postponed(self.home, counts);
-    }
-
-    /// Writes down what the home says: this answer, and all that have come meanwhile, by one
-    /// fsync. What breaks before that is still queued.
-    async fn settle(
-        &mut self,
-        first: wire::CallReply,
-        recv: &mut FrameReader,
-    ) -> Result<(), Broken> {
-        let mut settlements = vec![self.check(first)?];
-        while settlements.len() < SETTLED_AT_ONCE && !self.sending.is_settled() {
-            tokio::select! {
-                biased;
-                reply = next_reply(recv) => settlements.push(self.check(reply?)?),
-                () = std::future::ready(()) => break,
-            }
-        }
-        self.relay
-            .on_store(move |store| store.settle(&settlements, &[]))
-            .await?;
-        self.note_postponed();
-        self.waits_since = Instant::now();
-        let now = (!self.sending.is_settled()).then(|| self.relay.clock.now());
-        self.relay.destinations.awaits(self.home, now);
-        Ok(())
-    }
-
-    /// Checks that the home says what it says.
-    fn check(&mut self, reply: wire::CallReply) -> Result<Settlement, Broken> {
-        let ack = match reply.kind {
-            Some(call_reply::Kind::Ack(ack)) => ack,
-            // CUS-3.6: it acknowledges nothing.
-            Some(call_reply::Kind::Refusal(refusal)) => {
-                let code = Code::from_number(refusal.code).unwrap_or(Code::Internal);
-                return Err(Broken::Refused(code));
-            }
-            _ => return Err(Broken::Peer("an answer that is no acknowledgement".into())),
-        };
-        let ids = self
-            .sending
-            .acknowledged(ack.first_seq, ack.last_seq)
-            .map_err(peer)?;
-        let issuer = Issuer {
-            node: self.home.clone(),
-            step: Step::Stored,
-        };
-        let acknowledged = Acknowledged::verify(&ack, &issuer, &ids, &self.key).map_err(peer)?;
-        let dispositions = acknowledged.dispositions().to_vec();
-        let items = ids.iter().zip(dispositions);
-        let items: Vec<_> = items
-            .map(|(id, disposition)| (*id, self.outcome(*id, disposition)))
-            .collect();
-        self.sending.settle(ack.last_seq).map_err(peer)?;
-        self.standing.caution.answered(&ids);
-        self.alone = false;
-        Ok(evidence::of_acknowledgement(self.home, &ack, items))
-    }
-
-    fn outcome(&mut self, id: EnvelopeId, disposition: Disposition) -> Outcome {
-        let answered = &self.relay.metrics.deliver.answered_total;
-        tracing::debug!(envelope = %id, ?disposition, home = %self.home, "answered by the home");
-        let sent = self.sent.remove(&id);
-        match disposition {
-            Disposition::Accepted => {
-                answered.of(metrics::Disposition::Accepted).increment(1);
-                self.taken(sent);
-                Outcome::Delivered
-            }
-            Disposition::Duplicate { .. } => {
-                answered.of(metrics::Disposition::Duplicate).increment(1);
-                self.taken(sent);
-                Outcome::Delivered
-            }
-            Disposition::Refused(code) => {
-                answered.of(metrics::Disposition::Refused).increment(1);
-                self.refused(id, code, sent)
-            }
-        }
-    }
-
-    fn taken(&mut self, sent: Option<Waiting>) {
-        self.standing.progress = true;
-        self.release(sent);
-    }
-
-    fn release(&mut self, sent: Option<Waiting>) {
-        if self.standing.postponed.is_empty() {
-            return;
-        }
-        let letter = sent.and_then(|sent| Letter::decode(sent.pending.bytes).ok());
-        if let Some(letter) = letter {
-            let first = self.standing.postponed.answered(&letter);
-            self.lanes.read_again(first);
-        }
-    }
-
-    fn refused(&mut self, id: EnvelopeId, code: Code, sent: Option<Waiting>) -> Outcome {
-        let letter = sent.as_ref();
-        let letter = letter.and_then(|sent| Letter::decode(sent.pending.bytes.clone()).ok());
-        if let (Some(sent), Some(letter)) = (&sent, &letter)
-            && (code.retryable() || self.is_disputed(code, letter))
-        {
-            // CUS-6.4: not for good. It stays where it is and is tried again.
-            let now = Instant::now();
-            match self.standing.postponed.refused(letter, code, sent.at, now) {
-                Some(wait) => {
-                    tracing::info!(envelope = %id, %code, home = %self.home, ?wait, "put off");
-                }
-                None => tracing::debug!(envelope = %id, %code, home = %self.home, "put off"),
-            }
-            return Outcome::Unchanged;
-        }
-        // R2, CUS-6.4: set aside with the peer's signed refusal; the next one goes on.
-        tracing::warn!(envelope = %id, %code, home = %self.home, "set aside");
-        self.relay.metrics.deliver.set_aside_total.increment(1);
-        self.release(sent);
-        Outcome::Refused {
-            code: code.number(),
-        }
-    }
-
-    // CUS-6.8: this node's directory says otherwise; one of the two is older.
-    fn is_disputed(&self, code: Code, letter: &Letter) -> bool {
-        if !is_of_the_directory(code) {
-            return false;
-        }
-        self.relay.directory.want_newer();
-        let now = self.relay.clock.now();
-        still_allowed(letter, &self.relay.directory(), now).is_ok()
     }
 }
 

@@ -213,6 +213,9 @@ pub enum AttemptError {
     #[error("no session within {limit_ms} ms")]
     TimedOut { limit_ms: u64 },
     // Ours.
+    /// Not tried at all.
+    #[error(transparent)]
+    NotDialled(#[from] NotDialled),
     /// The operating system gave no socket.
     #[error("no socket: {detail}")]
     Socket { detail: String },
@@ -226,9 +229,21 @@ impl AttemptError {
             Self::Refused(refusal) => Some(refusal.code()),
             Self::Lost(lost) => lost.code(),
             Self::TimedOut { .. } => Some(Code::HandshakeTimeout),
+            Self::NotDialled(_) => None,
             Self::Socket { .. } => Some(Code::Internal),
         }
     }
+}
+
+/// Why an address is not dialled. SES-1.8.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotDialled {
+    /// No node can be there.
+    #[error("not dialled: such an address is {kind}")]
+    Never { kind: &'static str },
+    /// Somebody else's machine may be there.
+    #[error("not dialled: the address is {kind}, and private_networks does not list its network")]
+    NotListed { kind: &'static str },
 }
 
 /// One way that was tried.

@@ -33,9 +33,13 @@ pub mod tls;
 pub mod websocket;
 
 pub use connection::{AcceptedConnection, CallStream, DialledConnection, Via};
-pub use dialler::{Credential, Dialler, DiallerConfig, Endpoints};
+pub use dialler::{
+    Credential, Dialler, DiallerConfig, Endpoints, PrivateNetwork, PrivateNetworkError,
+    PrivateNetworks,
+};
 pub use error::{
-    AttemptError, BindError, ConnectError, HandshakeError, Lost, PeerCode, RecvError, SendError,
+    AttemptError, BindError, ConnectError, HandshakeError, Lost, NotDialled, PeerCode, RecvError,
+    SendError,
 };
 pub use frame::{FrameReader, FrameWriter};
 pub use server::{Listener, ListenerConfig, ListenerLimits, ListenerStats, Pending, PlainHttp};

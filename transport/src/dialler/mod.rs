@@ -2,9 +2,10 @@
 //!
 //! In: who we are, where the server may be, which key it must have. Out: a
 //! [`DialledConnection`], by QUIC where it can be had and by WebSocket where UDP is blocked.
-//! Spec: SES-1.2, SES-1.7.
+//! Spec: SES-1.2, SES-1.7, SES-1.8.
 
 mod attempt;
+mod networks;
 mod race;
 
 use std::io;
@@ -21,6 +22,8 @@ use tokio::time::timeout;
 use crate::connection::DialledConnection;
 use crate::error::ConnectError;
 use crate::quic;
+
+pub use networks::{PrivateNetwork, PrivateNetworkError, PrivateNetworks};
 
 /// A closed QUIC connection is done after three probe timeouts (RFC 9000, section 10.2): this is enough for a
 /// round trip of a third of a second.
@@ -45,12 +48,14 @@ pub struct Endpoints {
 }
 
 /// How to dial.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DiallerConfig {
     /// When to try WebSocket while QUIC has not answered; `FALLBACK_AFTER_MS` by default. SES-1.7.
     pub fallback_after: Duration,
     /// When to give a way up.
     pub handshake_time: Duration,
+    /// Where private addresses may be dialled; by default everywhere. SES-1.8.
+    pub private_networks: PrivateNetworks,
 }
 
 impl Default for DiallerConfig {
@@ -58,6 +63,7 @@ impl Default for DiallerConfig {
         Self {
             fallback_after: Duration::from_millis(limits::FALLBACK_AFTER_MS),
             handshake_time: Duration::from_millis(limits::HANDSHAKE_TIMEOUT_MS),
+            private_networks: PrivateNetworks::All,
         }
     }
 }
@@ -82,12 +88,12 @@ struct Sockets {
 }
 
 impl Dialler {
-    /// A dialler with the registry's times.
+    /// A dialler with the registry's times, for a program that dials the server that its user chose.
     pub fn new(credential: Credential) -> Self {
         Self::with_config(credential, DiallerConfig::default())
     }
 
-    /// A dialler with other times.
+    /// A dialler with other times or networks.
     pub fn with_config(credential: Credential, config: DiallerConfig) -> Self {
         Self(Arc::new(Inner {
             credential,
@@ -105,7 +111,8 @@ impl Dialler {
     ///
     /// QUIC has a head start; WebSocket follows after `fallback_after`, or at once when every
     /// QUIC address has failed (case 49). The losers are closed. A refusal by the server ends
-    /// it: another way would not change that. Cancel-safe: nothing stays behind.
+    /// it: another way would not change that. An address that SES-1.8 forbids is not dialled, and the error says so.
+    /// Cancel-safe: nothing stays behind.
     pub async fn connect(
         &self,
         server: &ServerIdentity,

@@ -1,5 +1,5 @@
 //! Several ways to one server: started one after the other, the first that stands wins.
-//! After RFC 8305. Spec: SES-1.7.
+//! After RFC 8305. Spec: SES-1.7, SES-1.8.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,10 +20,19 @@ pub(super) async fn run(
     server: &ServerIdentity,
     endpoints: &Endpoints,
 ) -> Result<DialledConnection, ConnectError> {
-    let mut waiting = schedule(endpoints, Instant::now() + dialler.0.config.fallback_after);
+    let config = &dialler.0.config;
+    let (allowed, mut failed) = config.private_networks.sort_out(endpoints);
+    for Attempt {
+        via,
+        address,
+        error,
+    } in &failed
+    {
+        tracing::info!(server = %server.authority, %via, %address, %error, "an address is left out");
+    }
+    let mut waiting = schedule(&allowed, Instant::now() + config.fallback_after);
     // Dropping it at the end closes the losers.
     let mut running = FuturesUnordered::new();
-    let mut failed = Vec::new();
     let start = |via, address| async move {
         (
             via,

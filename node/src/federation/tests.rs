@@ -266,3 +266,42 @@ async fn the_stop_ends_the_task_at_once() {
         .expect("clean");
     assert_eq!(running.watch.current().versions().timestamp, 1);
 }
+
+/// TRU-5.5
+#[tokio::test(start_paused = true)]
+async fn strangers_cause_one_refresh_in_a_while_however_many_there_are() {
+    let key = node_key(7);
+    let (clock, metrics) = (TestClock::at(NOON), Arc::new(Metrics::new()));
+    let (publisher, watch) = Publisher::new(directory(1, &key, FAR), Refreshed::default());
+    let (_trigger, shutdown) = Shutdown::new();
+    let refresher = Refresher::new(
+        Script(Arc::new(Mutex::new(vec![Ok(directory(1, &key, FAR))]))),
+        (publisher, watch.clone()),
+        Duration::from_secs(100_000),
+        key,
+        Arc::new(clock) as Arc<dyn Clock>,
+        Alarms::new(Arc::clone(&metrics)),
+        Arc::clone(&metrics),
+    );
+    tokio::spawn(refresher.run(shutdown));
+    let refreshes = |expected: u32| {
+        let text = metrics.render();
+        let line = format!("pli_trust_refreshes_total{{outcome=\"ok\"}} {expected}");
+        assert!(text.lines().any(|one| one == line), "{line}: {text}");
+    };
+    minutes(1).await;
+    refreshes(1);
+    // A stranger in each second of ten minutes, asking through any clone.
+    for _ in 0..600 {
+        watch.clone().want_newer_for_stranger();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    refreshes(1 + 10);
+    // What a known peer shows is not held back by them.
+    watch.want_newer_for_stranger();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    refreshes(12);
+    watch.want_newer();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    refreshes(13);
+}

@@ -1,10 +1,15 @@
 //! The directory in force, read by many and replaced by one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::Directory;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+/// A key costs a stranger nothing, so that all strangers together are looked up no more often than this (TRU-5.5).
+pub(super) const STRANGER_EVERY: Duration = Duration::from_secs(60);
 
 /// Reads the directory. Clones see the same one.
 #[derive(Clone, Debug)]
@@ -12,6 +17,8 @@ pub struct DirectoryWatch {
     directory: watch::Receiver<Arc<Directory>>,
     refreshed: watch::Receiver<Refreshed>,
     wanted: Arc<Notify>,
+    /// When a newer one was last wanted because of a stranger.
+    stranger: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Replaces the directory.
@@ -44,6 +51,7 @@ impl Publisher {
                 directory,
                 refreshed,
                 wanted: Arc::default(),
+                stranger: Arc::default(),
             },
         )
     }
@@ -88,6 +96,17 @@ impl DirectoryWatch {
     /// Something was refused that a newer directory may allow: looks for one soon.
     pub fn want_newer(&self) {
         self.wanted.notify_one();
+    }
+
+    /// A peer showed a key that the directory does not list: it may be a new one (TRU-5.5). Whoever it is has proved
+    /// nothing, so that this asks more seldom than [`Self::want_newer`].
+    pub fn want_newer_for_stranger(&self) {
+        let now = Instant::now();
+        let mut last = self.stranger.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| now >= last + STRANGER_EVERY) {
+            *last = Some(now);
+            self.want_newer();
+        }
     }
 
     /// Returns when a newer one is wanted.

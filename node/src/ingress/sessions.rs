@@ -1,4 +1,4 @@
-//! Who may open a session, and when it ends. Spec: SES-3.7, SES-4, SES-5.7, TRU-4.6.
+//! Who may open a session, and when it ends. Spec: SES-3.7, SES-4, SES-5.7, TRU-4.6, TRU-5.5.
 //!
 //! The transport proves that a peer holds its key; here the directory says whether the key may
 //! have that name. When a newer directory takes that back, the session is cut.
@@ -165,8 +165,13 @@ async fn enrolled(relay: &Relay, peer: &Authenticated) -> bool {
 
 fn welcome(relay: &Relay, peer: &Authenticated) -> Result<Welcome, Refusal> {
     let now = relay.clock.now();
-    check(&relay.directory(), peer, relay, now)
-        .map_err(|code| Refusal::new(code, format!("{} with key {}", peer.principal, peer.key)))?;
+    check(&relay.directory(), peer, relay, now).map_err(|code| {
+        // TRU-5.5
+        if code == Code::UnknownKey {
+            relay.directory.want_newer_for_stranger();
+        }
+        Refusal::new(code, format!("{} with key {}", peer.principal, peer.key))
+    })?;
     if let Principal::Node(node) = &peer.principal {
         // Whoever calls can be called: what waits for it is tried at once.
         relay.router.heard_from(node);

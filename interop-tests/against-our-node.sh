@@ -53,6 +53,8 @@ quic = "127.0.0.1:$quic"
 websocket = "127.0.0.1:$websocket"
 http = "127.0.0.1:$http"
 ops = "127.0.0.1:$ops"
+[dial]
+private_networks = ["127.0.0.0/8"]
 [trust]
 root = "$folder/federation/repository/metadata/root.json"
 sources = ["$folder/federation/repository"]

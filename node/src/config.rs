@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use pli_protocol::id::AuthorityId;
 use pli_protocol::trust::Environment;
+use pli_transport::PrivateNetwork;
 use pli_trust::Source;
 
 mod error;
@@ -40,6 +41,8 @@ pub struct Config {
     pub store: Store,
     /// Where the node listens.
     pub listen: Listen,
+    /// Whom the node dials.
+    pub dial: Dial,
     /// Where the directory comes from.
     pub trust: Trust,
     /// What one sender, mailbox or destination may take.
@@ -78,6 +81,7 @@ section! {
         drain: Period = default "\"20s\"";
         store: Store = default "{}";
         listen: Listen = default "{}";
+        dial: Dial = default "{}";
         trust: TrustKeys = default "{}";
         quotas: Quotas = default "{}";
         caps: Caps = default "{}";
@@ -114,6 +118,18 @@ section! {
         /// Operations: /healthz, /readyz, /metrics, /status. Nothing asks who calls, so it must be
         /// a loopback address.
         ops: SocketAddr = default "\"127.0.0.1:7404\"";
+    }
+}
+
+section! {
+    /// Where the node dials other nodes. Their addresses are what their own authorities publish.
+    "dial" => pub Dial {
+        /// The private networks in which other nodes are, such as ["10.20.0.0/16"]. What is not listed
+        /// here is not dialled, so that nobody's entry in the directory makes this node call machines
+        /// behind your firewall: parts of 127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
+        /// 100.64.0.0/10, ::1/128, fc00::/7, 64:ff9b:1::/48. Public addresses need no mention;
+        /// link-local, multicast, reserved and metadata addresses are never dialled.
+        private_networks: Vec<Text<PrivateNetwork>> = default "[]";
     }
 }
 
@@ -225,6 +241,7 @@ impl Config {
             drain: top.drain,
             store,
             listen,
+            dial: top.dial,
             trust: Trust::check(top.trust, folder)?,
             quotas: top.quotas.check()?,
             caps: top.caps.check()?,

@@ -251,7 +251,12 @@ impl Opened {
         let all = async {
             tokio::join!(
                 sessions::run(Arc::clone(&relay), Arc::clone(&listener), shutdown.clone()),
-                deliver::peer::run(Arc::clone(&relay), destinations, shutdown.clone()),
+                deliver::peer::run(
+                    Arc::clone(&relay),
+                    config.dial,
+                    destinations,
+                    shutdown.clone()
+                ),
                 deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
                 upkeep(Arc::clone(&relay), live, shutdown.clone()),

@@ -62,7 +62,7 @@ fn an_unknown_key_is_refused_with_its_line_and_what_was_expected() {
         "{message}"
     );
     assert!(message.contains("line 1"), "{message}");
-    for table in ["store", "listen", "quotas", "caps", "log"] {
+    for table in ["store", "listen", "dial", "quotas", "caps", "log"] {
         let message = refusal(&format!("{LEAST}\n[{table}]\nsurprise = 1"));
         assert!(
             message.contains("unknown field `surprise`"),
@@ -114,6 +114,14 @@ fn a_value_of_the_wrong_kind_says_what_was_expected() {
         (
             "[listen]\nops = \"0.0.0.0:7404\"",
             "expected a loopback address",
+        ),
+        (
+            "[dial]\nprivate_networks = [\"10.0.0.0\"]",
+            "expected a network such as",
+        ),
+        (
+            "[dial]\nprivate_networks = [\"0.0.0.0/0\"]",
+            "expected a part of 127.0.0.0/8, 10.0.0.0/8,",
         ),
         ("[log]\nformat = \"xml\"", "expected `text` or `json`"),
         (

@@ -8,6 +8,9 @@
 //!            wait: 0.5 s doubling to 15 min, with jitter; at once when heard from
 //! ```
 //!
+//! A peer that calls again and again makes this node dial it no more often than [`HEARD_EVERY`] allows (CUS-6.3), and
+//! only where its operator lets it (SES-1.8).
+//!
 //! A destination that is slow, dead or poisonous holds back itself and nobody else (R2).
 
 use std::net::SocketAddr;
@@ -16,16 +19,20 @@ use std::time::Duration;
 
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
+use pli_protocol::limits::RETRY_BASE_MS;
 use pli_protocol::session::{Principal, ServerIdentity};
-use pli_transport::{Credential, DialledConnection, Dialler, Endpoints};
+use pli_transport::{
+    ConnectError, Credential, DialledConnection, Dialler, DiallerConfig, Endpoints, PrivateNetworks,
+};
 use tokio::net::lookup_host;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::forward::{Broken, Forwarding, Standing};
 use super::postponed::backoff;
 use super::{outbox, undeliverable};
+use crate::config::Dial;
 use crate::metrics;
 use crate::relay::Relay;
 use crate::route::Wake;
@@ -34,10 +41,13 @@ use crate::store::StoreError;
 
 /// After this long a connection counts as one that worked, and the wait begins anew.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
+/// Between the beginnings of two dials of one destination, if it is its own calls that shorten the wait.
+const HEARD_EVERY: Duration = Duration::from_millis(RETRY_BASE_MS);
 
 /// Starts a task for each destination as it becomes one, until the stop.
 pub async fn run(
     relay: Arc<Relay>,
+    dial: Dial,
     mut destinations: mpsc::UnboundedReceiver<(AuthorityId, Arc<Wake>)>,
     mut shutdown: Shutdown,
 ) {
@@ -45,7 +55,12 @@ pub async fn run(
         principal: Principal::Node(relay.authority.clone()),
         key: Arc::new(relay.key.clone()),
     };
-    let dialler = Dialler::new(credential);
+    let networks = dial.private_networks.into_iter().map(|network| network.0);
+    let config = DiallerConfig {
+        private_networks: PrivateNetworks::Listed(networks.collect()),
+        ..DiallerConfig::default()
+    };
+    let dialler = Dialler::with_config(credential, config);
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
@@ -91,7 +106,7 @@ impl Peer {
             tokio::select! {
                 () = sleep(wait) => {}
                 // CUS-6.3: heard from. What is only new waits too, or a busy queue would dial in a loop.
-                () = self.wake.heard.notified() => {}
+                () = heard(&self.wake.heard, began) => {}
                 () = shutdown.begun() => return,
             }
         }
@@ -156,15 +171,17 @@ impl Peer {
         let refused = |error: pli_protocol::trust::TrustRefusal| Broken::Peer(error.to_string());
         let node = directory.node_of(&self.home).map_err(refused)?;
         let mut endpoints = Endpoints::default();
+        let mut unresolved = Vec::new();
         for host in &node.quic {
-            endpoints.quic.extend(resolve(&host.to_string()).await);
+            let addresses = resolve(&host.to_string(), &mut unresolved).await;
+            endpoints.quic.extend(addresses);
         }
         for url in &node.websocket {
-            endpoints
-                .websocket
-                .extend(resolve(&format!("{}:{}", url.host(), url.port())).await);
+            let host = format!("{}:{}", url.host(), url.port());
+            let addresses = resolve(&host, &mut unresolved).await;
+            endpoints.websocket.extend(addresses);
         }
-        let mut last = Broken::Peer(format!("{} has no key in force", self.home));
+        let mut last = None;
         for key in directory.node_keys(&self.home, now).map_err(refused)? {
             let server = ServerIdentity {
                 authority: self.home.clone(),
@@ -185,20 +202,68 @@ impl Peer {
                     );
                     return Ok(connection);
                 }
-                Err(error) => last = Broken::Peer(error.to_string()),
+                Err(error) => last = Some(error),
             }
         }
-        Err(last)
+        let Some(error) = last else {
+            let why = format!("{} has no key in force", self.home);
+            return Err(Broken::Peer(why));
+        };
+        // TRU-5.5
+        if error.code() == Some(Code::ServerKeyMismatch) {
+            self.relay.directory.want_newer_for_stranger();
+        }
+        Err(Broken::Peer(match error {
+            ConnectError::NoEndpoint if !unresolved.is_empty() => unresolved.join("; "),
+            error => error.to_string(),
+        }))
     }
 }
 
+/// Returns when the destination was heard from, but not within [`HEARD_EVERY`] of the last dial: whoever calls proves
+/// a key and not that the addresses which it publishes are its own.
+async fn heard(heard: &Notify, dialled: Instant) {
+    heard.notified().await;
+    sleep_until(dialled + HEARD_EVERY).await;
+}
+
 /// The addresses of a host; none if it does not resolve now.
-async fn resolve(host: &str) -> Vec<SocketAddr> {
+async fn resolve(host: &str, unresolved: &mut Vec<String>) -> Vec<SocketAddr> {
     match lookup_host(host).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
             tracing::info!(%host, %error, "does not resolve");
+            unresolved.push(format!("{host} does not resolve: {error}"));
             Vec::new()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CUS-6.3
+    #[tokio::test(start_paused = true)]
+    async fn r5_a_peer_that_calls_all_the_time_is_dialled_no_more_often_than_the_floor() {
+        let wake = Notify::new();
+        let began = Instant::now();
+        let mut dials = 0;
+        while began.elapsed() < HEARD_EVERY * 10 {
+            let dialled = Instant::now();
+            dials += 1;
+            wake.notify_one();
+            wake.notify_one();
+            heard(&wake, dialled).await;
+            assert!(dialled.elapsed() >= HEARD_EVERY);
+        }
+        assert_eq!(dials, 10);
+        // Who calls after a long silence is dialled at once.
+        let dialled = Instant::now();
+        sleep(HEARD_EVERY * 100).await;
+        wake.notify_one();
+        let called = Instant::now();
+        heard(&wake, dialled).await;
+        assert_eq!(called.elapsed(), Duration::ZERO);
     }
 }

@@ -85,6 +85,7 @@ impl Node {
         set("listen", "websocket", quoted(&websocket.to_string()));
         set("listen", "http", quoted(&http.to_string()));
         set("listen", "ops", quoted(&ops.to_string()));
+        set("dial", "private_networks", "[\"127.0.0.0/8\"]".to_owned());
         set("trust", "root", quoted(text(&root)?));
         set("trust", "sources", format!("[{:?}]", text(repository)?));
         set("trust", "datastore", quoted("trust"));

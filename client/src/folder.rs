@@ -106,6 +106,21 @@ pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
         .map_err(FileError::at(folder))
 }
 
+/// Free bytes on the disk of a folder, where the system says.
+pub fn free_bytes(folder: &Path) -> Result<Option<u64>, FileError> {
+    #[cfg(unix)]
+    {
+        let stat = rustix::fs::statvfs(folder)
+            .map_err(|error| FileError::at(folder)(io::Error::from(error)))?;
+        Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        Ok(None)
+    }
+}
+
 /// Reads a file of at most `max` bytes.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(FileError::at(path))?;

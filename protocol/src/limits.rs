@@ -201,7 +201,7 @@ limits! {
     PIPELINE_ENVELOPES_MAX: usize = 16_384, Some(Code::Overloaded);
     /// Verified tree roots that a node remembers.
     VERIFIED_ROOTS_MAX: usize = 16_384, None;
-    /// Free bytes below which a node accepts nothing.
+    /// Free bytes below which a node accepts nothing, and a device fetches nothing.
     DISK_FREE_MIN: u64 = 268_435_456, Some(Code::Overloaded);
     // Quotas: what a node applies when neither the directory nor its configuration says otherwise.
     /// Envelopes accepted from one service in 24 hours.
@@ -219,6 +219,12 @@ limits! {
     SYNC_ITEMS_MAX: usize = 256, Some(Code::TooMany);
     /// Encoded items of one SyncPage.
     SYNC_PAGE_BYTES_MAX: usize = 61_440, Some(Code::TooLong);
+    /// Items that a device takes in one run of Sync.
+    SYNC_RUN_ITEMS_MAX: usize = 65_536, None;
+    /// What a device writes to its disk in one run of Sync.
+    SYNC_RUN_BYTES_MAX: u64 = 67_108_864, None;
+    /// How long one run of Sync lasts; with follow the next run begins then.
+    SYNC_RUN_MAX_MS: u64 = 600_000, None;
     /// Ids of one Handover.
     HANDOVER_IDS_MAX: usize = 1_024, Some(Code::TooMany);
     /// How long an invitation may last: 30 days.

@@ -159,6 +159,17 @@ impl From<DeviceError> for Failed {
                 );
                 Self { exit: Exit::Misbehaved, ..failed }
             }
+            DeviceError::Spent(_) => {
+                let failed = failed.hint(
+                    "Votre hébergeur a plus à remettre que ce qui est pris en une fois. Ce qui est venu est gardé. Relancez la même commande pour la suite ; si cela ne finit pas, ou si presque tout est refusé, parlez-en à l'exploitant.",
+                    "Your home has more to hand over than is taken at one time. What came is kept. Run the same command again for the rest; if it never ends, or almost all is refused, tell the operator.",
+                );
+                Self { exit: Exit::InPart, ..failed }
+            }
+            DeviceError::DiskFull { .. } => failed.hint(
+                "Il n'y a presque plus de place sur cet appareil. Faites de la place, puis relancez la même commande : vos lettres restent chez votre hébergeur.",
+                "This device has almost no room left. Make room, then run the same command again: your letters stay at your home.",
+            ),
             DeviceError::Reach(reach) if reach.may_pass() => {
                 let failed = failed.hint(
                     "Votre hébergeur ne répond pas. Vos lettres y restent ; réessayez plus tard.",
@@ -247,5 +258,32 @@ impl From<EnrolError> for Failed {
                 ),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::budget::Spent;
+
+    /// MBX-5.8
+    #[test]
+    fn a_run_that_took_its_most_is_done_in_part_and_says_what_to_do() {
+        let spent = Spent::Items {
+            got: 65_536,
+            more: 1,
+            max: 65_536,
+        };
+        let failed = Failed::from(DeviceError::from(spent));
+        assert_eq!(failed.exit.number(), 3);
+        assert!(failed.message.contains("65536 came and are kept"));
+        let (fr, en) = failed.hint.expect("for a citizen");
+        assert!(fr.contains("Relancez") && en.contains("again"));
+        let full = DeviceError::DiskFull {
+            folder: "inbox".into(),
+            free: 1,
+            min: 2,
+        };
+        assert_eq!(Failed::from(full).exit.number(), 1);
     }
 }

@@ -73,7 +73,7 @@ impl PageFault {
     }
 }
 
-/// One number of an account.
+/// One number of an account, or the last of those that were skipped together.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Numbered {
     /// The number.
@@ -99,6 +99,19 @@ pub enum Body {
     Expired,
     /// The home found its record damaged and put it aside.
     Damaged,
+    /// The home says that it never used these numbers, from this one up to the item's own.
+    Skipped { first: u64 },
+}
+
+impl Numbered {
+    /// Whether this is the item of a number.
+    pub fn holds(&self, seq: u64) -> bool {
+        let first = match self.body {
+            Body::Skipped { first } => first,
+            _ => self.seq,
+        };
+        (first..=self.seq).contains(&seq)
+    }
 }
 
 impl Cursor {
@@ -115,6 +128,11 @@ impl Cursor {
             // MBX-5.2: it covers all up to its number, where nothing is to be seen.
             let skips = item.envelope.is_empty() && item.absence == wire::Absence::Skipped as i32;
             if skips && (expected..=limits::INTEGER_MAX).contains(&got) {
+                numbered.push(Numbered {
+                    seq: got,
+                    id: None,
+                    body: Body::Skipped { first: expected },
+                });
                 after = got;
                 continue;
             }
@@ -365,7 +383,11 @@ mod tests {
             ))
             .expect("all due");
         let numbers: Vec<_> = taken.iter().map(|numbered| numbered.seq).collect();
-        assert_eq!(numbers, [1, last + 1]);
+        assert_eq!(numbers, [1, last, last + 1]);
+        assert_eq!(taken[1].body, Body::Skipped { first: 2 });
+        for (seq, holds) in [(1, false), (2, true), (last, true), (last + 1, false)] {
+            assert_eq!(taken[1].holds(seq), holds, "{seq}");
+        }
         assert_eq!(cursor.after, last + 1);
         for seq in [last, 0] {
             let back = { cursor }.take(&page(vec![skipped(seq)], last + 1));

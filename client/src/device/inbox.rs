@@ -18,15 +18,18 @@ use pli_protocol::id::Timestamp;
 use pli_protocol::limits;
 use pli_protocol::trust::Versions;
 use pli_protocol::wire;
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{self, Cursor, Numbered, PageFault};
+use super::cursor::{Cursor, Numbered, PageFault};
 use crate::folder::{self, FileError, Secrecy};
 
 const VERSION: u32 = 1;
 const SUFFIX: &str = ".page";
+/// The line of a page.
+const LINE_MAX: usize = 256;
 /// A page and its line.
-const FILE_MAX: u64 = limits::FRAME_MAX as u64 + 4_096;
+const FILE_MAX: u64 = (limits::FRAME_MAX + LINE_MAX) as u64;
 
 /// When a page came, and by which state of the directory it could be checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,8 +138,8 @@ impl Inbox {
             Ok(numbered) => numbered,
             Err(fault) => return Ok(Err(fault)),
         };
-        if let (Some(first), Some(last)) = (numbered.first(), numbered.last()) {
-            let range = (first.seq, last.seq);
+        if !page.items.is_empty() {
+            let range = (self.cursor.after + 1, cursor.after);
             let line = Line {
                 version: VERSION,
                 received_ms: arrival.received.as_ms(),
@@ -174,7 +177,7 @@ impl Inbox {
             .find(|(first, last)| (*first..=*last).contains(&seq));
         let Some(range) = page else { return Ok(None) };
         let mut entries = self.page(*range)?.into_iter();
-        Ok(entries.find(|entry| entry.numbered.seq == seq))
+        Ok(entries.find(|entry| entry.numbered.holds(seq)))
     }
 
     fn page(&self, range: (u64, u64)) -> Result<Vec<Entry>, InboxError> {
@@ -193,23 +196,21 @@ impl Inbox {
             path: self.path(range),
             problem,
         };
-        let mut entries = Vec::with_capacity(page.items.len());
-        for (due, item) in (range.0..).zip(&page.items) {
-            let numbered = cursor::read(item).map_err(|fault| damaged(fault.to_string()))?;
-            if numbered.seq != due {
-                return Err(damaged(format!(
-                    "number {} where {due} is due",
-                    numbered.seq
-                )));
-            }
-            entries.push(Entry { numbered, arrival });
-        }
-        if entries.last().map(|entry| entry.numbered.seq) != Some(range.1) {
+        // The same rules as when it came.
+        let mut cursor = Cursor {
+            after: range.0 - 1,
+            latest: 0,
+        };
+        let numbered = cursor
+            .take(&page)
+            .map_err(|fault| damaged(fault.to_string()))?;
+        if cursor.after != range.1 {
             return Err(damaged(
                 "it does not hold the numbers of its name".to_owned(),
             ));
         }
-        Ok(entries)
+        let entry = |numbered| Entry { numbered, arrival };
+        Ok(numbered.into_iter().map(entry).collect())
     }
 
     fn read(&self, range: (u64, u64)) -> Result<(Line, wire::SyncPage), InboxError> {
@@ -237,6 +238,11 @@ impl Inbox {
     fn path(&self, (first, last): (u64, u64)) -> PathBuf {
         self.folder.join(format!("{first:016}-{last:016}{SUFFIX}"))
     }
+}
+
+/// What a page costs on disk: itself and its line.
+pub(super) fn size(page: &wire::SyncPage) -> usize {
+    page.encoded_len() + LINE_MAX
 }
 
 fn range(name: &str) -> Option<(u64, u64)> {

@@ -11,6 +11,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`budget`] | how much one run takes of a home |
 //! | [`config`] | `device.toml` and the folder beside it |
 //! | [`enrol`] | joining a home with an invitation |
 //! | [`grants`] | one mailbox and one set of keys for each authority |
@@ -20,6 +21,7 @@
 //! | [`verify`] | from bytes to a letter that may be shown |
 //! | [`sync`] | fetching, watching, handing over |
 
+pub mod budget;
 pub mod config;
 pub mod cursor;
 pub mod enrol;

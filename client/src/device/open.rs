@@ -1,7 +1,7 @@
 //! A device that is open: its folder read and checked, its directory at hand.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pli_protocol::account::{AccountSecrets, SignedGrant};
@@ -10,10 +10,11 @@ use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::envelope::{Class, Sender};
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::session::Principal;
-use pli_protocol::trust::TrustRefusal;
+use pli_protocol::trust::{Directory, TrustRefusal, Versions};
 use pli_transport::{Credential, DialledConnection, Dialler};
 use pli_trust::keyfile::{self, KeyFileError};
 
+use super::budget::Spent;
 use super::config::{self, DeviceConfig, Paths, SecretsFileError};
 use super::cursor::{Body, PageFault};
 use super::evidence::{self, EvidenceError};
@@ -69,6 +70,21 @@ pub enum DeviceError {
     /// The home withholds, repeats, reorders or swaps letters (cases 57, 58).
     #[error("{0}. Nothing of it was taken. Tell the operator of the home, or move to another one")]
     Page(#[from] PageFault),
+    /// MBX-5.8: the home has more, or sends without end.
+    #[error(
+        "{0}. To go on, run the same again; if it never ends, or most of it is refused or absent, the home is at fault: tell its operator"
+    )]
+    Spent(#[from] Spent),
+    /// MBX-5.8
+    #[error(
+        "{}: {free} bytes are free and {min} must stay free; make room and run the same again. What came before is kept",
+        .folder.display()
+    )]
+    DiskFull {
+        folder: PathBuf,
+        free: u64,
+        min: u64,
+    },
 }
 
 impl DeviceError {
@@ -240,6 +256,9 @@ impl Device {
     /// Verifies and opens what is behind some numbers, again from the exact bytes.
     pub async fn look(&self, entries: Vec<Entry>) -> Vec<Shown> {
         let directory = self.directory.current();
+        // One day's at a time: letters of a day stand together, and a home that gives thousands of
+        // letters by nobody must not make this device read a directory for each.
+        let mut day: Option<(Versions, Option<Arc<Directory>>)> = None;
         let mut looked = Vec::with_capacity(entries.len());
         for entry in entries {
             let Body::Envelope { encoded, stored } = &entry.numbered.body else {
@@ -261,17 +280,16 @@ impl Device {
             let mut letter = verify(encoded.clone(), *stored, with);
             if letter.as_ref().is_err_and(LetterRefusal::is_of_directory) {
                 // The sender may have left the directory since: the day's own is the judge.
-                let evidence = self.paths.evidence();
-                let day = entry.arrival.directory;
-                match evidence::open(&evidence, &self.place, day, clock::now()).await {
-                    Ok(then) => {
-                        let with = Verifier {
-                            directory: &then,
-                            ..with
-                        };
-                        letter = verify(encoded.clone(), *stored, with);
-                    }
-                    Err(error) => tracing::warn!(%error, "no directory of the day it came"),
+                let then = entry.arrival.directory;
+                if day.as_ref().is_none_or(|(versions, _)| *versions != then) {
+                    day = Some((then, self.directory_of(then).await));
+                }
+                if let Some((_, Some(then))) = &day {
+                    let with = Verifier {
+                        directory: then,
+                        ..with
+                    };
+                    letter = verify(encoded.clone(), *stored, with);
                 }
             }
             looked.push(Shown {
@@ -282,6 +300,16 @@ impl Device {
             });
         }
         looked
+    }
+
+    async fn directory_of(&self, day: Versions) -> Option<Arc<Directory>> {
+        if day == self.directory.current().versions() {
+            return None;
+        }
+        let opened = evidence::open(&self.paths.evidence(), &self.place, day, clock::now()).await;
+        opened
+            .inspect_err(|error| tracing::warn!(%error, "no directory of the day it came"))
+            .ok()
     }
 
     /// The whole inbox, in the order of the numbers. A letter that the home gives twice under two

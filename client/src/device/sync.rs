@@ -1,4 +1,7 @@
 //! Fetching, watching, handing over: the calls of a device to its home. Spec: MBX-5, CUS-7.
+//!
+//! A home is not trusted to stop: each run has a budget ([`Bounds`]), and whatever ends a run, what
+//! came before is on disk and the next run goes on behind it.
 
 use std::path::Path;
 
@@ -8,9 +11,11 @@ use pli_protocol::limits;
 use pli_protocol::wire;
 use pli_transport::{CallStream, DialledConnection};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
+use super::budget::{Bounds, Budget};
 use super::evidence;
-use super::inbox::{Arrival, Entry};
+use super::inbox::{self, Arrival, Entry};
 use super::open::{Device, DeviceError};
 use crate::backoff::Backoff;
 use crate::call::{self, CallError};
@@ -20,29 +25,64 @@ use crate::folder::{self, FileError, Secrecy};
 const ACKNOWLEDGED_MAX: u64 = 64 * 1024 * 1024;
 
 impl Device {
-    /// Fetches what is new. Everything that is returned is on disk.
+    /// Fetches what is new. Everything that is returned is on disk; on an error too what came before
+    /// it is, and the next call goes on behind it.
     pub async fn sync(&mut self) -> Result<Vec<Entry>, DeviceError> {
+        self.sync_within(Bounds::default()).await
+    }
+
+    /// The same with less than the specification allows.
+    pub async fn sync_within(&mut self, bounds: Bounds) -> Result<Vec<Entry>, DeviceError> {
         let connection = self.connect().await?;
+        let new = self.sync_on(&connection, bounds).await;
+        hang_up(&connection);
+        new
+    }
+
+    async fn sync_on(
+        &mut self,
+        connection: &DialledConnection,
+        bounds: Bounds,
+    ) -> Result<Vec<Entry>, DeviceError> {
         let mut new = Vec::new();
-        let mut stream = self.open_sync(&connection, false).await?;
+        let mut stream = self.open_sync(connection, false).await?;
+        let mut budget = Budget::new(bounds, Instant::now());
+        let mut silent_until = Instant::now() + bounds.silence;
         loop {
-            let reply = call::within(limits::REPLY_TIMEOUT_MS, call::next(&mut stream.recv));
-            let Some(reply) = reply.await? else { break };
-            new.extend(self.take(reply)?);
+            let until = silent_until.min(budget.ends());
+            let Ok(reply) = timeout_at(until, call::next(&mut stream.recv)).await else {
+                if until == budget.ends() {
+                    return Err(budget.out_of_time().into());
+                }
+                let limit_ms = u64::try_from(bounds.silence.as_millis()).unwrap_or(u64::MAX);
+                return Err(CallError::TimedOut { limit_ms }.into());
+            };
+            let Some(reply) = reply? else { break };
+            let entries = self.take(reply, &mut budget)?;
+            // Frames alone are not progress: a home could send empty pages for ever.
+            if !entries.is_empty() {
+                silent_until = Instant::now() + bounds.silence;
+            }
+            new.extend(entries);
         }
         self.inbox().cursor().check_end()?;
-        hang_up(&connection);
         Ok(new)
     }
 
     /// Stays connected and gives what is new as it comes: see [`Watch::next`].
     pub fn watch(&mut self) -> Watch<'_> {
+        self.watch_within(Bounds::default())
+    }
+
+    /// The same with less than the specification allows.
+    pub fn watch_within(&mut self, bounds: Bounds) -> Watch<'_> {
         Watch {
             device: self,
             call: None,
             backoff: Backoff::new(),
             on_change: OnChange(None),
             connected: None,
+            budget: Budget::new(bounds, Instant::now()),
         }
     }
 
@@ -59,13 +99,19 @@ impl Device {
     }
 
     /// Keeps a page, and first the directory by which its letters can be checked later.
-    fn take(&mut self, reply: wire::call_reply::Kind) -> Result<Vec<Entry>, DeviceError> {
+    fn take(
+        &mut self,
+        reply: wire::call_reply::Kind,
+        budget: &mut Budget,
+    ) -> Result<Vec<Entry>, DeviceError> {
         let wire::call_reply::Kind::Page(page) = reply else {
             let (got, expected) = (call::name(&reply), "a page");
             return Err(CallError::Unexpected { got, expected }.into());
         };
+        budget.charge(page.items.len(), inbox::size(&page))?;
         let directory = self.directory().current().versions();
         if !page.items.is_empty() {
+            self.check_room(budget.disk_free())?;
             evidence::keep(&self.paths().evidence(), self.directory().copy(), directory)?;
         }
         let arrival = Arrival {
@@ -73,6 +119,14 @@ impl Device {
             directory,
         };
         Ok(self.inbox_mut().take(&page, arrival)??)
+    }
+
+    fn check_room(&self, min: u64) -> Result<(), DeviceError> {
+        let folder = self.paths().inbox();
+        match folder::free_bytes(&folder)? {
+            Some(free) if free < min => Err(DeviceError::DiskFull { folder, free, min }),
+            _ => Ok(()),
+        }
     }
 
     /// Tells the home, signed, that this device has these letters. Telling it twice changes nothing
@@ -132,6 +186,7 @@ pub struct Watch<'a> {
     on_change: OnChange,
     /// What was told last.
     connected: Option<bool>,
+    budget: Budget,
 }
 
 /// Whom to tell that the home is there, or went away.
@@ -176,7 +231,8 @@ impl Watch<'_> {
     }
 
     /// Waits for the next letters, which are on disk when they are returned. A connection that is
-    /// lost is made again; an error is something that waiting does not help. Cancel-safe.
+    /// lost is made again; an error is something that waiting does not help, or a home that sends
+    /// more than the [`Bounds`] of a run. Cancel-safe.
     pub async fn next(&mut self) -> Result<Vec<Entry>, DeviceError> {
         loop {
             match self.page().await {
@@ -206,8 +262,10 @@ impl Watch<'_> {
             self.tell(true);
         }
         let (_, stream) = self.call.as_mut().expect("made above");
-        match call::next(&mut stream.recv).await? {
-            Some(reply) => self.device.take(reply),
+        let reply = call::next(&mut stream.recv).await?;
+        self.budget.renew(Instant::now());
+        match reply {
+            Some(reply) => self.device.take(reply, &mut self.budget),
             None => Err(CallError::Ended { expected: "a page" }.into()),
         }
     }

@@ -2,6 +2,8 @@
 //! by byte as it likes: what a node that misbehaves would do, which a real one cannot be made to.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod home;
+
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};

@@ -16,7 +16,16 @@ use crate::screen::{Colour, Lang, Output, plain, plain_block, when};
 pub(super) fn stored(letter: &Shown) -> Option<Timestamp> {
     match &letter.entry.numbered.body {
         Body::Envelope { stored, .. } => Some(*stored),
-        Body::Expired | Body::Damaged => None,
+        Body::Expired | Body::Damaged | Body::Skipped { .. } => None,
+    }
+}
+
+/// Its number; of those that were skipped together the first and the last.
+pub(super) fn number(letter: &Shown) -> String {
+    let numbered = &letter.entry.numbered;
+    match numbered.body {
+        Body::Skipped { first } if first < numbered.seq => format!("{first}–{}", numbered.seq),
+        _ => numbered.seq.to_string(),
     }
 }
 
@@ -24,7 +33,7 @@ pub(super) fn stored(letter: &Shown) -> Option<Timestamp> {
 pub(super) fn signed(letter: &Shown) -> Option<&[u8]> {
     match &letter.entry.numbered.body {
         Body::Envelope { encoded, .. } => Some(encoded),
-        Body::Expired | Body::Damaged => None,
+        Body::Expired | Body::Damaged | Body::Skipped { .. } => None,
     }
 }
 
@@ -87,6 +96,14 @@ pub(super) fn state(letter: &Shown, out: Output) -> State {
                 true,
             );
         }
+        (Body::Skipped { .. }, _) => {
+            return of(
+                "numéros jamais utilisés, dit l'hébergeur",
+                "never used, says the home",
+                Colour::Faint,
+                false,
+            );
+        }
         (Body::Envelope { .. }, None) => return of("absente", "absent", Colour::Faint, false),
         (Body::Envelope { .. }, Some(Err(refusal))) => {
             let word = out.pick("REFUSÉE :", "REFUSED:");
@@ -115,7 +132,7 @@ pub(super) fn state(letter: &Shown, out: Output) -> State {
 
 /// One line when it comes.
 pub(super) fn announce(letter: &Shown, state: &State, out: Output) {
-    let seq = letter.entry.numbered.seq;
+    let seq = number(letter);
     let (from, title) = match letter.verified() {
         Some(verified) => (sender(verified, out), title(verified, out)),
         None => (String::new(), String::new()),
@@ -365,6 +382,7 @@ pub(super) fn to_json(letter: &Shown, handed_over: bool) -> Value {
     let more = match (&numbered.body, &letter.letter) {
         (Body::Expired, _) => json!({ "state": "expired" }),
         (Body::Damaged, _) => json!({ "state": "damaged" }),
+        (Body::Skipped { first }, _) => json!({ "state": "skipped", "first": first }),
         (_, None) => json!({ "state": "absent" }),
         (_, Some(Err(refusal))) => json!({
             "state": "refused",

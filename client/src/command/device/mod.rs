@@ -238,7 +238,7 @@ async fn list(device: &Device, out: Output) -> Result<Exit, Failed> {
             None => (String::new(), String::new()),
         };
         let at = letter::stored(letter).map_or_else(String::new, |at| when(at, out.lang));
-        rows.push([seq.to_string(), at, from, title, state.text]);
+        rows.push([letter::number(letter), at, from, title, state.text]);
     }
     if !out.json {
         if rows.is_empty() {
@@ -259,7 +259,7 @@ async fn run_show(args: &ShowArgs, out: Output) -> Result<Exit, Failed> {
     let (shown, _) = device.look_at_all().await;
     let letter = shown
         .iter()
-        .find(|letter| letter.entry.numbered.seq == args.seq);
+        .find(|letter| letter.entry.numbered.holds(args.seq));
     let letter = letter.ok_or_else(|| Failed::new(no_letter(args.seq, out)))?;
     let acknowledged = device.acknowledged().map_err(DeviceError::from)?;
     if let Some(path) = &args.signed {

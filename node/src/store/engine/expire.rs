@@ -41,6 +41,7 @@ impl Engine {
             left: limit,
             overdue: None,
             first_left: None,
+            unhandled: None,
             result: Expiry::default(),
             forget: BTreeMap::new(),
         };
@@ -50,13 +51,12 @@ impl Engine {
                 continue;
             };
             if round.left == 0 {
-                round.result.more = true;
-                round.stays(&key);
+                round.unseen(&key, bucket);
                 break;
             }
             self.indexed(round.row(&key, &value, bucket, stage))?;
         }
-        let overdue = round.overdue;
+        let upto = round.expired_upto();
         let first_left = round.first_left.take();
         let (mut applier, result) = round.finish();
         // Recovery must not take a letter without a row, because it was forgotten, for a young one.
@@ -66,13 +66,7 @@ impl Engine {
         };
         self.indexed(applier.finish(Some(applied)))?;
         memory.first_due = first_left.unwrap_or(end);
-        if !result.more {
-            let upto = keys::before_bucket(now);
-            let upto = overdue.map_or(upto, |overdue| {
-                Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(upto)
-            });
-            memory.expired_upto = memory.expired_upto.max(upto);
-        }
+        memory.expired_upto = memory.expired_upto.max(upto);
         self.note_queued(memory);
         Ok(result)
     }
@@ -87,6 +81,8 @@ struct Round<'a> {
     overdue: Option<Timestamp>,
     /// The first row that another round has to look at.
     first_left: Option<Vec<u8>>,
+    /// The first bucket of which this round left something unseen.
+    unhandled: Option<u64>,
     result: Expiry,
     forget: BTreeMap<u64, (Timestamp, Vec<u8>)>,
 }
@@ -94,10 +90,15 @@ struct Round<'a> {
 impl<'a> Round<'a> {
     fn row(&mut self, key: &[u8], value: &[u8], bucket: u64, stage: Stage) -> Result<()> {
         match stage {
-            Stage::Due => self.ids(key, value, Self::due),
-            Stage::Forget => self.ids(key, value, Self::forget),
+            Stage::Due => self.ids(key, value, bucket, Self::due),
+            Stage::Forget => self.ids(key, value, bucket, Self::forget),
             // Not before a rebuild would know that all its envelopes are forgotten, or it would deliver them again.
-            Stage::Settlement if bucket >= keys::bucket(self.applier.memory.expired_upto) => {
+            // Those of this bucket stand before it.
+            Stage::Settlement
+                if self
+                    .overdue
+                    .is_some_and(|overdue| keys::bucket(overdue) <= bucket) =>
+            {
                 self.stays(key);
                 Ok(())
             }
@@ -126,11 +127,27 @@ impl<'a> Round<'a> {
         self.first_left.get_or_insert_with(|| key.to_vec());
     }
 
+    fn unseen(&mut self, key: &[u8], bucket: u64) {
+        self.result.more = true;
+        self.unhandled.get_or_insert(bucket);
+        self.stays(key);
+    }
+
+    /// Up to when everything has been seen, and nothing undelivered would have been forgotten.
+    fn expired_upto(&self) -> Timestamp {
+        let first = self.unhandled.unwrap_or(keys::bucket(self.now));
+        let seen = keys::before_bucket(first);
+        self.overdue.map_or(seen, |overdue| {
+            Timestamp::from_ms(overdue.as_ms().saturating_sub(1)).min(seen)
+        })
+    }
+
     /// Handles the ids of a row; keeps those that `handle` says to keep.
     fn ids(
         &mut self,
         key: &[u8],
         value: &[u8],
+        bucket: u64,
         handle: impl Fn(&mut Self, EnvelopeId) -> Result<bool>,
     ) -> Result<()> {
         let mut kept = Vec::new();
@@ -146,10 +163,12 @@ impl<'a> Round<'a> {
         // What was not looked at comes first the next time: what has to be settled holds back nothing.
         let mut rest = Vec::with_capacity(value.len());
         for raw in ids {
-            self.result.more = true;
             rest.put(raw);
         }
         let rotated = !rest.is_empty();
+        if rotated {
+            self.unseen(key, bucket);
+        }
         rest.put(&kept);
         let kept = rest;
         if kept.is_empty() {

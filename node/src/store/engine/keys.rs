@@ -30,9 +30,9 @@ pub(super) fn bucket(time: Timestamp) -> u64 {
     time.as_ms() >> BUCKET_SHIFT
 }
 
-/// The last moment before the bucket of `time`.
-pub(super) fn before_bucket(time: Timestamp) -> Timestamp {
-    Timestamp::from_ms((bucket(time) << BUCKET_SHIFT).saturating_sub(1))
+/// The last moment before a bucket.
+pub(super) fn before_bucket(bucket: u64) -> Timestamp {
+    Timestamp::from_ms((bucket << BUCKET_SHIFT).saturating_sub(1))
 }
 
 /// `number` keeps rows of one bucket apart.

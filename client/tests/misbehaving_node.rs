@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pli_client::clock;
+use pli_client::content_json;
 use pli_client::device::config::DeviceConfig;
 use pli_client::device::cursor::PageFault;
 use pli_client::device::evidence;
@@ -466,4 +467,44 @@ async fn letters_stay_verifiable_offline_with_the_directory_of_their_day() {
     }
     let altered = evidence::open(&folder.join("evidence"), &place, day, clock::now()).await;
     assert!(altered.is_err());
+}
+
+/// MBX-5.9: whoever steals a key dates letters back, and a home may help: what came to the device after
+/// the key's end is said to have.
+#[tokio::test]
+async fn case_21_a_letter_that_comes_after_the_end_of_its_key_is_shown_with_a_caution() {
+    let federation = Federation::new().await;
+    let (mut device, letters, pages) = enrolled(&federation, 2).await;
+    let give = |n: usize| {
+        let seq = n as u64 + 1;
+        *pages.lock().unwrap() = vec![wire::SyncPage {
+            items: vec![item(seq, &letters[n])],
+            latest_seq: seq,
+        }];
+    };
+    give(0);
+    device.sync().await.unwrap();
+    // The directory's times are whole seconds.
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let stolen = clock::now().as_ms() / 1_000;
+    for line in [
+        &format!(
+            "authority revoke --dir @/interior --service rdv --new-key @/service/service-2.key --stolen-at {}",
+            content_json::time(Timestamp::from_ms(stolen * 1_000))
+        ),
+        "authority publish --dir @/interior --key @/interior-keys/role.key",
+        "federation publish --dir @/federation --key @/keys/online --from @/interior/handover",
+    ] {
+        federation.pli(line).await;
+    }
+    give(1);
+    device.sync().await.unwrap();
+    let (shown, _) = device.look_at_all().await;
+    assert!(shown.iter().all(|letter| letter.verified().is_some()));
+    assert_eq!(shown[0].key_ended, None, "it came before");
+    assert_eq!(
+        shown[1].key_ended,
+        Some(Timestamp::from_ms(stolen * 1_000)),
+        "it came after"
+    );
 }

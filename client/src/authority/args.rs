@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pli_protocol::envelope::{Class, Importance};
-use pli_protocol::id::{AuthorityId, KeyId};
+use pli_protocol::id::{AuthorityId, KeyId, Timestamp};
 use pli_protocol::trust::{HostPort, LinkHost, WebSocketUrl};
 
+use crate::clock;
 use crate::federation::KeyOption;
 
 /// Run an authority: its node, its services, its keys.
@@ -122,6 +123,9 @@ pub enum AuthorityCommand {
         /// The key that takes its place (a missing .key file is made).
         #[arg(long)]
         new_key: Option<KeyOption>,
+        /// When it was stolen, if it was: 2026-11-22T08:00:00Z. It ends then, not now.
+        #[arg(long, value_name = "TIME", value_parser = past)]
+        stolen_at: Option<Timestamp>,
     },
     /// Sign the draft and write the hand-over for the federation.
     Publish {
@@ -136,6 +140,20 @@ pub enum AuthorityCommand {
         #[command(flatten)]
         dir: Dir,
     },
+}
+
+/// A moment that has been. A key that ends later would go on being used by whoever stole it.
+fn past(text: &str) -> Result<Timestamp, String> {
+    let instant: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| "expected a time such as 2026-11-22T08:00:00Z".to_owned())?;
+    let at = u64::try_from(instant.as_millisecond())
+        .map(Timestamp::from_ms)
+        .map_err(|_| "it is before 1970".to_owned())?;
+    if at > clock::now() {
+        return Err("it is in the future".to_owned());
+    }
+    Ok(at)
 }
 
 /// The workspace.
@@ -205,6 +223,21 @@ impl From<ImportanceOption> for Importance {
             ImportanceOption::Information => Self::Information,
             ImportanceOption::Action => Self::Action,
             ImportanceOption::Legal => Self::Legal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// TRU-4.8
+    #[test]
+    fn case_21_a_theft_is_a_moment_that_has_been() {
+        let at = past("2026-01-22T08:00:00Z").expect("it has been");
+        assert_eq!(at.as_ms(), 1_769_068_800_000);
+        for text in ["2999-01-01T00:00:00Z", "1969-01-01T00:00:00Z", "yesterday"] {
+            past(text).expect_err(text);
         }
     }
 }

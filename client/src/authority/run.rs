@@ -72,11 +72,13 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
             whose,
             key_id,
             new_key,
+            stolen_at,
         } => {
             let authority = Authority::open(&dir.dir)?;
             let role = whose.role(&authority)?;
+            let ends = stolen_at.unwrap_or(now);
             let new_key = new_key.as_ref().map(KeyOption::public).transpose()?;
-            let revoked = authority.revoke(&role, key_id.as_ref(), new_key, now)?;
+            let revoked = authority.revoke(&role, key_id.as_ref(), new_key, ends)?;
             let report = Report::new()
                 .fact("owner", &revoked.owner)
                 .fact("revoked", revoked.key)

@@ -8,7 +8,7 @@ use pli_protocol::account::{AccountSecrets, SignedGrant};
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::envelope::{Class, Sender};
-use pli_protocol::id::{AuthorityId, EnvelopeId};
+use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
 use pli_protocol::session::Principal;
 use pli_protocol::trust::{Directory, TrustRefusal, Versions};
 use pli_transport::{Credential, DialledConnection, Dialler};
@@ -265,6 +265,7 @@ impl Device {
                 looked.push(Shown {
                     entry,
                     letter: None,
+                    key_ended: None,
                     repeats: None,
                     superseded_by: None,
                 });
@@ -292,9 +293,14 @@ impl Device {
                     letter = verify(encoded.clone(), *stored, with);
                 }
             }
+            let key_ended = letter
+                .as_ref()
+                .ok()
+                .and_then(|letter| ended_before(&directory, letter, entry.arrival.received));
             looked.push(Shown {
                 entry,
                 letter: Some(letter),
+                key_ended,
                 repeats: None,
                 superseded_by: None,
             });
@@ -335,6 +341,9 @@ pub struct Shown {
     pub entry: Entry,
     /// The letter, or why it is not shown; `None` where the home says that there is none any more.
     pub letter: Option<Result<VerifiedLetter, LetterRefusal>>,
+    /// MBX-5.9: when the key ended that signed it, where that was before this device received it. Then
+    /// only the signer's and the home's word say that it was written in time.
+    pub key_ended: Option<Timestamp>,
     /// The number that holds the same letter already: a home that repeats it does not make it two.
     pub repeats: Option<u64>,
     /// The number of a later letter of the same sender that replaces this one.
@@ -345,6 +354,20 @@ impl Shown {
     /// The letter, if it is shown.
     pub fn verified(&self) -> Option<&VerifiedLetter> {
         self.letter.as_ref()?.as_ref().ok()
+    }
+}
+
+/// Of what the directory says today: who revokes a key may date its end back.
+fn ended_before(
+    directory: &Directory,
+    letter: &VerifiedLetter,
+    received: Timestamp,
+) -> Option<Timestamp> {
+    match directory.service_key_at(letter.sender(), &letter.signer(), received) {
+        Err(TrustRefusal::KeyNotValid { not_after, .. }) => {
+            not_after.filter(|ended| *ended <= received)
+        }
+        _ => None,
     }
 }
 

@@ -12,7 +12,9 @@ use pli_protocol::code::Code;
 use pli_protocol::content::{Content, ContentError};
 use pli_protocol::crypto::seal::SealError;
 use pli_protocol::envelope::{Header, HeaderError, Letter, LetterError, Sender};
-use pli_protocol::id::{AuthorityId, EnvelopeId, MailboxAddress, MailboxId, ServiceId, Timestamp};
+use pli_protocol::id::{
+    AuthorityId, EnvelopeId, KeyId, MailboxAddress, MailboxId, ServiceId, Timestamp,
+};
 use pli_protocol::limits;
 use pli_protocol::signed::{RootCheck, SignedError, VerifiedRoots};
 use pli_protocol::trust::{Directory, DisplayName, TrustRefusal};
@@ -25,6 +27,7 @@ pub struct VerifiedLetter {
     id: EnvelopeId,
     header: Header,
     sender: ServiceId,
+    signer: KeyId,
     sender_name: DisplayName,
     clickable: bool,
     content: Result<Content, ContentError>,
@@ -44,6 +47,11 @@ impl VerifiedLetter {
     /// Who signed it.
     pub fn sender(&self) -> &ServiceId {
         &self.sender
+    }
+
+    /// With which of its keys.
+    pub fn signer(&self) -> KeyId {
+        self.signer
     }
 
     /// The sender's name for citizens, which its authority signed.
@@ -209,6 +217,7 @@ pub fn verify(
         id: letter.id(),
         header: header.clone(),
         sender,
+        signer,
         sender_name: record.name.clone(),
         clickable,
         content,

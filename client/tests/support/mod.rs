@@ -100,7 +100,7 @@ impl Federation {
         federation
     }
 
-    async fn pli(&self, line: &str) {
+    pub(crate) async fn pli(&self, line: &str) {
         let line = line.replace("@/", &format!("{}/", self.folder.path().display()));
         let words = std::iter::once("pli").chain(line.split_whitespace());
         match Line::try_parse_from(words).unwrap() {

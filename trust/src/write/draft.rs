@@ -123,7 +123,10 @@ pub(super) fn end(
     now: Timestamp,
 ) -> Result<Revoked, WriteError> {
     let now = whole_second(now);
-    let in_force = |listed: &&mut ValidKey| listed.validity.not_after.is_none_or(|end| now < end);
+    // A key cannot end before it began.
+    let in_force = |listed: &&mut ValidKey| {
+        listed.validity.not_before <= now && listed.validity.not_after.is_none_or(|end| now < end)
+    };
     let mut candidates: Vec<_> = keys
         .iter_mut()
         .filter(in_force)

@@ -120,6 +120,12 @@ pub(super) fn state(letter: &Shown, out: Output) -> State {
         return is(format!("{word} {later}"), Colour::Faint, false);
     }
     match verified.content() {
+        Ok(_) if letter.key_ended.is_some() => of(
+            "vérifiée, d'une clé retirée avant",
+            "verified, by a key ended before",
+            Colour::Doubt,
+            false,
+        ),
         Ok(_) => of("vérifiée", "verified", Colour::Good, false),
         Err(_) => of(
             "authentique, illisible",
@@ -179,12 +185,11 @@ pub(super) fn show(letter: &Shown, out: Output) {
         label("Envoyée", "Sent"),
         when(header.created, out.lang)
     ));
-    if let Some(at) = stored(letter) {
-        out.line(format!(
-            "{} {}",
-            label("Reçue", "Received"),
-            when(at, out.lang)
-        ));
+    // The home's word, and this device's own clock.
+    let stored = stored(letter).map(|at| ("Reçue", "Received", at));
+    let fetched = ("Relevée", "Fetched", letter.entry.arrival.received);
+    for (fr, en, at) in stored.into_iter().chain([fetched]) {
+        out.line(format!("{} {}", label(fr, en), when(at, out.lang)));
     }
     let (fr, en) = match header.importance {
         Importance::Information => ("pour information", "for information"),
@@ -208,6 +213,18 @@ pub(super) fn show(letter: &Shown, out: Output) {
         label("Origine", "Origin"),
         out.paint(Colour::Good, proof)
     ));
+    if let Some(ended) = letter.key_ended {
+        let said = out.pick(
+            "signée d'une clé que l'expéditeur a retirée avant que cet appareil ne la reçoive ; si elle compte, demandez-lui. Clé retirée le",
+            "signed with a key that its sender ended before this device got it; if it matters, ask the sender. Key ended on",
+        );
+        out.line(format!(
+            "{} {} {}",
+            label("Attention", "Caution"),
+            out.paint(Colour::Doubt, said),
+            when(ended, out.lang)
+        ));
+    }
     if let Some(later) = letter.superseded_by {
         out.line(format!("{} {later}", label("Remplacée par", "Replaced by")));
     }
@@ -375,6 +392,7 @@ pub(super) fn to_json(letter: &Shown, handed_over: bool) -> Value {
         "id": numbered.id.map(|id| id.to_string()),
         "stored": stored(letter).map(time),
         "received": time(letter.entry.arrival.received),
+        "key_ended": letter.key_ended.map(time),
         "acknowledged": handed_over,
         "repeats": letter.repeats,
         "superseded_by": letter.superseded_by,

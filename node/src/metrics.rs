@@ -59,19 +59,19 @@ pub struct Metrics {
 group! {
     /// Connections and who is at the other end.
     "session" => Session {
-        /// Connections accepted, before anything is known of the peer.
+        /// Counts connections that were accepted, before anything is known of the peer.
         connections_total: Per<Transport, Counter>;
-        /// Connections refused or cut, by the code that the peer was given.
+        /// Counts connections that were refused or cut, by the code that the peer was given.
         refused_total: Per<Code, Counter>;
-        /// Sessions whose handshake succeeded.
+        /// Counts sessions that were opened by a handshake, by the role of the peer.
         opened_total: Per<Role, Counter>;
-        /// Sessions open now.
+        /// Shows how many sessions are open now, by the role of the peer.
         open: Per<Role, Gauge>;
-        /// Handshakes under way.
+        /// Shows how many handshakes are under way now.
         handshaking: Gauge;
-        /// Calls begun by peers.
+        /// Counts calls that peers began, by the role of the peer.
         calls_total: Per<Role, Counter>;
-        /// Panics caught at the edge of a stream; the stream ended, nothing else (case 56).
+        /// Counts panics that were caught at the edge of a stream, which ended while all else went on (case 56).
         panics_total: Counter;
     }
 }
@@ -79,11 +79,11 @@ group! {
 group! {
     /// What comes in.
     "ingress" => Ingress {
-        /// Envelopes decoded, before any check.
+        /// Counts envelopes that were decoded, before any check, by the way they came.
         envelopes_total: Per<Way, Counter>;
-        /// Bytes of these envelopes.
+        /// Counts bytes of the envelopes that were decoded, by the way they came.
         bytes_total: Per<Way, Counter>;
-        /// Frames or envelopes that could not be decoded, by code.
+        /// Counts frames or envelopes that could not be decoded, by the code of the refusal.
         refused_total: Per<Code, Counter>;
     }
 }
@@ -91,11 +91,11 @@ group! {
 group! {
     /// Signatures and directory.
     "verify" => Verify {
-        /// Envelopes that verified.
+        /// Counts envelopes whose signature verified under the directory, by the way they came.
         verified_total: Per<Way, Counter>;
-        /// Envelopes that did not, by code.
+        /// Counts envelopes that did not verify, by the code of the refusal.
         refused_total: Per<Code, Counter>;
-        /// Roots of Merkle batches looked up before a signature is checked.
+        /// Counts roots of Merkle batches that were looked up before a signature was checked, by whether they were known.
         roots_total: Per<RootCache, Counter>;
     }
 }
@@ -103,9 +103,9 @@ group! {
 group! {
     /// Permission and quotas.
     "admit" => Admit {
-        /// Envelopes admitted.
+        /// Counts envelopes that were admitted by permission and quotas, by the way they came.
         admitted_total: Per<Way, Counter>;
-        /// Envelopes refused, by code.
+        /// Counts envelopes that were refused by permission or quotas, by the code of the refusal.
         refused_total: Per<Code, Counter>;
     }
 }
@@ -113,21 +113,21 @@ group! {
 group! {
     /// The disk.
     "store" => Store {
-        /// Envelopes on disk and synced, by where they wait; only these are acknowledged as accepted.
+        /// Counts envelopes that were written to disk and synced, by where they wait; only these are acknowledged as accepted.
         stored_total: Per<Route, Counter>;
-        /// Envelopes seen before: answered with the first receipt, stored no second time.
+        /// Counts envelopes that were seen before, and so were answered with the first receipt and not stored a second time.
         duplicates_total: Counter;
-        /// Groups committed.
+        /// Counts groups of envelopes that were committed, by the outcome.
         commits_total: Per<Outcome, Counter>;
-        /// Seconds from the first envelope of a group to the end of its fsync.
+        /// Measures the seconds from the first envelope of a group to the end of its fsync.
         commit_seconds: Histogram;
-        /// Envelopes in a group.
+        /// Measures how many envelopes were committed together in a group.
         commit_size: Histogram;
-        /// Records put aside because they did not match their hash (case 41).
+        /// Counts records that were put aside because they did not match their hash (case 41).
         quarantined_total: Counter;
-        /// Free bytes on the disk of the store.
+        /// Shows how many bytes are free on the disk of the store.
         free_bytes: Gauge;
-        /// Bytes of the store's files.
+        /// Shows how many bytes the store's files use.
         used_bytes: Gauge;
     }
 }
@@ -135,25 +135,25 @@ group! {
 group! {
     /// What leaves.
     "deliver" => Deliver {
-        /// Envelopes sent to a peer's node, repetitions too.
+        /// Counts envelopes that were sent to a peer's node, repetitions included, by lane.
         forwarded_total: Per<Lane, Counter>;
-        /// Answers of peers' nodes, one per envelope.
+        /// Counts answers that peers' nodes gave, one for each envelope, by what they said.
         answered_total: Per<Disposition, Counter>;
-        /// Attempts to reach a destination.
+        /// Counts attempts that were made to reach a destination, by the outcome.
         dials_total: Per<Outcome, Counter>;
-        /// Envelopes put aside after POISON_TRIES_MAX attempts or a signed refusal.
+        /// Counts envelopes that were put aside after POISON_TRIES_MAX attempts or a signed refusal.
         set_aside_total: Counter;
-        /// Envelopes given up, with a signed `undeliverable` to the sender, by code.
+        /// Counts envelopes that were given up, with a signed UNDELIVERABLE receipt to the sender, by the code of the reason.
         undeliverable_total: Per<Code, Counter>;
-        /// Envelopes handed to a connected device, repetitions too.
+        /// Counts envelopes that were sent to a connected device, repetitions included.
         synced_total: Counter;
-        /// Envelopes that a device acknowledged.
+        /// Counts envelopes that a device acknowledged with its signature.
         retrieved_total: Counter;
-        /// Envelopes waiting, over all destinations.
+        /// Shows how many envelopes wait now, over all destinations, by lane.
         waiting: Per<Lane, Gauge>;
-        /// Of those, envelopes that their destination refused for now, by code.
+        /// Shows how many envelopes wait because their destination refused them for now, by the code of the refusal.
         postponed: Per<Code, Gauge>;
-        /// Destinations that do not answer now.
+        /// Shows how many destinations do not answer now.
         unreachable_destinations: Gauge;
     }
 }
@@ -161,15 +161,15 @@ group! {
 group! {
     /// The directory.
     "trust" => Trust {
-        /// Refreshes attempted.
+        /// Counts refreshes of the directory that were attempted, by the outcome.
         refreshes_total: Per<Outcome, Counter>;
-        /// Seconds since the last refresh that was completed.
+        /// Shows how many seconds have passed since a refresh of the directory was last completed.
         refresh_age_seconds: Gauge;
-        /// Seconds until a role expires; negative once it has.
+        /// Shows how many seconds are left until a role of the directory expires, negative once it has.
         expires_in_seconds: Per<TufRole, Gauge>;
-        /// Version of a role; 0 for the delegated ones, which have one each.
+        /// Shows which version a role of the directory has, or 0 for the delegated ones, which have one each.
         version: Per<TufRole, Gauge>;
-        /// Authorities in the directory.
+        /// Shows how many authorities the directory names.
         authorities: Gauge;
     }
 }
@@ -177,13 +177,13 @@ group! {
 group! {
     /// This process.
     "process" => Process {
-        /// 1 while the alarm is raised, else 0.
+        /// Shows 1 while the alarm is raised, and else 0.
         alarm: Per<AlarmKind, Gauge>;
-        /// Milliseconds that the median peer's clock is ahead of ours.
+        /// Shows by how many milliseconds the median peer's clock is ahead of this node's, negative where it is behind.
         clock_offset_ms: Gauge;
-        /// Unix seconds at which the process started.
+        /// Shows when the process started, in Unix seconds.
         start_time_seconds: Gauge;
-        /// Requests to the HTTP addresses that were refused: over a cap, a limit or a deadline.
+        /// Counts requests to the HTTP addresses that were refused because they were over a cap, a limit or a deadline.
         http_refused_total: Counter;
     }
 }
@@ -232,7 +232,12 @@ impl Default for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    /// Fields of the groups above.
+    const FAMILIES: usize = 42;
 
     #[test]
     fn a_series_moves_alone_and_shows_its_help() {
@@ -250,7 +255,7 @@ mod tests {
         metrics.store.commit_size.record(64.0);
         let text = metrics.render();
         for line in [
-            "# HELP pli_verify_refused_total Envelopes that did not, by code.",
+            "# HELP pli_verify_refused_total Counts envelopes that did not verify, by the code of the refusal.",
             "# TYPE pli_verify_refused_total counter",
             "pli_verify_refused_total{code=\"BAD_SIGNATURE\"} 3",
             "pli_verify_refused_total{code=\"WEAK_KEY\"} 0",
@@ -260,6 +265,52 @@ mod tests {
             "pli_store_commit_size_bucket{le=\"64\"} 1",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} in\n{text}");
+        }
+    }
+
+    /// What is read by an operator at night: one line, a whole sentence, nothing cut off.
+    #[test]
+    fn every_family_has_a_type_and_a_help_that_is_a_sentence() {
+        let metrics = Metrics::new();
+        // The exporter shows a histogram from its first sample on.
+        metrics.store.commit_size.record(1.0);
+        metrics.store.commit_seconds.record(0.001);
+        let text = metrics.render();
+        let of = |kind: &str| -> BTreeMap<&str, &str> {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(kind));
+            lines.filter_map(|line| line.split_once(' ')).collect()
+        };
+        let (helps, types) = (of("# HELP "), of("# TYPE "));
+        let samples = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
+        for sample in samples {
+            let end = sample.find(['{', ' ']).expect("a name, then a value");
+            let name = &sample[..end];
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .filter_map(|suffix| name.strip_suffix(suffix))
+                .find(|family| types.get(family) == Some(&"histogram"))
+                .unwrap_or(name);
+            assert!(types.contains_key(family), "{name} has no TYPE");
+            assert!(helps.contains_key(family), "{name} has no HELP");
+        }
+        assert_eq!(types.keys().len(), FAMILIES, "{types:?}");
+        assert!(helps.keys().eq(types.keys()));
+        for (family, help) in helps {
+            assert!(
+                help.ends_with('.') && !help.ends_with(".."),
+                "{family}: {help}"
+            );
+            let verb = match types[family] {
+                "counter" => "Counts ",
+                "gauge" => "Shows ",
+                other => {
+                    assert_eq!(other, "histogram", "{family}");
+                    "Measures "
+                }
+            };
+            assert!(help.starts_with(verb), "{family}: {help}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! How a metric is declared: its doc comment says when it moves and is also its `# HELP`.
+//! How a metric is declared: its doc comment says when it moves and is also its `# HELP`, a sentence
+//! that begins with what it does: a counter counts, a gauge shows, a histogram measures.
 
 use std::fmt;
 use std::marker::PhantomData;

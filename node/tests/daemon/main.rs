@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod faults;
+mod grants;
 mod inside;
+mod places;
 mod refusals;
+mod reports;
 mod running;
 mod site;
 mod time;

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +26,7 @@ pub(crate) struct Site {
     pub(crate) key: SigningKey,
     own: KeyRing,
     online: KeyRing,
+    targets: KeyRing,
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -40,6 +41,21 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 
 fn one(key: &SigningKey) -> RoleKeys {
     RoleKeys::new(vec![*key.public()], 1).unwrap()
+}
+
+/// The configuration of a node; `up` leads to the folder of the [`Site`].
+fn toml(authority: &str, up: &str, quic: SocketAddr, more: &str) -> String {
+    let ports: Vec<TcpListener> = (0..3)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let [websocket, http, ops] = [0, 1, 2].map(|i: usize| ports[i].local_addr().unwrap());
+    format!(
+        "authority = \"{authority}\"\nkey = \"node.key\"\ndrain = \"5s\"\n{more}\n\
+         [store]\nurl = \"fjall:store\"\nmin_free = \"1MiB\"\n\
+         [listen]\nquic = \"{quic}\"\nwebsocket = \"{websocket}\"\nhttp = \"{http}\"\nops = \"{ops}\"\n\
+         [trust]\nroot = \"{up}root.json\"\nsources = [\"{up}federation/repository\"]\ndatastore = \"trust\"\nrefresh = \"1s\"\n\
+         [dial]\nprivate_networks = [\"127.0.0.0/8\"]\n",
+    )
 }
 
 impl Site {
@@ -58,40 +74,68 @@ impl Site {
             lifetimes: Lifetimes::default(),
         };
         let offline = KeyRing::new([root, targets.clone()]);
-        let federation = Federation::init(&at("federation"), new, &offline, now()).unwrap();
-        let new = NewAuthority {
-            authority: AuthorityId::new(AUTHORITY).unwrap(),
-            name: DisplayName::new("Intérieur", "Interior").unwrap(),
-            keys: one(&own),
-            role_days: 365,
-            node_key: *key.public(),
-            quic: vec!["127.0.0.1:7400".parse().unwrap()],
-            websocket: Vec::new(),
-        };
-        let mut authority = Authority::init(&at("authority"), new, now()).unwrap();
-        authority
-            .publish(&KeyRing::new([own.clone()]), now())
-            .unwrap();
-        let handover = authority.handover_dir();
-        let grant = GrantChange {
-            may_host: Some(true),
-            ..GrantChange::default()
-        };
-        federation
-            .add_authority(&handover, grant, &KeyRing::new([targets]), now())
-            .unwrap();
-        let online = KeyRing::new([snapshot, timestamp]);
+        Federation::init(&at("federation"), new, &offline, now()).unwrap();
         let site = Self {
+            key: key.clone(),
+            own: KeyRing::new([own.clone()]),
+            online: KeyRing::new([snapshot, timestamp]),
+            targets: KeyRing::new([targets]),
             folder,
-            key,
-            own: KeyRing::new([own]),
-            online,
         };
-        site.publish(&[handover]);
+        let quic = "127.0.0.1:7400".parse().unwrap();
+        site.take_in(&site.at("authority"), AUTHORITY, &own, &key, quic);
         let root = site.at("federation/repository/metadata/1.root.json");
         fs::copy(root, site.at("root.json")).unwrap();
         site.configure("");
         site
+    }
+
+    /// A second authority of the federation. Returns the configuration of its node, which can be found where the
+    /// directory says.
+    pub(crate) fn neighbour(&self, authority: &str) -> PathBuf {
+        let folder = self.at(authority);
+        fs::create_dir(&folder).unwrap();
+        let key = keyfile::create(&folder.join("node.key")).unwrap();
+        let own = keyfile::generate().unwrap();
+        let free = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let quic = free.local_addr().unwrap();
+        self.take_in(&folder.join("authority"), authority, &own, &key, quic);
+        let config = folder.join("node.toml");
+        fs::write(&config, toml(authority, "../", quic, "")).unwrap();
+        config
+    }
+
+    fn take_in(
+        &self,
+        dir: &Path,
+        authority: &str,
+        own: &SigningKey,
+        node: &SigningKey,
+        quic: SocketAddr,
+    ) {
+        let new = NewAuthority {
+            authority: AuthorityId::new(authority).unwrap(),
+            name: DisplayName::new(authority, authority).unwrap(),
+            keys: one(own),
+            role_days: 365,
+            node_key: *node.public(),
+            quic: vec![quic.to_string().parse().unwrap()],
+            websocket: Vec::new(),
+        };
+        let mut drafted = Authority::init(dir, new, now()).unwrap();
+        drafted
+            .publish(&KeyRing::new([own.clone()]), now())
+            .unwrap();
+        let handover = drafted.handover_dir();
+        let grant = GrantChange {
+            may_host: Some(true),
+            ..GrantChange::default()
+        };
+        let federation = Federation::open(&self.at("federation")).unwrap();
+        federation
+            .add_authority(&handover, grant, &self.targets, now())
+            .unwrap();
+        self.publish(&[handover]);
     }
 
     /// Lists another key of the node beside the present one, and publishes it.
@@ -118,17 +162,8 @@ impl Site {
     }
 
     pub(crate) fn configure(&self, more: &str) {
-        let ports: Vec<TcpListener> = (0..3)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
-        let [websocket, http, ops] = [0, 1, 2].map(|i: usize| ports[i].local_addr().unwrap());
-        let text = format!(
-            "authority = \"{AUTHORITY}\"\nkey = \"node.key\"\ndrain = \"5s\"\n{more}\n\
-             [store]\nurl = \"fjall:store\"\nmin_free = \"1MiB\"\n\
-             [listen]\nquic = \"127.0.0.1:0\"\nwebsocket = \"{websocket}\"\nhttp = \"{http}\"\nops = \"{ops}\"\n\
-             [trust]\nroot = \"root.json\"\nsources = [\"federation/repository\"]\ndatastore = \"trust\"\nrefresh = \"1s\"\n",
-        );
-        fs::write(self.at("node.toml"), text).unwrap();
+        let quic = "127.0.0.1:0".parse().unwrap();
+        fs::write(self.at("node.toml"), toml(AUTHORITY, "", quic, more)).unwrap();
     }
 
     pub(crate) fn address(&self, key: &str) -> SocketAddr {

@@ -201,6 +201,29 @@ fn case_41_a_damaged_identity_is_refused_clearly(opener: Opener) {
     ));
 }
 
+/// Such as sources before the first release made.
+fn case_74_a_store_that_names_no_authority_is_refused_with_what_to_do(opener: Opener) {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(opener, directory.path()));
+    let path = directory.path().join("IDENTITY");
+    let text = fs::read_to_string(&path).unwrap();
+    let line = format!("authority {}\n", options().authority);
+    assert!(text.contains(&line));
+    let former = text.replace(&line, "");
+    fs::write(&path, &former).unwrap();
+    match opener(directory.path(), &options()) {
+        Err(error @ StoreError::NotAStore { .. }) => {
+            let said = error.to_string();
+            assert!(
+                said.contains("no authority") && said.contains("store.url"),
+                "{said}"
+            );
+        }
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), former, "left alone");
+}
+
 #[test]
 fn an_unknown_engine_is_refused() {
     for url in ["", "fjall", "fjall:", "postgres://x", "/var/lib/pli"] {
@@ -230,6 +253,7 @@ crate::for_each_engine!(
     case_42_a_second_opening_in_this_process_is_refused,
     case_74_the_store_of_another_node_is_refused,
     case_74_another_key_of_the_same_node_opens_the_store_and_is_noted,
+    case_74_a_store_that_names_no_authority_is_refused_with_what_to_do,
     case_74_a_copy_that_is_opened_with_a_new_key_begins_a_new_epoch,
     case_77_a_newer_format_is_refused_and_left_alone,
     case_43_a_restored_backup_starts_a_new_epoch_and_reuses_no_number,

@@ -26,6 +26,11 @@ const TITLE: &str = "pli-store";
 const FORMER: &str = "former-node";
 /// Former keys that are remembered.
 const FORMER_MAX: usize = 16;
+/// Sources before the first release wrote none, and a store that belongs to nobody is opened for nobody.
+const UNRELEASED: &str = "its identity file names no authority, so a source from before the first release made it. \
+    Let that program run until its queues are empty and its citizens have fetched, then name an empty folder in store.url";
+const DAMAGED: &str = "its identity file is damaged. \
+    Restore the store's folder from a backup, or move it away: this program then begins an empty one";
 /// No identity file is longer.
 const LENGTH_MAX: u64 = 4_096;
 
@@ -176,7 +181,11 @@ fn parse(text: &str, directory: &Path) -> Result<Identity, StoreError> {
             original: true,
         })
     };
-    fields().ok_or_else(|| wrong("its identity file is damaged"))
+    fields().ok_or_else(|| match (field(text, "authority"), field(text, "born")) {
+        // `born` is the last line of such a file: it is whole.
+        (None, Some(_)) => wrong(UNRELEASED),
+        _ => wrong(DAMAGED),
+    })
 }
 
 fn field<'t>(text: &'t str, name: &'t str) -> Option<&'t str> {

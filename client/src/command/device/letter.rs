@@ -5,6 +5,7 @@ use pli_protocol::envelope::Importance;
 use pli_protocol::id::Timestamp;
 use serde_json::{Value, json};
 
+use super::state::{State, number, state};
 use crate::content_json::{self, time};
 use crate::device::Shown;
 use crate::device::cursor::Body;
@@ -17,15 +18,6 @@ pub(super) fn stored(letter: &Shown) -> Option<Timestamp> {
     match &letter.entry.numbered.body {
         Body::Envelope { stored, .. } => Some(*stored),
         Body::Expired | Body::Damaged | Body::Skipped { .. } => None,
-    }
-}
-
-/// Its number; of those that were skipped together the first and the last.
-pub(super) fn number(letter: &Shown) -> String {
-    let numbered = &letter.entry.numbered;
-    match numbered.body {
-        Body::Skipped { first } if first < numbered.seq => format!("{first}–{}", numbered.seq),
-        _ => numbered.seq.to_string(),
     }
 }
 
@@ -59,80 +51,6 @@ pub(super) fn title(letter: &VerifiedLetter, out: Output) -> String {
         Err(_) => out
             .pick("(ne peut pas être affichée)", "(cannot be shown)")
             .to_owned(),
-    }
-}
-
-/// Where a letter stands.
-pub(super) struct State {
-    /// A word or two; may hold no remote text.
-    pub(super) text: String,
-    pub(super) colour: Colour,
-    /// Not shown as a message, through somebody's fault.
-    pub(super) refused: bool,
-}
-
-/// Where a letter stands.
-pub(super) fn state(letter: &Shown, out: Output) -> State {
-    let is = |text: String, colour, refused| State {
-        text,
-        colour,
-        refused,
-    };
-    let of = |fr, en, colour, refused| is(out.pick(fr, en).to_owned(), colour, refused);
-    let verified = match (&letter.entry.numbered.body, &letter.letter) {
-        (Body::Expired, _) => {
-            return of(
-                "expirée avant sa remise",
-                "expired before delivery",
-                Colour::Faint,
-                false,
-            );
-        }
-        (Body::Damaged, _) => {
-            return of(
-                "abîmée chez l'hébergeur",
-                "damaged at the home",
-                Colour::Bad,
-                true,
-            );
-        }
-        (Body::Skipped { .. }, _) => {
-            return of(
-                "numéros jamais utilisés, dit l'hébergeur",
-                "never used, says the home",
-                Colour::Faint,
-                false,
-            );
-        }
-        (Body::Envelope { .. }, None) => return of("absente", "absent", Colour::Faint, false),
-        (Body::Envelope { .. }, Some(Err(refusal))) => {
-            let word = out.pick("REFUSÉE :", "REFUSED:");
-            return is(format!("{word} {}", refusal.code()), Colour::Bad, true);
-        }
-        (Body::Envelope { .. }, Some(Ok(verified))) => verified,
-    };
-    if let Some(first) = letter.repeats {
-        let word = out.pick("répète la lettre", "repeats letter");
-        return is(format!("{word} {first}"), Colour::Faint, false);
-    }
-    if let Some(later) = letter.superseded_by {
-        let word = out.pick("remplacée par", "replaced by");
-        return is(format!("{word} {later}"), Colour::Faint, false);
-    }
-    match verified.content() {
-        Ok(_) if letter.key_ended.is_some() => of(
-            "vérifiée, d'une clé retirée avant",
-            "verified, by a key ended before",
-            Colour::Doubt,
-            false,
-        ),
-        Ok(_) => of("vérifiée", "verified", Colour::Good, false),
-        Err(_) => of(
-            "authentique, illisible",
-            "authentic, unreadable",
-            Colour::Doubt,
-            true,
-        ),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `pli device`: what a citizen does. Every word is in French and in English.
 
 mod letter;
+mod state;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -231,14 +232,14 @@ async fn list(device: &Device, out: Output) -> Result<Exit, Failed> {
         if out.json {
             out.json(&letter::to_json(letter, handed_over));
         }
-        let state = letter::state(letter, out);
+        let state = state::state(letter, out);
         whole &= !state.refused;
         let (from, title) = match letter.verified() {
             Some(verified) => (letter::sender(verified, out), letter::title(verified, out)),
             None => (String::new(), String::new()),
         };
         let at = letter::stored(letter).map_or_else(String::new, |at| when(at, out.lang));
-        rows.push([letter::number(letter), at, from, title, state.text]);
+        rows.push([state::number(letter), at, from, title, state.text]);
     }
     if !out.json {
         if rows.is_empty() {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::exit::{Exit, Failed};
 use super::super::{Home, stop_signal};
-use super::{letter, open};
+use super::{letter, open, state};
 use crate::device::Standing;
 use crate::screen::Output;
 
@@ -62,7 +62,7 @@ pub(super) async fn run(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
         let mut to_hand_over = Vec::new();
         for letter in watch.device().look(entries).await {
             letters += 1;
-            let state = letter::state(&letter, out);
+            let state = state::state(&letter, out);
             whole &= !state.refused;
             if out.json {
                 out.json(&letter::to_json(&letter, false));

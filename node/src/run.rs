@@ -258,6 +258,7 @@ impl Opened {
                     shutdown.clone()
                 ),
                 deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
+                deliver::expiry::compact(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
                 upkeep(Arc::clone(&relay), live, shutdown.clone()),
                 api::serve::serve_handed(

@@ -58,10 +58,24 @@ async fn sweep(relay: &Arc<Relay>, confirm_due: &mut Instant) -> Result<bool, St
     if !untaken.is_empty() {
         undeliverable::report_untaken(relay, untaken).await?;
     }
-    if !more {
-        relay.on_store(move |store| store.compact()).await?;
-    }
     Ok(more)
+}
+
+/// Gives back the room of what is gone, until the stop. Beside the sweeps: a store that has much to expire has much to
+/// give back, and would grow if it came second.
+pub async fn compact(relay: Arc<Relay>, mut shutdown: Shutdown) {
+    loop {
+        match relay.on_store(move |store| store.compact()).await {
+            Ok(0) => {}
+            Ok(_) if !shutdown.is_stopping() => continue,
+            Ok(_) => return,
+            Err(error) => tracing::error!(%error, "compaction is put off"),
+        }
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = sleep(EVERY) => {}
+        }
+    }
 }
 
 // CUS-6.6: whether the home was there and time ran out, or it was not.

@@ -94,7 +94,10 @@ impl Device {
         let after_seq = self.inbox().cursor().after;
         let kind = wire::call::Kind::Sync(wire::Sync { after_seq, follow });
         let mut stream = call::open(connection, kind).await?;
-        stream.send.finish().await?;
+        // Whoever follows ends the call by ending this half.
+        if !follow {
+            stream.send.finish().await?;
+        }
         Ok(stream)
     }
 

@@ -18,14 +18,15 @@ use pli_protocol::content::{Content, Kind, Notice, Text};
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::custody::Step;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
-use pli_protocol::session::Principal;
+use pli_protocol::session::{Principal, ServerIdentity, Welcome};
 use pli_protocol::wire::{self, call, call_reply};
 use pli_protocol::{codec, limits};
 use pli_testbed::citizens::Citizen;
+use pli_testbed::federation::Builder;
 use pli_testbed::{Federation, sending};
 use pli_transport::{
-    CallStream, Credential, DialledConnection, Dialler, Identity, Listener, ListenerConfig,
-    ListenerLimits,
+    AcceptedConnection, CallStream, Credential, DialledConnection, Dialler, Endpoints, Identity,
+    Listener, ListenerConfig, ListenerLimits, Via,
 };
 use pli_trust::keyfile;
 
@@ -35,6 +36,20 @@ pub const SERVICE: &str = "rdv@interieur.gouv.fr";
 /// Long enough for a node that is killed and started again, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
+
+/// [`ORIGIN`] and [`HOME`].
+pub fn two_hosts() -> Builder {
+    Federation::builder().two_hosts()
+}
+
+/// Where most tests begin: a service of the one node may write to a citizen of the other.
+pub async fn scene(plan: Builder) -> (Federation, Service, Citizen, Arc<Grant>) {
+    let federation = plan.start().await.expect("nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    (federation, service, citizen, grant)
+}
 
 pub fn authority(name: &str) -> AuthorityId {
     name.parse().expect("an authority")
@@ -163,6 +178,34 @@ pub async fn service_session(service: &Service) -> DialledConnection {
         .expect("reached")
 }
 
+/// A session of the service with its origin, by this way alone.
+pub async fn session_by(federation: &Federation, service: &Service, via: Via) -> DialledConnection {
+    let addresses = federation.node(ORIGIN).addresses();
+    let endpoints = match via {
+        Via::Quic => Endpoints {
+            quic: vec![addresses.quic],
+            ..Endpoints::default()
+        },
+        Via::WebSocket => Endpoints {
+            websocket: vec![addresses.websocket],
+            ..Endpoints::default()
+        },
+    };
+    let authority = authority(ORIGIN);
+    let directory = service.directory().current();
+    let key = *directory
+        .node_keys(&authority, clock::now())
+        .expect("listed")
+        .next()
+        .expect("a key");
+    let dialler = Dialler::new(Credential {
+        principal: Principal::Service(service.id().clone()),
+        key: Arc::clone(service.key()),
+    });
+    let server = ServerIdentity { authority, key };
+    dialler.connect(&server, &endpoints).await.expect("reached")
+}
+
 /// In the place of a node that was killed, at its addresses, with this key.
 pub fn stand_in(federation: &Federation, of: &str, key: SigningKey) -> Listener {
     let addresses = federation.node(of).addresses();
@@ -175,6 +218,23 @@ pub fn stand_in(federation: &Federation, of: &str, key: SigningKey) -> Listener 
         limits: ListenerLimits::default(),
     })
     .expect("the node is away")
+}
+
+/// Kills a node and takes its place, with its key.
+pub async fn take_place(federation: &mut Federation, of: &str) -> Listener {
+    federation.node_mut(of).kill().await.expect("killed");
+    stand_in(federation, of, node_key(federation, of))
+}
+
+/// The next session that comes to a stand-in, believed whoever it is; `None` if it failed.
+pub async fn next_session(home: &Listener) -> Option<AcceptedConnection> {
+    let pending = home.accept().await.expect("the listener goes on");
+    let welcome = Welcome {
+        server_time: clock::now(),
+        max_batches_in_flight: 4,
+    };
+    let session = pending.authenticate(|_| async move { Ok(welcome) }).await;
+    session.ok()
 }
 
 /// What an operator reads in `/status`.

@@ -12,7 +12,7 @@ use pli_protocol::session::{Principal, ServerIdentity};
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
 use pli_transport::{ConnectError, Credential, Dialler, Endpoints};
-use support::{HOME, PATIENCE, SERVICE};
+use support::{HOME, PATIENCE, two_hosts};
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,11 +82,7 @@ async fn case_52_connections_are_capped_per_address_and_the_place_is_free_again_
 #[tokio::test(flavor = "multi_thread")]
 async fn r12_unauthenticated_connects_leave_memory_where_it_was() {
     const ROUND: usize = 5_000;
-    let federation = Federation::builder().two_hosts().start().await;
-    let federation = federation.expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let websocket = federation.node(HOME).addresses().websocket;
     // The first round warms every pool up; what counts is that the next ones add nothing.
     connect_and_go(websocket, 2 * ROUND).await;

@@ -2,57 +2,19 @@
 
 mod support;
 
-use std::sync::Arc;
-
-use pli_client::clock;
-use pli_client::service::Service;
-use pli_protocol::session::{Principal, ServerIdentity};
 use pli_protocol::wire::{self, call, call_reply};
-use pli_testbed::Federation;
-use pli_transport::{Credential, DialledConnection, Dialler, Endpoints, Via};
-use support::{HOME, ORIGIN, SERVICE};
-
-/// A session of the service with its origin, by this way alone.
-async fn session(federation: &Federation, service: &Service, via: Via) -> DialledConnection {
-    let addresses = federation.node(ORIGIN).addresses();
-    let endpoints = match via {
-        Via::Quic => Endpoints {
-            quic: vec![addresses.quic],
-            ..Endpoints::default()
-        },
-        Via::WebSocket => Endpoints {
-            websocket: vec![addresses.websocket],
-            ..Endpoints::default()
-        },
-    };
-    let authority = support::authority(ORIGIN);
-    let directory = service.directory().current();
-    let key = *directory
-        .node_keys(&authority, clock::now())
-        .expect("listed")
-        .next()
-        .expect("a key");
-    let dialler = Dialler::new(Credential {
-        principal: Principal::Service(service.id().clone()),
-        key: Arc::clone(service.key()),
-    });
-    let server = ServerIdentity { authority, key };
-    dialler.connect(&server, &endpoints).await.expect("reached")
-}
+use pli_transport::Via;
+use support::two_hosts;
 
 /// SES-2.6, SES-7.4: a call that its dialler gives up is reset over QUIC and looks cut short over WebSocket. What it
 /// brought before is kept, and the calls beside it and after it go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_given_up_costs_no_other_call_of_its_connection() {
-    let federation = Federation::builder().two_hosts().start().await;
-    let federation = federation.expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let submit = || call::Kind::Submit(wire::Submit {});
     let mut sent = Vec::new();
     for via in [Via::Quic, Via::WebSocket] {
-        let connection = session(&federation, &service, via).await;
+        let connection = support::session_by(&federation, &service, via).await;
         let letters = support::letters(&service, &grant, 3).await;
         let batch = |seq, nth: usize| wire::EnvelopeBatch {
             seq,

@@ -9,7 +9,7 @@ use pli_protocol::limits::CLOCK_SKEW_MAX_MS;
 use pli_protocol::session::Welcome;
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, PATIENCE, SERVICE};
+use support::{HOME, ORIGIN, PATIENCE, two_hosts};
 
 /// Waits until the origin's alarm is raised, or is not.
 async fn alarm_is(federation: &Federation, raised: bool) {
@@ -32,17 +32,8 @@ async fn alarm_is(federation: &Federation, raised: bool) {
 /// origin, and nobody's clock has to be set for the test.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_76_a_clock_that_no_peer_shares_is_an_alarm_until_they_agree_again() {
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
-    federation.node_mut(HOME).kill().await.expect("killed");
-    let key = support::node_key(&federation, HOME);
-    let other_time = support::stand_in(&federation, HOME, key);
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
+    let other_time = support::take_place(&mut federation, HOME).await;
     let letter = support::letters(&service, &grant, 1).await.remove(0);
     submit_all(&service, vec![letter.clone()])
         .await

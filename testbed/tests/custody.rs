@@ -17,7 +17,7 @@ use pli_protocol::wire::{self, call, call_reply};
 use pli_testbed::Federation;
 use pli_testbed::federation::AuthorityPlan;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, SERVICE};
+use support::{HOME, ORIGIN, SERVICE, two_hosts};
 
 const THIRD: &str = "sante.gouv.fr";
 /// No timeout of a node's session with another is shorter.
@@ -28,14 +28,7 @@ const FIRST_TIMEOUT: Duration = Duration::from_millis(limits::HANDSHAKE_TIMEOUT_
 /// More copies than the quota allows letters use up none of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_26_a_letter_sent_a_thousand_times_is_delivered_once_and_has_one_receipt() {
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let letter = support::letters(&service, &grant, 1).await.remove(0);
     let copies = vec![letter.clone(); 1_000];
     let mut settled = submit_all(&service, copies).await.expect("answered");
@@ -91,14 +84,7 @@ async fn case_26_a_letter_sent_a_thousand_times_is_delivered_once_and_has_one_re
 /// CUS-3.6, SES-7.3: a refusal of the whole call ends it and acknowledges nothing of what came with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_call_acknowledges_nothing() {
-    let federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (_running, service, _, grant) = support::scene(two_hosts()).await;
     let letter = support::letters(&service, &grant, 1).await.remove(0);
 
     let connection = support::service_session(&service).await;
@@ -152,15 +138,10 @@ fn retrieved(node: &str, envelope: EnvelopeId, step: Step) -> Receipt {
 /// only, all of a report counts or none; and however often it is said, few receipts are kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_home_of_an_envelope_reports_that_a_device_has_it() {
-    let federation = Federation::builder()
-        .two_hosts()
-        .authority(AuthorityPlan::new(THIRD, "Santé", "Health").hosts())
-        .start()
-        .await
-        .expect("three nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (federation, service, _, grant) = support::scene(
+        support::two_hosts().authority(AuthorityPlan::new(THIRD, "Santé", "Health").hosts()),
+    )
+    .await;
     let letter = support::letters(&service, &grant, 1).await.remove(0);
     submit_all(&service, vec![letter.clone()])
         .await
@@ -271,14 +252,7 @@ async fn only_the_home_of_an_envelope_reports_that_a_device_has_it() {
 /// Case 33, CUS-6.6, P3: a home that stays away until a letter expires; the sender finds a signed receipt of that.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_33_a_letter_that_expires_while_its_home_is_away_is_reported_undeliverable() {
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     federation.node_mut(HOME).kill().await.expect("killed");
     let short = support::short_lived(&service, &grant, 2_500).await;
     let long = support::letters(&service, &grant, 1).await.remove(0);
@@ -385,14 +359,7 @@ async fn next_try_ms(federation: &Federation) -> Option<u64> {
 async fn a_home_that_is_heard_from_gets_its_letters_before_the_wait_is_over() {
     // In this time a home starts again and a letter arrives, even on a busy machine.
     const WAIT_MS: u64 = 15_000;
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     federation.node_mut(HOME).kill().await.expect("killed");
     let stranger = Arc::new(support::stand_in(
         &federation,

@@ -3,19 +3,22 @@
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use pli_client::service::submit;
 use pli_protocol::code::Code;
 use pli_protocol::content::{Content, Kind, Notice, Text};
 use pli_protocol::custody::Disposition;
-use pli_protocol::limits;
-use pli_protocol::wire::{self, call};
+use pli_protocol::wire::{self, call, call_reply};
+use pli_protocol::{codec, limits};
 use pli_testbed::Federation;
 use pli_testbed::hostile::Hostile;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, SERVICE};
-use tokio::sync::mpsc;
+use pli_transport::{CallStream, Via};
+use support::{HOME, ORIGIN, SERVICE, two_hosts};
+use tokio::sync::{Notify, mpsc};
 
 fn content() -> Content {
     Content::from(Kind::Notice(Notice::new(
@@ -30,15 +33,8 @@ const SUBMIT: call::Kind = call::Kind::Submit(wire::Submit {});
 /// refused before admission uses up no quota.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_envelope_is_refused_by_the_first_stage_that_finds_a_fault() {
-    let federation = Federation::builder()
-        .two_hosts()
-        .set("quotas", "sender_mailbox_per_day", "1")
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (_running, service, _, grant) =
+        support::scene(two_hosts().set("quotas", "sender_mailbox_per_day", "1")).await;
     let hostile = Hostile::new(&service, grant, content());
     let connection = support::service_session(&service).await;
     for (what, letter, code) in [
@@ -77,14 +73,7 @@ async fn an_envelope_is_refused_by_the_first_stage_that_finds_a_fault() {
 /// Case 55, SES-5.4: a peer that floods with bad signatures is cut; a service beside it goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_55_a_flood_of_bad_signatures_cuts_the_peer_and_nobody_else() {
-    let federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (_running, service, _, grant) = support::scene(two_hosts()).await;
     let hostile = Hostile::new(&service, grant.clone(), content());
     let connection = support::service_session(&service).await;
     let beside = support::service_session(&service).await;
@@ -109,15 +98,8 @@ async fn case_55_a_flood_of_bad_signatures_cuts_the_peer_and_nobody_else() {
 /// there afterwards, and nothing else is lost either, since the sender still has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_drains_keeps_what_it_acknowledged_and_ends_with_0() {
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .set("quotas", "sender_mailbox_per_day", "1000000")
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (mut federation, service, mut citizen, grant) =
+        support::scene(two_hosts().set("quotas", "sender_mailbox_per_day", "1000000")).await;
     let letters = support::letters(&service, &grant, 1_000).await;
     let ids: Vec<_> = letters.iter().map(|letter| letter.id).collect();
     let (outgoing, to_submit) = mpsc::channel(16);
@@ -154,6 +136,60 @@ async fn a_node_that_drains_keeps_what_it_acknowledged_and_ends_with_0() {
     while answers.recv().await.is_some() {}
     let came = support::fetch_until(&mut citizen, ids.len(), support::PATIENCE).await;
     support::each_once(ids, &came);
+}
+
+/// Sends batches for ever, always as many as the window lets it, whatever the node says, until the call breaks.
+async fn send_for_ever(mut stream: CallStream, envelopes: Vec<Bytes>, begun: Arc<Notify>) {
+    let (mut seq, mut answered) = (0, 0);
+    loop {
+        while seq - answered < u64::from(limits::BATCHES_IN_FLIGHT_MAX) {
+            seq += 1;
+            let envelopes = envelopes.clone();
+            let batch = wire::EnvelopeBatch { seq, envelopes };
+            if stream.send.send_message(&batch).await.is_err() {
+                return;
+            }
+        }
+        let Ok(Some(frame)) = stream.recv.next().await else {
+            return;
+        };
+        let reply: wire::CallReply =
+            codec::decode_canonical(&frame, limits::FRAME_MAX).expect("a reply");
+        answered = match reply.kind.expect("it says something") {
+            call_reply::Kind::Ack(ack) => ack.last_seq,
+            // As if it had not heard.
+            _ => seq,
+        };
+        begun.notify_one();
+    }
+}
+
+/// SES-7.5: who never stops sending does not keep a node from stopping, by either way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_drains_while_a_peer_sends_for_ever() {
+    // It must not be the end of its patience that ends it.
+    let plan =
+        two_hosts()
+            .set("", "drain", "\"10m\"")
+            .set("quotas", "sender_mailbox_per_day", "1000000");
+    let (mut federation, service, _, grant) = support::scene(plan).await;
+    let letters = support::letters(&service, &grant, 16).await;
+    let envelopes: Vec<Bytes> = letters.into_iter().map(|letter| letter.envelope).collect();
+    let mut peers = Vec::new();
+    for via in [Via::Quic, Via::WebSocket] {
+        let connection = support::session_by(&federation, &service, via).await;
+        let stream = support::open(&connection, SUBMIT).await;
+        let begun = Arc::new(Notify::new());
+        let peer = tokio::spawn(send_for_ever(stream, envelopes.clone(), begun.clone()));
+        begun.notified().await;
+        peers.push((connection, peer));
+    }
+    let node = federation.node_mut(ORIGIN);
+    let status = node.terminate(support::PATIENCE).await.expect("it ends");
+    assert!(status.success(), "{status}");
+    for (_connection, peer) in peers {
+        peer.abort();
+    }
 }
 
 /// MBX-2.1: an account id has 32 bytes, is another for each citizen, and no other node ever sees it.

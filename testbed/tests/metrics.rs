@@ -4,18 +4,13 @@ mod support;
 
 use pli_protocol::content::{Content, Kind, Notice, Text};
 use pli_protocol::wire::{self, call};
-use pli_testbed::Federation;
 use pli_testbed::hostile::Hostile;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, PATIENCE, SERVICE};
+use support::{HOME, ORIGIN, PATIENCE, two_hosts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_of_letters_shows_in_the_metrics_of_both_nodes() {
-    let federation = Federation::builder().two_hosts().start().await;
-    let federation = federation.expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let letters = support::letters(&service, &grant, 5).await;
     submit_all(&service, letters.clone())
         .await

@@ -13,13 +13,11 @@ use pli_protocol::custody::{Disposition, Step};
 use pli_protocol::envelope::acknowledged_id;
 use pli_protocol::id::EnvelopeId;
 use pli_protocol::limits::{FRAME_MAX, POISON_TRIES_MAX};
-use pli_protocol::session::Welcome;
 use pli_protocol::wire::{self, call_reply};
 use pli_protocol::{codec, crypto::sign::SigningKey};
-use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
-use pli_transport::{AcceptedConnection, Identity, Listener, ListenerConfig, ListenerLimits};
-use support::{HOME, ORIGIN, SERVICE};
+use pli_transport::AcceptedConnection;
+use support::{HOME, ORIGIN, SERVICE, two_hosts};
 
 /// Takes everything but the poison, at which it drops the connection; says whether it was alone on its way.
 async fn take_until_poison(
@@ -57,27 +55,10 @@ async fn take_until_poison(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
+    let (mut federation, service, _, grant) = support::scene(two_hosts()).await;
     let caller = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
-    federation.node_mut(HOME).kill().await.expect("killed");
-    let addresses = federation.node(HOME).addresses();
+    let home = support::take_place(&mut federation, HOME).await;
     let key = support::node_key(&federation, HOME);
-    let home = Listener::bind(ListenerConfig {
-        identity: Identity::new(key.clone()).expect("a certificate"),
-        authority: support::authority(HOME),
-        quic: Some(addresses.quic),
-        websocket: Some(addresses.websocket),
-        http: None,
-        limits: ListenerLimits::default(),
-    })
-    .expect("the home is away");
     let letters = support::letters(&service, &grant, 5).await;
     let poison = letters[2].id;
     let federation = Arc::new(federation);
@@ -88,13 +69,10 @@ async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
         let (federation, alone) = (federation.clone(), alone.clone());
         let mut others = others.into_iter();
         tokio::spawn(async move {
-            while let Some(pending) = home.accept().await {
-                let welcome = Welcome {
-                    server_time: clock::now(),
-                    max_batches_in_flight: 4,
+            loop {
+                let Some(connection) = support::next_session(&home).await else {
+                    continue;
                 };
-                let session = pending.authenticate(|_| async move { Ok(welcome) }).await;
-                let Ok(connection) = session else { continue };
                 if take_until_poison(&connection, &key, poison).await == Some(1) {
                     alone.fetch_add(1, Ordering::Relaxed);
                     // Only what gets through between its failures convicts it.
@@ -127,30 +105,17 @@ async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
 /// CUS-6.5: a home that falls over whatever it is sent proves nothing against the letter at the head of its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn r2_a_home_that_breaks_at_every_letter_convicts_none() {
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let caller = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
-    federation.node_mut(HOME).kill().await.expect("killed");
-    let key = support::node_key(&federation, HOME);
-    let home = support::stand_in(&federation, HOME, key);
+    let home = support::take_place(&mut federation, HOME).await;
     let letters = support::letters(&service, &grant, 3).await;
     submit_all(&service, letters.clone())
         .await
         .expect("answered");
     for _ in 0..4 * POISON_TRIES_MAX {
-        let pending = home.accept().await.expect("the origin calls");
-        let welcome = Welcome {
-            server_time: clock::now(),
-            max_batches_in_flight: 4,
+        let Some(connection) = support::next_session(&home).await else {
+            continue;
         };
-        let session = pending.authenticate(|_| async move { Ok(welcome) }).await;
-        let Ok(connection) = session else { continue };
         if let Ok(mut stream) = connection.accept_call().await {
             // The call, then a batch.
             drop(stream.recv.next().await);

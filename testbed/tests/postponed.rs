@@ -4,13 +4,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use pli_client::clock;
 use pli_protocol::code::Code;
 use pli_protocol::custody::Step;
-use pli_protocol::session::Welcome;
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, PATIENCE, SERVICE};
+use support::{HOME, ORIGIN, PATIENCE, SERVICE, two_hosts};
 
 /// CUS-6.3: however many letters wait for a full mailbox, a few attempts are made, fewer and fewer; others go on, and
 /// `/status` says how many wait and why.
@@ -73,28 +71,13 @@ async fn cus_6_3_a_full_mailbox_costs_a_few_attempts_and_holds_back_no_other() {
 /// R2: a home that takes the connection and never answers loses it, and is not called reachable meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn r2_a_home_that_stays_connected_and_silent_does_not_hold_its_queue() {
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
-    federation.node_mut(HOME).kill().await.expect("killed");
-    let key = support::node_key(&federation, HOME);
-    let home = support::stand_in(&federation, HOME, key);
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
+    let home = support::take_place(&mut federation, HOME).await;
     let letter = support::letters(&service, &grant, 1).await.remove(0);
     let lost = support::short_lived(&service, &grant, 12_000).await;
     let both = vec![letter.clone(), lost.clone()];
     submit_all(&service, both).await.expect("answered");
-    let welcome = Welcome {
-        server_time: clock::now(),
-        max_batches_in_flight: 4,
-    };
-    let pending = home.accept().await.expect("the origin calls");
-    let session = pending.authenticate(|_| async move { Ok(welcome) }).await;
-    let connection = session.expect("a session");
+    let connection = support::next_session(&home).await.expect("a session");
     let mut stream = connection.accept_call().await.expect("a call");
     drop(stream.recv.next().await);
     let began = Instant::now();
@@ -119,14 +102,7 @@ async fn r2_a_home_that_stays_connected_and_silent_does_not_hold_its_queue() {
 /// CUS-6.6: the ministry hears of a letter that nobody fetched before it expired in its mailbox.
 #[tokio::test(flavor = "multi_thread")]
 async fn p3_a_letter_that_no_device_took_in_time_is_reported_by_its_home() {
-    let federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (_running, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let letter = support::short_lived(&service, &grant, 5_000).await;
     submit_all(&service, vec![letter.clone()])
         .await

@@ -6,22 +6,16 @@ use pli_client::clock;
 use pli_client::service::draft::Handling;
 use pli_protocol::envelope::Urgency;
 use pli_protocol::id::EnvelopeId;
-use pli_testbed::Federation;
 use pli_testbed::sending::{prepare, submit_all};
-use support::{HOME, ORIGIN, PATIENCE, SERVICE};
+use support::{HOME, ORIGIN, PATIENCE, two_hosts};
 
 /// Case 34, CUS-6.3: a priority lane overtakes bulk, and live traffic is not starved by mail that comes in.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_34_a_home_that_returns_gets_urgent_letters_first_and_everything_in_the_end() {
     const BULK: usize = 1_024;
     const URGENT: usize = 5;
-    let plan = Federation::builder()
-        .two_hosts()
-        .set("quotas", "sender_mailbox_per_day", "1000000");
-    let mut federation = plan.start().await.expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (mut federation, service, mut citizen, grant) =
+        support::scene(two_hosts().set("quotas", "sender_mailbox_per_day", "1000000")).await;
     federation.node_mut(HOME).kill().await.expect("killed");
     let bulk = support::letters(&service, &grant, BULK).await;
     submit_all(&service, bulk).await.expect("submitted");

@@ -9,9 +9,8 @@ use pli_client::clock;
 use pli_protocol::custody::{Disposition, Step};
 use pli_protocol::envelope::Letter;
 use pli_protocol::wire::{self, call};
-use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, PATIENCE, SERVICE};
+use support::{HOME, ORIGIN, PATIENCE, SERVICE, two_hosts};
 
 /// How long one looks that nothing comes.
 const NOTHING_WITHIN: Duration = Duration::from_secs(1);
@@ -21,11 +20,7 @@ const NOTHING_WITHIN: Duration = Duration::from_secs(1);
 #[tokio::test(flavor = "multi_thread")]
 async fn case_27_a_delivered_letter_that_is_replayed_after_its_expiry_changes_nothing() {
     const LIFETIME_MS: u64 = 8_000;
-    let federation = Federation::builder().two_hosts().start().await;
-    let federation = federation.expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let letter = support::short_lived(&service, &grant, LIFETIME_MS).await;
     let settled = submit_all(&service, vec![letter.clone()]).await;
     let settled = settled.expect("answered");
@@ -60,14 +55,7 @@ async fn case_27_a_delivered_letter_that_is_replayed_after_its_expiry_changes_no
 #[tokio::test(flavor = "multi_thread")]
 async fn case_60_a_stale_client_that_sends_everything_again_changes_nothing() {
     const LETTERS: usize = 20;
-    let mut federation = Federation::builder()
-        .two_hosts()
-        .start()
-        .await
-        .expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
     let letters = support::letters(&service, &grant, LETTERS).await;
     let first = submit_all(&service, letters.clone())
         .await

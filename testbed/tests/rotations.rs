@@ -1,35 +1,43 @@
-//! A service's key is replaced while its letters are on their way (TRU-4.8, CUS-6.8). Whole processes.
+//! Keys end while letters are on their way (TRU-4.8, CUS-6.8) and while sessions stand (TRU-4.6). Whole processes.
 
 mod support;
 
-use pli_protocol::custody::Step;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use pli_protocol::custody::{Disposition, Step};
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, PATIENCE, SERVICE};
+use support::{HOME, ORIGIN, PATIENCE, SERVICE, two_hosts};
 
-/// Ends the key of the service and names another, as the README says.
-async fn rotate(federation: &Federation, number: u8) {
-    let origin = support::authority(ORIGIN);
-    let folder = federation.service_home(&origin, "rdv");
-    let draft = federation.home(&origin).join("authority");
-    let new = folder.join(format!("service-{number}.key"));
-    let path = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
-    let arguments = [
-        "authority",
-        "revoke",
-        "--dir",
-        &path(&draft),
-        "--service",
-        "rdv",
-        "--new-key",
-        &path(&new),
-    ];
+/// Ends a key, names another beside it in the same folder, and publishes that, as the README says. The new one is not
+/// in use before [`take_up`].
+async fn revoke(federation: &Federation, of: &str, whose: &[&str], key: &Path) {
+    let of = support::authority(of);
+    let draft = federation.home(&of).join("authority");
+    let new = key.with_file_name("new.key");
+    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let (draft, new) = (path(&draft), path(&new));
+    let mut arguments = vec!["authority", "revoke", "--dir", &draft, "--new-key", &new];
+    arguments.extend(whose);
     federation.pli(&arguments).await.expect("revoked");
-    federation.publish_authority(&origin).await.expect("signed");
+    federation.publish_authority(&of).await.expect("signed");
     federation.publish().await.expect("published");
-    std::fs::rename(&new, folder.join("service.key")).expect("renamed");
-    let public = folder.join(format!("service-{number}.key.pub"));
-    std::fs::rename(public, folder.join("service.key.pub")).expect("renamed");
+}
+
+fn take_up(key: &Path) {
+    for ending in ["key", "key.pub"] {
+        let new = key.with_file_name(format!("new.{ending}"));
+        std::fs::rename(new, key.with_extension(ending)).expect("renamed");
+    }
+}
+
+/// Ends the key of the service and gives it another.
+async fn rotate(federation: &Federation) {
+    let home = federation.service_home(&support::authority(ORIGIN), "rdv");
+    let key = home.join("service.key");
+    revoke(federation, ORIGIN, &["--service", "rdv"], &key).await;
+    take_up(&key);
 }
 
 /// What the origin accepted under the old key while the home was away is delivered after the key has ended, and what
@@ -37,22 +45,18 @@ async fn rotate(federation: &Federation, number: u8) {
 #[tokio::test(flavor = "multi_thread")]
 async fn case_21_no_letter_is_lost_when_a_key_is_replaced() {
     const LETTERS: usize = 4;
-    let plan = Federation::builder().two_hosts();
-    let mut federation = plan.start().await.expect("two nodes");
-    let service = federation.service(SERVICE).await.expect("open");
-    let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
-    let grant = citizen.grant(&service).await.expect("granted");
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
 
     federation.node_mut(HOME).kill().await.expect("killed");
     let old = support::letters(&service, &grant, LETTERS).await;
     submit_all(&service, old.clone()).await.expect("answered");
-    rotate(&federation, 2).await;
+    rotate(&federation).await;
     federation.node_mut(HOME).restart().await.expect("ready");
     let came = support::fetch_until(&mut citizen, LETTERS, PATIENCE).await;
     support::each_once(old.iter().map(|letter| letter.id), &came);
 
     // Only the origin learns of this one: a home looks for a newer directory every ten minutes.
-    rotate(&federation, 3).await;
+    rotate(&federation).await;
     federation.node_mut(ORIGIN).kill().await.expect("killed");
     federation.node_mut(ORIGIN).restart().await.expect("ready");
     let service = federation.service(SERVICE).await.expect("open");
@@ -64,4 +68,93 @@ async fn case_21_no_letter_is_lost_when_a_key_is_replaced() {
         let steps = support::steps_when(&service, letter.id, |step| step == Step::Stored).await;
         assert_eq!(steps, [Step::Accepted, Step::Stored]);
     }
+}
+
+/// How many sessions the origin has made with other nodes.
+async fn dialled_are(federation: &Federation, wanted: u64) {
+    let began = Instant::now();
+    loop {
+        let status = support::status(federation, ORIGIN).await;
+        if status["sessions"]["dialled"] == wanted {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{status:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// TRU-4.6: the origin hangs up on a home whose key has ended, and gives its letters to nobody but the new key's holder.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_21_a_session_with_a_home_ends_when_its_key_does() {
+    let plan = two_hosts().set("trust", "refresh", "\"1s\"");
+    let (mut federation, service, mut citizen, grant) = support::scene(plan).await;
+    let before = support::letters(&service, &grant, 1).await;
+    submit_all(&service, before).await.expect("answered");
+    support::fetch_until(&mut citizen, 1, PATIENCE).await;
+    dialled_are(&federation, 1).await;
+
+    let key = federation.node(HOME).home().join("keys/node.key");
+    revoke(&federation, HOME, &["--node"], &key).await;
+    dialled_are(&federation, 0).await;
+    let after = support::letters(&service, &grant, 1).await.remove(0);
+    submit_all(&service, vec![after.clone()])
+        .await
+        .expect("answered");
+    federation.node_mut(HOME).kill().await.expect("killed");
+    assert_eq!(
+        support::track(&service, after.id).await,
+        [Step::Accepted],
+        "the old key's holder ran on and got nothing"
+    );
+    take_up(&key);
+    federation.node_mut(HOME).restart().await.expect("ready");
+    let came = support::fetch_until(&mut citizen, 1, PATIENCE).await;
+    support::each_once([after.id], &came);
+}
+
+/// TRU-4.6: and on one whose authority is suspended, until that is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_21_a_session_with_a_home_ends_when_its_authority_is_suspended() {
+    let plan = two_hosts().set("trust", "refresh", "\"1s\"");
+    let (federation, service, mut citizen, grant) = support::scene(plan).await;
+    let suspend = async |more: &[&str]| {
+        let at = |path: &str| federation.folder().join(path).display().to_string();
+        let (dir, keys) = (at("federation"), at("keys/offline"));
+        let [first, second] = [1, 2].map(|n| format!("{keys}/targets-{n}.key"));
+        let arguments = [
+            "federation",
+            "suspend",
+            HOME,
+            "--dir",
+            &dir,
+            "--key",
+            &first,
+            "--key",
+            &second,
+        ];
+        let arguments = [&arguments, more].concat();
+        federation.pli(&arguments).await.expect("signed");
+        federation.publish().await.expect("published");
+    };
+    let before = support::letters(&service, &grant, 1).await;
+    submit_all(&service, before).await.expect("answered");
+    support::fetch_until(&mut citizen, 1, PATIENCE).await;
+    dialled_are(&federation, 1).await;
+    suspend(&[]).await;
+    dialled_are(&federation, 0).await;
+    suspend(&["--lift"]).await;
+    // The home too has to hear that it may be written to again.
+    let after = support::letters(&service, &grant, 1).await.remove(0);
+    let began = Instant::now();
+    while submit_all(&service, vec![after.clone()])
+        .await
+        .expect("answered")[0]
+        .disposition
+        != Disposition::Accepted
+    {
+        assert!(began.elapsed() < PATIENCE, "it stays refused");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let came = support::fetch_until(&mut citizen, 1, PATIENCE).await;
+    support::each_once([after.id], &came);
 }

@@ -5,6 +5,7 @@
 mod fixture;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use fixture::http::{Mirror, Trick};
 use fixture::victim::{refused, snapshot, timestamp, victim};
@@ -16,7 +17,8 @@ use pli_protocol::code::Code;
 use pli_protocol::limits;
 use pli_protocol::trust::TrustRole;
 use pli_trust::write::RootChange;
-use pli_trust::{Changed, TrustError, TrustStore};
+use pli_trust::{Changed, Source, TrustError, TrustStore};
+use tokio::time::{Instant, timeout};
 use tough::TargetName;
 use tough::schema::{Root, Signed, Snapshot, Targets, Timestamp};
 
@@ -370,6 +372,40 @@ async fn r18_a_blocked_mirror_changes_nothing_and_another_mirror_helps() {
     drop(node);
     let node = TrustStore::open(config, world.now).await.unwrap();
     assert_eq!(node.refresh(world.now).await.unwrap().changed, Changed::Yes);
+}
+
+/// TRU-5.3: it costs its time, on a clock that runs when nothing else does, and hides nothing from a newcomer or a
+/// refresh; who has a copy starts without waiting at all.
+#[tokio::test(start_paused = true)]
+async fn r18_a_mirror_that_never_answers_hides_nothing_and_stops_no_start() {
+    let mut world = World::new().await;
+    let silent = Mirror::serve(world.repository(), Trick::Silent).await;
+    let silent: Source = silent.url().parse().unwrap();
+    let mut config = world.config(&[&world.repository()], "node");
+    config.sources.insert(0, silent.clone());
+    let patience = Duration::from_millis(limits::TRUST_REFRESH_TIMEOUT_MS);
+    let newcomer = timeout(patience, TrustStore::open(config.clone(), world.now)).await;
+    let newcomer = newcomer.expect("in time").unwrap();
+    assert_eq!(newcomer.directory().versions().timestamp, 1);
+    drop(newcomer);
+    world.publish_a_change().await;
+
+    config.sources.truncate(1);
+    let began = Instant::now();
+    let alone = TrustStore::open(config.clone(), world.now).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "its own copy is enough");
+    let error = timeout(patience, refused(&alone, &world)).await;
+    let error = error.expect("in time");
+    assert!(matches!(error, TrustError::Unreachable { .. }), "{error}");
+    drop(alone);
+
+    config.sources.push(Source::Directory(world.repository()));
+    let node = TrustStore::open(config, world.now).await.unwrap();
+    let refreshed = timeout(patience, node.refresh(world.now)).await;
+    let refreshed = refreshed.expect("in time").unwrap();
+    assert_eq!(refreshed.changed, Changed::Yes);
+    let unread: Vec<&Source> = refreshed.unread.iter().map(|one| &one.source).collect();
+    assert_eq!(unread, [&silent]);
 }
 
 /// TRU-5.3

@@ -6,14 +6,17 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pli_node::config::Config;
+use pli_node::federation;
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::id::AuthorityId;
-use pli_protocol::limits::ENROL_TIMEOUT_MS;
+use pli_protocol::limits::{ENROL_TIMEOUT_MS, TRUST_FETCH_TIMEOUT_MS};
 use pli_protocol::session::{Principal, ServerIdentity};
+use pli_protocol::trust::Environment;
 use pli_transport::{Credential, Dialler, Endpoints};
 
-use crate::site::{AUTHORITY, SOON, Site, block_on, get};
+use crate::site::{AUTHORITY, SOON, Site, block_on, get, now};
 
 #[test]
 fn a_node_starts_serves_its_addresses_and_stops_with_0_at_sigterm() {
@@ -217,4 +220,27 @@ fn case_18_a_running_node_takes_a_newer_directory_and_never_an_older_one() {
 
     site.publish(&[]);
     wait_for(&|status| status["directory"]["versions"]["timestamp"] == 3 && !raised(status));
+}
+
+/// TRU-5.3: on a clock that runs when nothing else does.
+#[tokio::test(start_paused = true)]
+async fn r18_a_start_from_the_copy_waits_less_than_a_silent_mirror_takes() {
+    let site = tokio::task::spawn_blocking(Site::new).await.unwrap();
+    let mut trust = Config::load(&site.at("node.toml")).unwrap().trust;
+    let production = Environment::Production;
+    let first = federation::open(&trust, production, now()).await.unwrap();
+    assert_eq!(first.from_copy, None);
+    // The system takes the connection; nobody takes it from the system.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mirror = format!("http://{}/", silent.local_addr().unwrap());
+    trust.sources = vec![mirror.parse().unwrap()];
+    let began = tokio::time::Instant::now();
+    let again = federation::open(&trust, production, now()).await.unwrap();
+    let took = began.elapsed();
+    assert!(
+        took < Duration::from_millis(TRUST_FETCH_TIMEOUT_MS),
+        "{took:?}"
+    );
+    assert_eq!(again.directory.versions(), first.directory.versions());
+    assert!(again.from_copy.is_some(), "and it says so");
 }

@@ -1,6 +1,7 @@
 //! How many devices of nobody may be here at a time (SES-5.7).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Debug;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
@@ -63,11 +64,11 @@ async fn from_address(last: u8, node: SocketAddr) -> SocketAddr {
         let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
         let mut buffer = vec![0; 65_536];
         while let Ok((length, from)) = front.recv_from(&mut buffer).await {
-            if !backs.contains_key(&from) {
+            if let Entry::Vacant(vacant) = backs.entry(from) {
                 let back = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, last), 0)).await;
                 let back = Arc::new(back.unwrap());
                 back.connect(node).await.unwrap();
-                backs.insert(from, Arc::clone(&back));
+                vacant.insert(Arc::clone(&back));
                 let front = Arc::clone(&front);
                 tokio::spawn(async move {
                     let mut buffer = vec![0; 65_536];

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use pli_protocol::id::{EnvelopeId, Timestamp};
 
 use super::Engine;
-use super::apply::Applier;
+use super::apply::{Applier, Memory};
 use super::cursor::{Fields, Put};
 use super::index::{Result, Space};
 use super::keys::{self, Stage};
@@ -28,12 +28,11 @@ impl Engine {
         now: Timestamp,
         limit: usize,
     ) -> std::result::Result<Expiry, StoreError> {
+        self.read_ahead(now, limit)?;
         let mut writer = self.writer();
         let applied = writer.tail.applied();
         let memory = &mut writer.memory;
-        // Not from the first key: what stands before has been removed, and looking for it is slow.
-        let end = keys::bucket(now).to_be_bytes().to_vec();
-        let first = memory.first_due.clone().min(end.clone());
+        let (first, end) = memory.due_by(now);
         let applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
         let mut round = Round {
             applier,
@@ -69,6 +68,43 @@ impl Engine {
         memory.expired_upto = memory.expired_upto.max(upto);
         self.note_queued(memory);
         Ok(result)
+    }
+}
+
+impl Engine {
+    // Rows of a while ago have left memory. What a round will read is brought back while others may write.
+    fn read_ahead(&self, now: Timestamp, limit: usize) -> std::result::Result<(), StoreError> {
+        let (first, end) = self.writer().memory.due_by(now);
+        let mut left = limit;
+        for row in self.index.view().range(Space::Expiry, first, end) {
+            let (key, ids) = self.indexed(row.into_inner())?;
+            if left == 0 {
+                break;
+            }
+            if !matches!(keys::parse_expiry(&key), Some((_, Stage::Due))) {
+                continue;
+            }
+            for raw in ids.chunks_exact(ID_LENGTH).take(left) {
+                left -= 1;
+                let id = EnvelopeId::from_slice(raw).expect("chunks of an id's length");
+                let known = self.indexed(self.index.get(Space::Ids, raw))?;
+                let known = known.and_then(|known| Known::decode(id, &known));
+                if let Some(Placed::Mailbox { account, seq, .. }) =
+                    known.map(|known| known.meta.place)
+                {
+                    self.indexed(self.index.get(Space::Items, keys::item(&account, seq)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    // Not from the first key: what stands before has been removed, and looking for it is slow.
+    fn due_by(&self, now: Timestamp) -> (Vec<u8>, Vec<u8>) {
+        let end = keys::bucket(now).to_be_bytes().to_vec();
+        (self.first_due.clone().min(end.clone()), end)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fjall::compaction::Leveled;
-use fjall::config::BlockSizePolicy;
+use fjall::config::{BlockSizePolicy, PartitioningPolicy};
 use fjall::{Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 
 pub(super) use self::change::Change;
@@ -94,6 +94,9 @@ impl Index {
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(1)
             .open()?;
+        // A whole table's filter is hundreds of KiB: too much to read, and to check, for one row of a moment ago.
+        // Those of the newest tables stay in memory.
+        let in_parts = PartitioningPolicy::new([false, true]);
         let keyspaces = SPACES
             .iter()
             .enumerate()
@@ -107,6 +110,8 @@ impl Index {
                             Leveled::default().with_l0_threshold(L0_TABLES),
                         ))
                         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+                        .filter_block_partitioning_policy(in_parts.clone())
+                        .index_block_partitioning_policy(in_parts.clone())
                         .expect_point_read_hits(matches!(space, Space::Rows | Space::Registry))
                 })
             })

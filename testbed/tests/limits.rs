@@ -139,26 +139,37 @@ async fn a_node_that_drains_keeps_what_it_acknowledged_and_ends_with_0() {
 }
 
 /// Sends batches for ever, always as many as the window lets it, whatever the node says, until the call breaks.
-async fn send_for_ever(mut stream: CallStream, envelopes: Vec<Bytes>, begun: Arc<Notify>) {
+/// Gives the code with which it was refused.
+async fn send_for_ever(
+    mut stream: CallStream,
+    envelopes: Vec<Bytes>,
+    begun: Arc<Notify>,
+) -> Option<u32> {
     let (mut seq, mut answered) = (0, 0);
+    let mut refused = None;
     loop {
         while seq - answered < u64::from(limits::BATCHES_IN_FLIGHT_MAX) {
             seq += 1;
             let envelopes = envelopes.clone();
             let batch = wire::EnvelopeBatch { seq, envelopes };
             if stream.send.send_message(&batch).await.is_err() {
-                return;
+                // What was said before that may still be read.
+                break;
             }
         }
         let Ok(Some(frame)) = stream.recv.next().await else {
-            return;
+            return refused;
         };
         let reply: wire::CallReply =
             codec::decode_canonical(&frame, limits::FRAME_MAX).expect("a reply");
         answered = match reply.kind.expect("it says something") {
             call_reply::Kind::Ack(ack) => ack.last_seq,
             // As if it had not heard.
-            _ => seq,
+            call_reply::Kind::Refusal(refusal) => {
+                refused = Some(refusal.code);
+                seq
+            }
+            other => panic!("neither an acknowledgement nor a refusal: {other:?}"),
         };
         begun.notify_one();
     }
@@ -182,13 +193,19 @@ async fn a_node_drains_while_a_peer_sends_for_ever() {
         let begun = Arc::new(Notify::new());
         let peer = tokio::spawn(send_for_ever(stream, envelopes.clone(), begun.clone()));
         begun.notified().await;
-        peers.push((connection, peer));
+        peers.push((via, connection, peer));
     }
     let node = federation.node_mut(ORIGIN);
     let status = node.terminate(support::PATIENCE).await.expect("it ends");
     assert!(status.success(), "{status}");
-    for (_connection, peer) in peers {
-        peer.abort();
+    for (via, _connection, peer) in peers {
+        let refused = tokio::time::timeout(support::PATIENCE, peer).await;
+        let refused = refused.expect("it hears of the end").expect("no panic");
+        eprintln!("XX {refused:?}");
+        // Over WebSocket a peer that only writes hears of the end, and may miss the reason.
+        if via == Via::Quic {
+            assert_eq!(refused, Some(Code::ShuttingDown.number()));
+        }
     }
 }
 

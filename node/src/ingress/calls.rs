@@ -165,7 +165,8 @@ async fn finish(end: CallEnd, mut send: FrameWriter) -> Option<Code> {
     let reply = wire::CallReply {
         kind: Some(call_reply::Kind::Refusal(refusal)),
     };
-    if send.send_message(&reply).await.is_ok() && send.finish().await.is_ok() && cut.is_some() {
+    let closes = cut.is_some() || code == Code::ShuttingDown;
+    if send.send_message(&reply).await.is_ok() && send.finish().await.is_ok() && closes {
         // A connection that is closed at once would overtake its own last word.
         drop(tokio::time::timeout(Duration::from_secs(1), send.taken()).await);
     }

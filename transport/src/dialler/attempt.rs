@@ -89,7 +89,7 @@ async fn dial_websocket(
     let socket = websocket::dial(Box::new(tls))
         .await
         .map_err(|error| fault(&error))?;
-    Ok(Wire::Mux(Mux::new(socket, Mode::Client, address)))
+    Ok(Wire::Mux(Mux::new(socket, Mode::Client, address, None)))
 }
 
 /// Says what the verifier saw, if it was the verifier that refused.

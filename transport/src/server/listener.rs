@@ -11,6 +11,7 @@ use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Admission, ListenerStats, TurnedAway};
@@ -18,7 +19,7 @@ use super::config::ListenerConfig;
 use super::pending::{Pending, PlainHttp, Stage};
 use crate::connection::Via;
 use crate::error::BindError;
-use crate::websocket::Io;
+use crate::websocket::{CLOSE_TIME, Io};
 use crate::{quic, tls};
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) admission: Arc<Admission>,
     pub(super) acceptor: TlsAcceptor,
     pub(super) http: Option<mpsc::Sender<PlainHttp>>,
+    /// Each connection over WebSocket holds a receiver.
+    pub(super) muxes: watch::Sender<()>,
 }
 
 impl Shared {
@@ -85,6 +88,7 @@ impl Listener {
             admission: Admission::new(config.limits),
             acceptor: TlsAcceptor::from(Arc::new(tls)),
             http: config.http,
+            muxes: watch::Sender::new(()),
         });
         Ok(Self {
             quic,
@@ -146,12 +150,18 @@ impl Listener {
     }
 
     /// Closes every QUIC connection at once, and waits until the peers could hear of it. Those
-    /// over WebSocket are closed one by one, by their holders.
+    /// over WebSocket are closed one by one, by their holders; it waits until they have said so.
     pub async fn close(&self, code: Option<Code>, reason: &str) {
         self.stop_accepting();
         if let Some(endpoint) = &self.quic {
             endpoint.close(code.map_or(0, Code::number).into(), reason.as_bytes());
             endpoint.wait_idle().await;
+        }
+        if timeout(CLOSE_TIME, self.shared.muxes.closed())
+            .await
+            .is_err()
+        {
+            tracing::debug!("not every websocket closed cleanly");
         }
     }
 

@@ -173,7 +173,7 @@ async fn encrypt(stage: Stage, remote: SocketAddr, shared: &Shared) -> Result<En
         Stage::Quic(connecting) => Ok(Encrypted::Wire(Wire::Quic(connecting.await?))),
         Stage::Upgraded(io) => {
             let socket = websocket::from_upgraded(io).await;
-            Ok(Encrypted::Wire(mux(socket, remote)))
+            Ok(Encrypted::Wire(mux(socket, remote, shared)))
         }
         Stage::Tcp(stream) => {
             let tls = shared
@@ -185,15 +185,16 @@ async fn encrypt(stage: Stage, remote: SocketAddr, shared: &Shared) -> Result<En
                 .await
                 .map_err(|error| fault(&error))?
             {
-                Wanted::Session(socket) => Ok(Encrypted::Wire(mux(socket, remote))),
+                Wanted::Session(socket) => Ok(Encrypted::Wire(mux(socket, remote, shared))),
                 Wanted::Http(io) => Ok(Encrypted::Http(io)),
             }
         }
     }
 }
 
-fn mux(socket: WebSocketStream<Box<dyn Io>>, remote: SocketAddr) -> Wire {
-    Wire::Mux(Mux::new(socket, Mode::Server, remote))
+fn mux(socket: WebSocketStream<Box<dyn Io>>, remote: SocketAddr, shared: &Shared) -> Wire {
+    let alive = shared.muxes.subscribe();
+    Wire::Mux(Mux::new(socket, Mode::Server, remote, Some(alive)))
 }
 
 fn fault(error: &io::Error) -> Lost {

@@ -15,7 +15,7 @@ mod mux;
 mod stream;
 mod upgrade;
 
-pub(crate) use mux::Mux;
+pub(crate) use mux::{CLOSE_TIME, Mux};
 pub(crate) use stream::MuxStream;
 pub use upgrade::Io;
 pub(crate) use upgrade::{Rewound, Wanted, accept, dial, from_upgraded, not_found};

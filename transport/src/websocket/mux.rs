@@ -28,7 +28,7 @@ const WINDOWS_MAX: usize = STREAMS_MAX * yamux::DEFAULT_CREDIT as usize;
 /// Largest data frame of yamux: larger is fewer writes, smaller is less waiting for others.
 const DATA_FRAME_MAX: usize = 32_768;
 /// How long the last word may take.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Longest reason of a WebSocket close (RFC 6455, section 5.5, less the code).
 const CLOSE_REASON_MAX: usize = 123;
 
@@ -86,11 +86,12 @@ impl Shared {
 }
 
 impl Mux {
-    /// Starts the task that drives the connection.
+    /// Starts the task that drives the connection. It holds `alive` until the last word has been said.
     pub(crate) fn new(
         socket: WebSocketStream<Box<dyn Io>>,
         mode: Mode,
         remote: SocketAddr,
+        alive: Option<watch::Receiver<()>>,
     ) -> Self {
         let shared = Arc::new(Shared {
             // A dialler knows whom it dialled before the first byte.
@@ -112,6 +113,7 @@ impl Mux {
             asked: None,
             deliver,
             shared: shared.clone(),
+            _alive: alive,
         };
         tokio::spawn(driver.run());
         Self {
@@ -199,6 +201,7 @@ struct Driver {
     asked: Option<oneshot::Sender<Result<yamux::Stream, Lost>>>,
     deliver: mpsc::Sender<yamux::Stream>,
     shared: Arc<Shared>,
+    _alive: Option<watch::Receiver<()>>,
 }
 
 /// Why the driver stops.

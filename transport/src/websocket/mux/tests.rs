@@ -22,8 +22,8 @@ async fn pair() -> (Mux, Mux) {
     let Ok(Wanted::Session(accepted)) = accepted else {
         panic!("a session was asked for")
     };
-    let dialler = Mux::new(dialled.unwrap(), Mode::Client, ANY_PORT);
-    (dialler, Mux::new(accepted, Mode::Server, ANY_PORT))
+    let dialler = Mux::new(dialled.unwrap(), Mode::Client, ANY_PORT, None);
+    (dialler, Mux::new(accepted, Mode::Server, ANY_PORT, None))
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +52,7 @@ async fn ses_4_2_silence_ends_a_connection_on_both_sides() {
         panic!("a session was asked for")
     };
     // The server's socket stays open and answers nothing, not even pings.
-    let dialler = Mux::new(dialled.unwrap(), Mode::Client, ANY_PORT);
+    let dialler = Mux::new(dialled.unwrap(), Mode::Client, ANY_PORT, None);
     assert_eq!(dialler.closed().await, Lost::Idle);
     drop(silent);
 
@@ -61,7 +61,7 @@ async fn ses_4_2_silence_ends_a_connection_on_both_sides() {
     let Ok(Wanted::Session(accepted)) = accepted else {
         panic!("a session was asked for")
     };
-    let server = Mux::new(accepted, Mode::Server, ANY_PORT);
+    let server = Mux::new(accepted, Mode::Server, ANY_PORT, None);
     assert_eq!(server.closed().await, Lost::Idle);
     drop(dialled);
 }
@@ -116,7 +116,7 @@ async fn ses_8_1_the_reason_of_a_close_survives_a_write_that_fails_first() {
     let Ok(Wanted::Session(mut accepted)) = accepted else {
         panic!("a session was asked for")
     };
-    let dialler = Mux::new(dialled.unwrap(), Mode::Client, ANY_PORT);
+    let dialler = Mux::new(dialled.unwrap(), Mode::Client, ANY_PORT, None);
     let mut stream = dialler.open().await.unwrap();
     gone.store(true, Ordering::Relaxed);
     // Fails in the task that drives the socket, before the peer's last word is there to be read.

@@ -8,7 +8,7 @@
 //!            wait: 0.5 s doubling to 15 min, with jitter; at once when heard from
 //! ```
 //!
-//! A peer that calls again and again makes this node dial it no more often than [`HEARD_EVERY`] allows (CUS-6.3), and
+//! A peer that calls again and again makes this node dial it no more often than `HEARD_EVERY` allows (CUS-6.3), and
 //! only where its operator lets it (SES-1.8).
 //!
 //! A destination that is slow, dead or poisonous holds back itself and nobody else (R2).

@@ -41,13 +41,16 @@ mod settlements;
 mod together;
 mod values;
 mod waiting;
+mod writer;
 mod young;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use self::apply::{Applier, Memory};
 use self::confirmed::Confirmed;
@@ -58,6 +61,7 @@ use self::index::Index;
 use self::log::{Log, SEGMENT_BYTES};
 use self::log_tail::{AppendError, Tail};
 use self::quarantine::Quarantine;
+use self::writer::Writer;
 use super::{Epoch, Look, OpenOptions, Store, StoreError};
 
 /// How far every account's numbering moves on in a new epoch: more than one account gets between two backups.
@@ -86,14 +90,6 @@ pub struct Engine {
     new_epoch: bool,
     /// Held for as long as the store is open (case 42).
     _lock: File,
-}
-
-/// What only the one writer touches.
-#[derive(Debug)]
-struct Writer {
-    tail: Tail,
-    memory: Memory,
-    identity: Identity,
 }
 
 /// Opens the store in a directory.
@@ -232,14 +228,6 @@ impl Engine {
         self.epoch = epoch;
         self.new_epoch = true;
         Ok(())
-    }
-
-    /// The writer; a panic in it has left the index behind the log at worst, so it is fatal.
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(|poisoned| {
-            self.failed.store(true, Ordering::Release);
-            PoisonError::into_inner(poisoned)
-        })
     }
 
     fn alive(&self) -> Result<(), StoreError> {

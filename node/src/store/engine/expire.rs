@@ -13,7 +13,7 @@ use pli_protocol::id::{EnvelopeId, Timestamp};
 use super::Engine;
 use super::apply::{Applier, Memory};
 use super::cursor::{Fields, Put};
-use super::index::{Result, Space};
+use super::index::{Reading, Result, Space};
 use super::keys::{self, Stage};
 use super::known::{Known, Placed, State};
 use super::values::Slot;
@@ -28,12 +28,13 @@ impl Engine {
         now: Timestamp,
         limit: usize,
     ) -> std::result::Result<Expiry, StoreError> {
-        self.read_ahead(now, limit)?;
+        let reading = self.read_due(now, limit)?;
         let mut writer = self.writer();
         let applied = writer.tail.applied();
         let memory = &mut writer.memory;
         let (first, end) = memory.due_by(now);
-        let applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
+        let mut applier = Applier::new(self.index.change(limit.min(4_096) * 2), memory, 0);
+        applier.change.ahead = reading.finish();
         let mut round = Round {
             applier,
             now,
@@ -72,31 +73,47 @@ impl Engine {
 }
 
 impl Engine {
-    // Rows of a while ago have left memory. What a round will read is brought back while others may write.
-    fn read_ahead(&self, now: Timestamp, limit: usize) -> std::result::Result<(), StoreError> {
-        let (first, end) = self.writer().memory.due_by(now);
-        let mut left = limit;
+    // Rows of a while ago have left memory. What a round looks at is read while others may write, in the order of
+    // the keys: neighbours share most of the way.
+    fn read_due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> std::result::Result<Reading<'_>, StoreError> {
+        let writer = self.writer();
+        let (first, end) = writer.memory.due_by(now);
+        let mut reading = self.index.read_ahead();
+        drop(writer);
+        let mut due = Vec::new();
         for row in self.index.view().range(Space::Expiry, first, end) {
             let (key, ids) = self.indexed(row.into_inner())?;
-            if left == 0 {
+            if due.len() >= limit {
                 break;
             }
-            if !matches!(keys::parse_expiry(&key), Some((_, Stage::Due))) {
-                continue;
-            }
-            for raw in ids.chunks_exact(ID_LENGTH).take(left) {
-                left -= 1;
-                let id = EnvelopeId::from_slice(raw).expect("chunks of an id's length");
-                let known = self.indexed(self.index.get(Space::Ids, raw))?;
-                let known = known.and_then(|known| Known::decode(id, &known));
-                if let Some(Placed::Mailbox { account, seq, .. }) =
-                    known.map(|known| known.meta.place)
-                {
-                    self.indexed(self.index.get(Space::Items, keys::item(&account, seq)))?;
-                }
+            if matches!(keys::parse_expiry(&key), Some((_, Stage::Due))) {
+                let ids = ids.chunks_exact(ID_LENGTH).take(limit - due.len());
+                due.extend(ids.map(|id| EnvelopeId::from_slice(id).expect("of an id's length")));
             }
         }
-        Ok(())
+        due.sort_unstable();
+        let mut items = Vec::new();
+        for id in due {
+            let known = self.indexed(reading.get(Space::Ids, id.as_bytes()))?;
+            let known = known.and_then(|known| Known::decode(id, &known));
+            if let Some(known) = known
+                && known.kept
+                && let Placed::Mailbox { account, seq, .. } = known.meta.place
+            {
+                // The one before is looked at to join what is absent.
+                items.extend([seq.saturating_sub(1), seq].map(|seq| keys::item(&account, seq)));
+            }
+        }
+        items.sort_unstable();
+        items.dedup();
+        for key in items {
+            self.indexed(reading.get(Space::Items, &key))?;
+        }
+        Ok(reading)
     }
 }
 
@@ -223,6 +240,9 @@ impl<'a> Round<'a> {
         let Some(mut known) = known.and_then(|known| Known::decode(id, &known)) else {
             return Ok(false);
         };
+        if known.meta.expires > self.now {
+            return Ok(true);
+        }
         match (known.state, &known.meta.place) {
             (State::Held, Placed::Queue { destination, .. }) => {
                 let forget_at = known.meta.expires.plus_ms(self.applier.memory.retention_ms);

@@ -2,6 +2,7 @@
 //! after a power loss it is a prefix of its own history (fjall's journal is checksummed, and synced before
 //! a memtable is flushed), and the log is replayed from there.
 
+mod ahead;
 mod change;
 
 use std::path::Path;
@@ -13,6 +14,8 @@ use fjall::compaction::Leveled;
 use fjall::config::{BlockSizePolicy, PartitioningPolicy};
 use fjall::{Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 
+pub(super) use self::ahead::Reading;
+use self::ahead::{Ahead, Written};
 pub(super) use self::change::Change;
 use super::young::Young;
 
@@ -76,6 +79,7 @@ pub(super) struct Index {
     commits: AtomicU64,
     /// A row is either here or in fjall.
     young: Mutex<Young>,
+    written: Mutex<Written>,
 }
 
 impl std::fmt::Debug for Index {
@@ -121,6 +125,7 @@ impl Index {
             keyspaces,
             commits: AtomicU64::new(0),
             young: Mutex::default(),
+            written: Mutex::default(),
         };
         index.commits.store(index.last_commit()?, Ordering::Relaxed);
         Ok(index)
@@ -192,6 +197,10 @@ impl Index {
 
     fn young(&self) -> MutexGuard<'_, Young> {
         self.young.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn prefix(&self, space: Space, prefix: impl AsRef<[u8]>) -> Iter {

@@ -23,8 +23,8 @@ pub async fn run(relay: Arc<Relay>, mut shutdown: Shutdown) {
     let mut confirm_due = Instant::now();
     loop {
         match sweep(&relay, &mut confirm_due).await {
-            Ok(true) => continue,
-            Ok(false) => {}
+            Ok(true) if !shutdown.is_stopping() => continue,
+            Ok(_) => {}
             Err(error) => tracing::error!(%error, "expiry is put off"),
         }
         tokio::select! {

@@ -100,7 +100,7 @@ impl Engine {
             moved += self.move_group(&scanned, &dead, &mut step, &mut dropped)?;
             Ok(())
         })?;
-        moved += self.move_records(step)?;
+        moved += self.move_records(step, &mut dropped)?;
         self.keep_numberings(dropped)?;
         let mut writer = self.writer();
         // Before the segment goes, nothing may come back that points to it.
@@ -109,11 +109,12 @@ impl Engine {
         identity.expired_upto = writer.memory.expired_upto;
         identity.save(&self.directory)?;
         writer.identity = identity;
+        // The file first: a row of what is gone is left out at the next start, a file without its row never dies.
+        let freed = self.log.remove(segment)?;
         writer.memory.dead.remove(segment);
         let mut change = self.index.change(1);
         change.remove(Space::Meta, keys::dead(segment));
         self.indexed(change.commit(None))?;
-        let freed = self.log.remove(segment)?;
         tracing::debug!(segment, freed, moved, "compacted a segment");
         Ok(freed.saturating_sub(moved))
     }
@@ -139,7 +140,7 @@ impl Engine {
             }
             step.add(*at, record);
             if step.is_full() {
-                moved += self.move_records(std::mem::take(step))?;
+                moved += self.move_records(std::mem::take(step), dropped)?;
             }
         }
         Ok(moved)
@@ -166,18 +167,24 @@ impl Engine {
     }
 
     // What died since the look without the lock is left behind.
-    fn move_records(&self, step: Step) -> Result<u64, StoreError> {
+    fn move_records(
+        &self,
+        step: Step,
+        dropped: &mut BTreeMap<AccountId, u64>,
+    ) -> Result<u64, StoreError> {
         if step.records.is_empty() {
             return Ok(0);
         }
         let mut writer = self.writer();
         let mut group = self.log.group(&writer.tail, step.records.len());
         for (at, record) in step.records {
-            if self.is_live(at, &record)? {
-                group.push(record.kind, record.body, |meta| {
-                    meta.extend_from_slice(&record.meta)
-                });
+            if !self.is_live(at, &record)? {
+                note_dropped(&record, dropped);
+                continue;
             }
+            group.push(record.kind, record.body, |meta| {
+                meta.extend_from_slice(&record.meta)
+            });
         }
         self.write_moved(&mut writer, &group)
     }

@@ -7,11 +7,16 @@ use crate::store::{InvitationId, Lane};
 
 /// Where the log has been applied up to.
 pub(super) const APPLIED: &[u8] = b"applied";
+/// How rows and keys are to be read: an index of another layout is built again.
+pub(super) const LAYOUT: &[u8] = b"layout";
+pub(super) const LAYOUT_OF_NOW: &[u8] = &[2];
 /// From where on the log may hold queued letters that have no row.
 pub(super) const YOUNG: &[u8] = b"young";
 
 /// Width of an expiry bucket: 2^10 ms, a little over a second.
 const BUCKET_SHIFT: u32 = 10;
+/// The same in milliseconds.
+pub(super) const BUCKET_MS: u64 = 1 << BUCKET_SHIFT;
 
 /// What a row of the expiry index lists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

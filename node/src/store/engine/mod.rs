@@ -57,7 +57,7 @@ use self::confirmed::Confirmed;
 use self::disk::{Disk, RealDisk};
 use self::format::Group;
 use self::identity::{Identity, identify, lock};
-use self::index::Index;
+use self::index::{Index, Space};
 use self::log::{Log, SEGMENT_BYTES};
 use self::log_tail::{AppendError, Tail};
 use self::quarantine::Quarantine;
@@ -203,11 +203,13 @@ impl Engine {
         Ok(engine)
     }
 
-    // An index without this row counts as unfinished.
+    // An index without these rows counts as unfinished.
     fn mark_applied(&self) -> Result<(), StoreError> {
         let mut writer = self.writer();
         let applied = writer.tail.applied();
-        let applier = Applier::new(self.index.change(1), &mut writer.memory, 0);
+        let mut applier = Applier::new(self.index.change(1), &mut writer.memory, 0);
+        let change = &mut applier.change;
+        change.put_once(Space::Meta, keys::LAYOUT, keys::LAYOUT_OF_NOW);
         self.indexed(applier.finish(Some(applied)))
     }
 

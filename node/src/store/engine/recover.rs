@@ -145,6 +145,13 @@ fn usable(path: &Path, tuning: Tuning, log: &Log) -> Result<Option<(Index, Appli
     let Some(applied) = value.as_deref().and_then(Applied::decode) else {
         return Ok(None);
     };
+    let layout = index
+        .get(Space::Meta, keys::LAYOUT)
+        .map_err(Unusable::Damaged)?;
+    if layout.as_deref() != Some(keys::LAYOUT_OF_NOW) {
+        tracing::info!("the index is of another layout: building it again from the log");
+        return Ok(None);
+    }
     let segments = log.segments();
     let end = segments.last().copied().unwrap_or_default();
     if end < (applied.segment, applied.offset) {

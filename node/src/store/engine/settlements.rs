@@ -61,7 +61,12 @@ impl Applier<'_> {
         match forget_at {
             Some(forget_at) => {
                 self.put_settlement(number, at);
-                let due = keys::expiry(forget_at, Stage::Settlement, number);
+                // A bucket later: the sweep has then left all of its letters' bucket behind, and says so to a rebuild.
+                let due = keys::expiry(
+                    forget_at.plus_ms(keys::BUCKET_MS),
+                    Stage::Settlement,
+                    number,
+                );
                 self.will_be_due(due, key.to_vec());
             }
             None => self.bury(at),

@@ -138,14 +138,28 @@ impl Engine {
         after: u64,
         bound: PageBound,
     ) -> Result<Vec<ReportEntry>, StoreError> {
+        for _ in 0..READ_TRIES {
+            if let Some(page) = self.try_report_page(destination, after, bound)? {
+                return Ok(page);
+            }
+        }
+        Err(self.fatal(
+            "reading reports",
+            std::io::Error::other("a record's segment is missing"),
+        ))
+    }
+
+    fn try_report_page(
+        &self,
+        destination: &AuthorityId,
+        after: u64,
+        bound: PageBound,
+    ) -> Result<Option<Vec<ReportEntry>>, StoreError> {
         let start = keys::numbered(destination, after.saturating_add(1));
+        let end = keys::numbered(destination, u64::MAX);
         let mut page: Vec<ReportEntry> = Vec::new();
         let mut bytes = 0;
-        for row in
-            self.index
-                .view()
-                .range(Space::Reports, start, keys::numbered(destination, u64::MAX))
-        {
+        for row in self.index.view().range(Space::Reports, start, end) {
             let (key, value) = self.indexed(row.into_inner())?;
             let (Some(position), Some((at, expires))) =
                 (keys::trailing_number(&key), report_row(&value))
@@ -157,8 +171,10 @@ impl Engine {
             }
             let raw = match self.log.read(at) {
                 Ok(raw) => raw,
-                Err(ReadError::Gone) => break,
-                Err(ReadError::Short) => Bytes::new(),
+                Err(ReadError::Gone) if !self.still_has(Space::Reports, &key, &value)? => {
+                    return Ok(None);
+                }
+                Err(ReadError::Gone | ReadError::Short) => Bytes::new(),
                 Err(ReadError::Io(source)) => return Err(self.fatal("reading the log", source)),
             };
             let body = match Record::parse(&raw, self.log.seed()) {
@@ -179,7 +195,7 @@ impl Engine {
                 expires,
             });
         }
-        Ok(page)
+        Ok(Some(page))
     }
 
     pub(super) fn destination_states(&self) -> Result<Vec<DestinationState>, StoreError> {

@@ -1,8 +1,8 @@
 //! The newest directory among all sources. In: sources that nobody trusts, what is in force. Out: the
 //! newest state that verifies, and which sources gave none. Spec: TRU-5.3.
 //!
-//! Every source is asked at once what it claims to have: one that is frozen cannot hide another. The
-//! claims only order the reading; what counts is what then verifies. Each reading has a copy of the
+//! Every source is asked at once what it claims to have: one that is frozen cannot hide another, and one that is
+//! silent holds up a start by [`GRACE`] only. The claims only order the reading; what counts is what then verifies. Each reading has a copy of the
 //! memory against rollback, and only the winner's is kept: a state that was not taken must not stand
 //! in the way of the next one.
 
@@ -17,7 +17,7 @@ use pli_protocol::id::{Timestamp, to_hex};
 use pli_protocol::limits;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::TrustError;
 use crate::fetch::{FetchError, Fetcher};
@@ -28,6 +28,8 @@ use crate::store::{Current, TIMESTAMP, TrustConfig};
 
 /// Sources that are asked at a time.
 const ASKED_AT_ONCE: usize = 16;
+/// Who wants to start waits so long for the others once one source has answered. The refreshes wait for all.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 /// Contradictions kept at most; more of them prove nothing more.
 const EVIDENCE_MAX: usize = 16;
 /// The copy of the memory that one reading uses.
@@ -49,6 +51,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) root: &'a Bytes,
     pub(crate) now: Timestamp,
     pub(crate) before: Option<&'a Current>,
+    /// How long to wait for the others once one has answered; `None`: until all have.
+    pub(crate) grace: Option<Duration>,
 }
 
 /// What came of it.
@@ -78,9 +82,31 @@ struct ClaimedVersion {
 impl Asked<'_> {
     pub(crate) async fn newest(&self) -> Result<Newest, TrustError> {
         let due = Instant::now() + Duration::from_millis(limits::TRUST_REFRESH_TIMEOUT_MS);
-        let mut failed = Failed::default();
         self.forget_readings()?;
-        let claims = self.claims(&mut failed).await;
+        let mut grace = self.grace;
+        loop {
+            let mut failed = Failed::default();
+            let claims = self.claims(grace, &mut failed).await;
+            if let Some((verified, memory)) = self.best(&claims, due, &mut failed).await? {
+                copy_files(memory.path(), &self.config.dir.join("memory"))?;
+                let unread = failed.unread;
+                return Ok(Newest { verified, unread });
+            }
+            // Whoever answers first with nothing that verifies must not cut the others off.
+            if !failed.cut_off {
+                return Err(failed.error(self.config.sources.len()));
+            }
+            grace = None;
+        }
+    }
+
+    /// Reads the sources in the order of their claims. Gives the newest state, and the memory of its reading.
+    async fn best(
+        &self,
+        claims: &[(Claim, &Source)],
+        due: Instant,
+        failed: &mut Failed,
+    ) -> Result<Option<(Verified, tempfile::TempDir)>, TrustError> {
         let mut best: Option<(Verified, tempfile::TempDir)> = None;
         for (index, (claim, source)) in claims.iter().enumerate() {
             if best
@@ -101,29 +127,42 @@ impl Asked<'_> {
                 Err(error) => failed.note(source, error),
             }
         }
-        let Some((verified, memory)) = best else {
-            return Err(failed.error(self.config.sources.len()));
-        };
-        copy_files(memory.path(), &self.config.dir.join("memory"))?;
-        let unread = failed.unread;
-        Ok(Newest { verified, unread })
+        Ok(best)
     }
 
     /// The sources that answer, the greatest claim first; of equal ones in the order of the
     /// configuration.
-    async fn claims(&self, failed: &mut Failed) -> Vec<(Claim, &Source)> {
+    async fn claims(&self, grace: Option<Duration>, failed: &mut Failed) -> Vec<(Claim, &Source)> {
         let next_root = version_of(self.root).saturating_add(1);
-        let sources = self.config.sources.clone();
-        let answers: Vec<_> = stream::iter(sources)
-            .map(|source| claim(source, next_root))
-            .buffered(ASKED_AT_ONCE)
-            .collect()
-            .await;
+        let sources = &self.config.sources;
+        let mut answers: Vec<Option<Result<Claim, TrustError>>> = Vec::new();
+        answers.resize_with(sources.len(), || None);
+        let mut asking = stream::iter(sources.clone().into_iter().enumerate())
+            .map(|(index, source)| async move { (index, claim(source, next_root).await) })
+            .buffer_unordered(ASKED_AT_ONCE);
+        let mut until = None;
+        loop {
+            let next = match until {
+                Some(until) => timeout_at(until, asking.next()).await,
+                None => Ok(asking.next().await),
+            };
+            let Ok(Some((index, answer))) = next else {
+                break;
+            };
+            if let (Ok(_), None, Some(grace)) = (&answer, until, grace) {
+                until = Some(Instant::now() + grace);
+            }
+            answers[index] = Some(answer);
+        }
         let mut claims = Vec::new();
-        for (source, answer) in self.config.sources.iter().zip(answers) {
+        for (source, answer) in sources.iter().zip(answers) {
             match answer {
-                Ok(claim) => claims.push((claim, source)),
-                Err(error) => failed.note(source, error),
+                Some(Ok(claim)) => claims.push((claim, source)),
+                Some(Err(error)) => failed.note(source, error),
+                None => {
+                    failed.cut_off = true;
+                    failed.note(source, too_slow(source));
+                }
             }
         }
         claims.sort_by_key(|(claim, _)| std::cmp::Reverse(*claim));
@@ -186,6 +225,8 @@ impl Asked<'_> {
 struct Failed {
     unread: Vec<Unread>,
     last: Option<TrustError>,
+    /// One that might still have answered was waited for no longer.
+    cut_off: bool,
 }
 
 impl Failed {
@@ -227,8 +268,11 @@ async fn claim(source: Source, next_root: u64) -> Result<Claim, TrustError> {
     .await;
     // A root that is cut off or blocked is a claim too: the reading says what is wrong with it.
     let next_root = !matches!(next, Err(FetchError::Missing { .. }));
+    let silent = matches!(next, Err(FetchError::Unreachable { .. }));
     let timestamp = match timestamp {
         Ok(bytes) => version_of(&bytes),
+        // Nothing is there to be read: once is enough to wait for it.
+        Err(error @ FetchError::Unreachable { .. }) if silent => return Err(error.into()),
         Err(_) if next_root => 0,
         Err(error) => return Err(error.into()),
     };

@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pli_protocol::id::Timestamp;
@@ -20,7 +21,7 @@ use crate::fetch::Fetcher;
 use crate::mirror::{Mirror, Old};
 use crate::read::{Expiry, Reader, Verified};
 use crate::source::Source;
-use crate::sources::{Asked, Newest, Unread};
+use crate::sources::{Asked, GRACE, Newest, Unread};
 
 pub(crate) const TIMESTAMP: &str = "metadata/timestamp.json";
 
@@ -43,6 +44,8 @@ pub struct TrustStore {
     config: TrustConfig,
     mirror: Mirror,
     current: RwLock<Current>,
+    /// Who gave no directory when it was opened from the sources; `None` if it was opened from the copy.
+    unread: Option<Vec<Unread>>,
     refreshing: tokio::sync::Mutex<()>,
 }
 
@@ -83,7 +86,7 @@ impl TrustStore {
         }
         if mirror.exists() {
             match from_copy(&config, &mirror).await {
-                Ok(current) => return Ok(Self::with(config, mirror, current)),
+                Ok(current) => return Ok(Self::with(config, mirror, current, None)),
                 Err(error @ TrustError::AnotherRoot { .. }) => return Err(error),
                 Err(error) => tracing::error!(%error, "the copy of the directory is damaged"),
             }
@@ -95,20 +98,27 @@ impl TrustStore {
             root: &config.root,
             now,
             before: None,
+            grace: Some(GRACE),
         };
-        let Newest { verified, .. } = asked.newest().await?;
+        let Newest { verified, unread } = asked.newest().await?;
         mirror.replace(&verified.files, &verified.root, Old::Removed)?;
         drop(locked);
         let current = Current::from(verified);
-        Ok(Self::with(config, mirror, current))
+        Ok(Self::with(config, mirror, current, Some(unread)))
     }
 
-    fn with(config: TrustConfig, mirror: Mirror, current: Current) -> Self {
+    fn with(
+        config: TrustConfig,
+        mirror: Mirror,
+        current: Current,
+        unread: Option<Vec<Unread>>,
+    ) -> Self {
         let current = RwLock::new(current);
         Self {
             config,
             mirror,
             current,
+            unread,
             refreshing: tokio::sync::Mutex::new(()),
         }
     }
@@ -117,6 +127,12 @@ impl TrustStore {
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {
         self.now().directory
+    }
+
+    /// The sources that gave no directory, if [`Self::open`] has read it from them just then.
+    #[must_use]
+    pub fn unread_at_open(&self) -> Option<&[Unread]> {
+        self.unread.as_deref()
     }
 
     /// `metadata/` and `targets/`, verified: what may be served to anyone.
@@ -133,6 +149,15 @@ impl TrustStore {
 
     /// Asks all sources for a newer state, at most for `TRUST_REFRESH_TIMEOUT_MS` (TRU-5.3). On any error the directory in force stays.
     pub async fn refresh(&self, now: Timestamp) -> Result<Refreshed, TrustError> {
+        self.ask(now, None).await
+    }
+
+    /// The same for a start: once one source has answered, the others are waited for some seconds only.
+    pub async fn refresh_at_start(&self, now: Timestamp) -> Result<Refreshed, TrustError> {
+        self.ask(now, Some(GRACE)).await
+    }
+
+    async fn ask(&self, now: Timestamp, grace: Option<Duration>) -> Result<Refreshed, TrustError> {
         let _one = self.refreshing.lock().await;
         let _locked = lock(&self.config.dir).await?;
         let before = self.now();
@@ -142,6 +167,7 @@ impl TrustStore {
             root: &before.root,
             now,
             before: Some(&before),
+            grace,
         };
         let Newest { verified, unread } = asked.newest().await?;
         if verified.files.get(TIMESTAMP) == before.timestamp.as_ref()

@@ -408,6 +408,48 @@ async fn r18_a_mirror_that_never_answers_hides_nothing_and_stops_no_start() {
     assert_eq!(unread, [&silent]);
 }
 
+/// TRU-5.3: on a real clock, since a person waits for it.
+#[tokio::test]
+async fn r18_a_silent_first_mirror_holds_up_a_newcomer_for_some_seconds_only() {
+    let world = World::new().await;
+    // The system takes the connections; nobody takes them from the system.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent: Source = format!("http://{}/", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let honest = Mirror::serve(world.repository(), Trick::None).await;
+    let mut config = world.config(&[], "newcomer");
+    config.sources = vec![silent.clone(), honest.url().parse().unwrap()];
+    let some_seconds = Duration::from_secs(8);
+    for fetched in [true, false] {
+        let began = Instant::now();
+        let node = TrustStore::open(config.clone(), world.now).await.unwrap();
+        let unread = node.unread_at_open().map(<[_]>::to_vec);
+        assert_eq!(unread.is_some(), fetched, "the second time there is a copy");
+        let unread = match unread {
+            Some(unread) => unread,
+            None => node.refresh_at_start(world.now).await.unwrap().unread,
+        };
+        let took = began.elapsed();
+        assert!(took < some_seconds, "{took:?}");
+        let unread: Vec<&Source> = unread.iter().map(|one| &one.source).collect();
+        assert_eq!(unread, [&silent], "and it is said who was silent");
+    }
+}
+
+/// TRU-5.3: whoever answers fast with nothing that verifies does not cut off one that is slow.
+#[tokio::test]
+async fn r18_a_fast_mirror_without_a_directory_cuts_no_slow_one_off() {
+    let (world, liar, _) = victim().await;
+    let foreign = key();
+    resign::<Timestamp>(&timestamp(&liar), &[&foreign], |_| {});
+    let slow = Mirror::serve(world.repository(), Trick::Late(Duration::from_secs(4))).await;
+    let mut config = world.config(&[&liar], "newcomer");
+    config.sources.push(slow.url().parse().unwrap());
+    let node = TrustStore::open(config, world.now).await.unwrap();
+    assert_eq!(node.directory().versions().timestamp, 1);
+}
+
 /// TRU-5.3
 #[tokio::test]
 async fn r18_a_frozen_first_mirror_hides_nothing_that_another_one_has() {

@@ -1,6 +1,6 @@
 //! `--check`: looks at everything that a start needs, and says what was found. Makes no store and opens none:
-//! it reads whose it is. It keeps the verified copy of the trust repository, as a start does, and sends nothing
-//! to anyone but the trust repository.
+//! it reads whose it is. It writes nothing: also the verified copy of the trust repository stays as it was. It asks
+//! nobody but the trust repository, and the name service where its peers are.
 
 use std::fmt::{self, Display};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -12,9 +12,12 @@ use crate::clock::doubt::Anchor;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::fatal::Fatal;
+use crate::federation;
 use crate::foundation;
 use crate::keys::NodeKey;
 use crate::store;
+
+mod peers;
 
 /// What was found, in the order of a start.
 #[derive(Debug, Default, Serialize)]
@@ -77,9 +80,9 @@ impl Report {
 
     async fn trust(&mut self, config: &Config, key: Option<&NodeKey>) {
         let now = SystemClock.now();
-        let opened = foundation::trust(config, now).await;
-        let Some(opened) = self.take("trust", opened, |opened| {
-            let directory = &opened.directory;
+        let found = foundation::look_at_trust(config, now).await;
+        let Some(found) = self.take("trust", found, |found| {
+            let directory = &found.directory;
             let versions = directory.versions();
             format!(
                 "{} authorities; root {}, targets {}, snapshot {}, timestamp {}",
@@ -92,14 +95,14 @@ impl Report {
         }) else {
             return;
         };
-        if let Some(problem) = &opened.from_copy {
-            let found = format!("from the copy; no source was read: {problem}");
-            self.warn("trust", found);
+        if let Some(problem) = &found.from_copy {
+            let problem = format!("from the copy; no source was read: {problem}");
+            self.warn("trust", problem);
         }
-        for unread in &opened.unread {
+        for unread in &found.unread {
             self.warn("trust", unread.clone());
         }
-        let directory = &opened.directory;
+        let directory = &found.directory;
         for line in directory.expiries() {
             let alarm = line.alarm(now);
             if alarm != pli_protocol::trust::Alarm::Quiet {
@@ -119,6 +122,13 @@ impl Report {
                 "key in the directory",
                 listed.map(|()| "listed for this node".to_owned()),
             );
+        }
+        if let Err(suspended) = federation::standing(directory, &config.authority, now) {
+            self.warn("standing", suspended.to_string());
+        }
+        let networks = config.dial.networks();
+        for peer in peers::not_dialled(directory, &config.authority, &networks).await {
+            self.warn("peers", peer);
         }
     }
 
@@ -149,14 +159,14 @@ impl Report {
 
     fn addresses(&mut self, config: &Config) {
         let listen = &config.listen;
-        let quic = UdpSocket::bind(listen.quic).map(drop);
-        self.address("listen.quic", listen.quic, quic);
+        let quic = UdpSocket::bind(*listen.quic).map(drop);
+        self.address("listen.quic", *listen.quic, quic);
         // Held until all are looked at: one address cannot be had twice.
         let mut held = Vec::new();
         for (key, address) in [
-            ("listen.websocket", listen.websocket),
-            ("listen.http", listen.http),
-            ("listen.ops", listen.ops),
+            ("listen.websocket", *listen.websocket),
+            ("listen.http", *listen.http),
+            ("listen.ops", *listen.ops),
         ] {
             let bound = TcpListener::bind(address).map(|listener| held.push(listener));
             self.address(key, address, bound);

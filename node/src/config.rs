@@ -5,12 +5,11 @@
 //! from the directory of the file.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use pli_protocol::id::AuthorityId;
 use pli_protocol::trust::Environment;
-use pli_transport::PrivateNetwork;
+use pli_transport::{PrivateNetwork, PrivateNetworks};
 use pli_trust::Source;
 
 mod error;
@@ -22,7 +21,7 @@ mod values;
 pub use error::ConfigError;
 pub use example::example;
 pub use store_url::{StoreUrl, StoreUrlError};
-pub use values::{Period, Size, Text, ValueError};
+pub use values::{Address, Period, Size, Text, ValueError};
 
 use section::section;
 
@@ -108,16 +107,16 @@ section! {
     /// Where the node listens. Port 0 takes a free one.
     "listen" => pub Listen {
         /// Sessions over QUIC (UDP).
-        quic: SocketAddr = default "\"[::]:7400\"";
+        quic: Address = default "\"[::]:7400\"";
         /// Sessions over WebSocket (TLS on TCP), for browsers and for networks that block UDP; and
         /// public HTTP, the same as at `http`, over TLS with the node's own certificate.
-        websocket: SocketAddr = default "\"[::]:7401\"";
+        websocket: Address = default "\"[::]:7401\"";
         /// Public HTTP without TLS, for a reverse proxy on this machine: the trust repository under
         /// /trust, so that a device reads the directory from its home. TUF signs what is served.
-        http: SocketAddr = default "\"127.0.0.1:7405\"";
+        http: Address = default "\"127.0.0.1:7405\"";
         /// Operations: /healthz, /readyz, /metrics, /status. Nothing asks who calls, so it must be
         /// a loopback address.
-        ops: SocketAddr = default "\"127.0.0.1:7404\"";
+        ops: Address = default "\"127.0.0.1:7404\"";
     }
 }
 
@@ -197,6 +196,14 @@ section! {
     }
 }
 
+impl Dial {
+    /// Where private addresses may be dialled.
+    pub fn networks(&self) -> PrivateNetworks {
+        let networks = self.private_networks.iter().map(|network| network.0);
+        PrivateNetworks::Listed(networks.collect())
+    }
+}
+
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -224,7 +231,7 @@ impl Config {
         let listen = top.listen;
         // Nothing asks who calls the operations address: only this machine may.
         if !listen.ops.ip().is_loopback() {
-            return Err(ConfigError::OpsNotLoopback { got: listen.ops });
+            return Err(ConfigError::OpsNotLoopback { got: *listen.ops });
         }
         let store = Store {
             url: Text(top.store.url.0.within(folder)),

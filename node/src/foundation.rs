@@ -10,7 +10,7 @@ use pli_protocol::trust::Environment;
 
 use crate::config::Config;
 use crate::fatal::Fatal;
-use crate::federation::{self, Opened};
+use crate::federation::{self, Found, Opened};
 use crate::keys::NodeKey;
 use crate::store::{self, Look, OpenOptions, Store};
 
@@ -37,6 +37,13 @@ pub fn key(config: &Config) -> Result<NodeKey, Fatal> {
 /// Loads the trust repository.
 pub async fn trust(config: &Config, now: Timestamp) -> Result<Opened, Fatal> {
     federation::open(&config.trust, config.environment, now)
+        .await
+        .map_err(|error| Fatal::Trust(error.to_string()))
+}
+
+/// Finds what the trust repository holds. Changes nothing.
+pub async fn look_at_trust(config: &Config, now: Timestamp) -> Result<Found, Fatal> {
+    federation::look(&config.trust, config.environment, now)
         .await
         .map_err(|error| Fatal::Trust(error.to_string()))
 }

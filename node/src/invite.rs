@@ -16,6 +16,10 @@ use crate::foundation;
 /// Invitations of one run: a sheet for a counter, not for a town.
 pub const COUNT_MAX: u32 = 10_000;
 
+/// A day less than an invitation may last, so that a clock which is behind does not refuse it.
+const VALID_FOR_MAX_MS: u64 = INVITATION_LIFETIME_MAX_MS - DAY_MS;
+const DAY_MS: u64 = 86_400_000;
+
 /// An invitation, as `--json` prints it, one a line.
 #[derive(Clone, Debug, Serialize)]
 pub struct Invited {
@@ -37,8 +41,8 @@ pub fn invite(
     now: Timestamp,
 ) -> Result<Vec<Invited>, Fatal> {
     let lifetime_ms = u64::try_from(valid_for.0.as_millis()).unwrap_or(u64::MAX);
-    if lifetime_ms == 0 || lifetime_ms > INVITATION_LIFETIME_MAX_MS {
-        let days = INVITATION_LIFETIME_MAX_MS / 86_400_000;
+    if lifetime_ms == 0 || lifetime_ms > VALID_FOR_MAX_MS {
+        let days = VALID_FOR_MAX_MS / DAY_MS;
         return Err(Fatal::Usage(format!(
             "--valid-for: expected more than 0s, at most {days}d"
         )));

@@ -34,6 +34,16 @@ pub enum KeyRefusal {
         /// Its fingerprint.
         key: KeyId,
     },
+    /// It was never taken in, or has left.
+    #[error(
+        "the federation's directory does not list {authority}: it was never taken in, or has left, and nobody lets \
+         its node in. If it is to take part, its federation takes it in with: pli federation add-authority, then \
+         pli federation publish; otherwise stop this node once its citizens have fetched what is here"
+    )]
+    NoAuthority {
+        /// Whose node this is configured to be.
+        authority: AuthorityId,
+    },
     /// Case 74.
     #[error("{}: this is the key {ours}, but the directory lists for {authority}: {}", path.display(), join(listed))]
     NotListed {
@@ -76,6 +86,11 @@ impl NodeKey {
 
     /// Whether the directory lists this key for this node at `now`. Case 74.
     pub fn check_listed(&self, directory: &Directory, now: Timestamp) -> Result<(), KeyRefusal> {
+        if directory.authority(&self.authority).is_err() {
+            return Err(KeyRefusal::NoAuthority {
+                authority: self.authority.clone(),
+            });
+        }
         let keys = match directory.node_of(&self.authority) {
             Ok(node) => node.keys.as_slice(),
             Err(_) => &[],

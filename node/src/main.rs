@@ -96,13 +96,13 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Fatal> {
             _,
         ) => {
             let (config, now) = (Config::load(&config)?, SystemClock.now());
-            let opened = Runtime::new()?.block_on(foundation::trust(&config, now));
-            if let Err(error) = &opened {
+            let found = Runtime::new()?.block_on(foundation::look_at_trust(&config, now));
+            if let Err(error) = &found {
                 eprintln!(
                     "pli-node: warning: nobody could say whether this node may host: {error}"
                 );
             }
-            let directory = opened.ok().map(|opened| opened.directory);
+            let directory = found.ok().map(|found| found.directory);
             let invited = invite::invite(&config, directory.as_deref(), count, valid_for, now)?;
             let mut out = BufWriter::new(io::stdout().lock());
             for one in invited {
@@ -134,7 +134,11 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Fatal> {
 }
 
 fn check(path: &Path, json: bool) -> Result<ExitCode, Fatal> {
-    let report = Runtime::new()?.block_on(Report::of(&Config::load(path)?));
+    let config = Config::load(path)?;
+    let runtime = Runtime::new()?;
+    let report = runtime.block_on(Report::of(&config));
+    // A name service that does not answer is not waited for.
+    runtime.shutdown_background();
     if json {
         println!(
             "{}",

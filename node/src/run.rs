@@ -61,13 +61,13 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
     foundation::environment(&config)?;
     let key = foundation::key(&config)?;
     let directory = foundation::trust(&config, now).await?;
-    key.check_listed(&directory.directory, now)?;
+    key.check_listed(&directory.found.directory, now)?;
     let store = foundation::store(&config, &key)?;
     let (hand_over, handed) = mpsc::channel(HANDED_OVER_MAX);
     let listener = Listener::bind(listener_config(&config, &key, hand_over)?)
         .map_err(|error| Fatal::Internal(error.to_string()))?;
-    let http = listen("listen.http", config.listen.http).await?;
-    let ops = listen("listen.ops", config.listen.ops).await?;
+    let http = listen("listen.http", *config.listen.http).await?;
+    let ops = listen("listen.ops", *config.listen.ops).await?;
     let started = (Instant::now(), now);
     Ok(Opened {
         config,
@@ -93,8 +93,8 @@ fn listener_config(
     Ok(ListenerConfig {
         identity,
         authority: config.authority.clone(),
-        quic: Some(config.listen.quic),
-        websocket: Some(config.listen.websocket),
+        quic: Some(*config.listen.quic),
+        websocket: Some(*config.listen.websocket),
         http: Some(http),
         limits: ListenerLimits {
             connections: config.caps.connections,
@@ -169,20 +169,25 @@ impl Opened {
         let start_seconds = started_at.as_ms() as f64 / 1_000.0;
         metrics.process.start_time_seconds.set(start_seconds);
         let now = clock.now();
-        let versions = directory.directory.versions();
+        let federation::Opened {
+            source,
+            mirror,
+            found,
+        } = directory;
+        let versions = found.directory.versions();
         tracing::info!(
             root = versions.root,
             targets = versions.targets,
             snapshot = versions.snapshot,
             timestamp = versions.timestamp,
-            expires = %directory.directory.expires(),
+            expires = %found.directory.expires(),
             "directory in force"
         );
         let refreshed = Refreshed {
-            at: directory.from_copy.is_none().then_some(now),
-            error: directory.from_copy,
+            at: found.from_copy.is_none().then_some(now),
+            error: found.from_copy,
         };
-        let (publisher, watch) = Publisher::new(directory.directory, refreshed);
+        let (publisher, watch) = Publisher::new(found.directory, refreshed);
         let (router, destinations) = Router::new();
         if store.status().new_epoch {
             // Until the next start: nothing that happens meanwhile takes it back.
@@ -218,7 +223,7 @@ impl Opened {
         });
         wake_destinations(&relay)?;
         let refresher = Refresher::new(
-            directory.source,
+            source,
             (publisher, watch.clone()),
             config.trust.refresh.0,
             key.clone(),
@@ -245,7 +250,7 @@ impl Opened {
             live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });
-        let public_router = api::public::router(&directory.mirror);
+        let public_router = api::public::router(&mirror);
         let listener = Arc::new(listener);
         let caps = config.caps.http;
         let all = async {

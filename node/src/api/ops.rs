@@ -15,7 +15,7 @@ use pli_protocol::id::Timestamp;
 use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::clock::sync::{ClockState, ClockWatch};
-use crate::federation::{DirectoryWatch, Refreshed};
+use crate::federation::{DirectoryWatch, Refreshed, standing};
 use crate::keys::NodeKey;
 use crate::metrics::{Label, Metrics};
 
@@ -124,6 +124,9 @@ impl Ops {
         }
         if let Err(refusal) = self.key.check_listed(&directory, now) {
             because.push(refusal.to_string());
+        }
+        if let Err(suspended) = standing(&directory, &self.key.authority, now) {
+            because.push(suspended.to_string());
         }
         if live.draining {
             because.push("the node is stopping".to_owned());

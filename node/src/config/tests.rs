@@ -109,7 +109,7 @@ fn a_value_of_the_wrong_kind_says_what_was_expected() {
         ),
         (
             "[listen]\nquic = \"localhost:7400\"",
-            "invalid socket address",
+            "such as \"127.0.0.1:7400\"",
         ),
         (
             "[listen]\nops = \"0.0.0.0:7404\"",

@@ -1,7 +1,8 @@
-//! The kinds of value that TOML lacks: a period of time, a size, and anything that is read from
+//! The kinds of value that TOML lacks: a period of time, a size, an address, and anything that is read from
 //! its text. Each error says what was got and what was expected.
 
 use std::fmt::{self, Display};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,6 +16,10 @@ pub struct Period(pub Duration);
 /// A number of bytes: a whole number, alone or with `KiB`, `MiB`, `GiB`, `TiB`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Size(pub u64);
+
+/// Where to listen: an address and a port.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Address(pub SocketAddr);
 
 /// A value that is read from a TOML string by its `FromStr`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +39,15 @@ pub enum ValueError {
     /// The text is not a number and a known unit.
     #[error("got \"{got}\", expected a size such as \"4096\", \"64KiB\", \"32MiB\" or \"8GiB\"")]
     Size {
+        /// The text.
+        got: String,
+    },
+    /// The text is not an address and a port.
+    #[error(
+        "got \"{got}\", expected an address of this machine with a port, such as \"127.0.0.1:7400\", or \
+         \"0.0.0.0:7400\" or \"[::]:7400\" for all its addresses; names are not looked up here"
+    )]
+    Address {
         /// The text.
         got: String,
     },
@@ -84,6 +98,30 @@ impl FromStr for Size {
             .ok_or_else(|| ValueError::Size {
                 got: text.to_owned(),
             })
+    }
+}
+
+impl FromStr for Address {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        text.parse().map(Self).map_err(|_| ValueError::Address {
+            got: text.to_owned(),
+        })
+    }
+}
+
+impl Deref for Address {
+    type Target = SocketAddr;
+
+    fn deref(&self) -> &SocketAddr {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Text::deserialize(deserializer)?.0)
     }
 }
 
@@ -160,6 +198,30 @@ mod tests {
                 }),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_port_and_is_no_name() {
+        for text in ["127.0.0.1:7400", "[::]:0", "[::1]:7400"] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+        }
+        for text in [
+            "",
+            "7400",
+            ":7400",
+            "127.0.0.1",
+            "localhost:7400",
+            "::1:7400",
+            "127.0.0.1:70000",
+        ] {
+            let said = text.parse::<Address>().unwrap_err().to_string();
+            assert!(
+                said.starts_with(&format!("got \"{text}\", expected ")),
+                "{said}"
+            );
+            assert!(said.contains("\"127.0.0.1:7400\""), "{said}");
         }
     }
 

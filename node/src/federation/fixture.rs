@@ -32,6 +32,16 @@ pub(crate) fn node_key(seed: u8) -> NodeKey {
 /// A directory that lists `key`; `ends_ms` are the ends of root, targets, snapshot, timestamp and
 /// the authority's own role, after [`NOON`].
 pub(crate) fn directory(version: u64, key: &NodeKey, ends_ms: [u64; 5]) -> Arc<Directory> {
+    directory_with(version, key, ends_ms, Some(Standing::Active))
+}
+
+/// The same where the authority has this standing, or is not listed at all.
+pub(crate) fn directory_with(
+    version: u64,
+    key: &NodeKey,
+    ends_ms: [u64; 5],
+    standing: Option<Standing>,
+) -> Arc<Directory> {
     let ends = ends_ms.map(|ms| NOON.plus_ms(ms));
     let versions = Versions {
         root: 1,
@@ -49,10 +59,13 @@ pub(crate) fn directory(version: u64, key: &NodeKey, ends_ms: [u64; 5]) -> Arc<D
             (TrustRole::Timestamp, ends[3]),
         ],
     );
+    let Some(standing) = standing else {
+        return Arc::new(builder.build());
+    };
     let record = AuthorityRecord {
         authority: authority(),
         name: DisplayName::new("Intérieur", "Interior").expect("valid"),
-        standing: Standing::Active,
+        standing,
         may_host: true,
         may_lookup: false,
         alerts: Vec::new(),

@@ -6,11 +6,15 @@
 //! refuses all new things by itself (`Directory::in_force`, DIRECTORY_EXPIRED).
 
 mod refresh;
+mod root;
 mod source;
+mod standing;
 mod watch;
 
 pub use refresh::{RefreshError, Refresher, Source};
-pub use source::{Opened, TrustSource, open};
+pub use root::OpenError;
+pub use source::{Found, Opened, TrustSource, look, open};
+pub use standing::{Suspended, standing};
 pub use watch::{DirectoryWatch, Publisher, Refreshed};
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::keys::NodeKey;
 use crate::metrics::{AlarmKind, Metrics, Outcome, TufRole};
 use crate::shutdown::Shutdown;
 
-use super::{DirectoryWatch, Publisher};
+use super::{DirectoryWatch, Publisher, standing};
 
 /// The expiries are looked at this often, however seldom the directory is fetched.
 const ALARMS_EVERY: Duration = Duration::from_secs(30);
@@ -140,6 +140,12 @@ impl<S: Source> Refresher<S> {
             AlarmKind::OwnKeyNotListed,
             now,
             unlisted.map(|error| error.to_string()),
+        );
+        let suspended = standing(&directory, &self.key.authority, now).err();
+        self.alarms.set(
+            AlarmKind::OwnAuthoritySuspended,
+            now,
+            suspended.map(|error| error.to_string()),
         );
         self.look_at_age(now);
         gauges(&self.metrics, &directory, now);

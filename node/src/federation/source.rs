@@ -1,10 +1,10 @@
 //! The trust repository as the refresher's source: `pli_trust` fetches, verifies and keeps the copy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
-use bytes::Bytes;
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{Directory, Environment};
 use pli_trust::{TrustConfig, TrustError, TrustStore, Unread};
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::config::Trust;
 
+use super::root::{self, OpenError};
 use super::{RefreshError, Source};
 
 /// Fetches from the configured sources.
@@ -26,10 +27,17 @@ const OPEN_WITHIN: Duration = Duration::from_secs(15);
 pub struct Opened {
     /// For the refresher.
     pub source: TrustSource,
-    /// The directory in force; it may have expired.
-    pub directory: Arc<Directory>,
     /// `metadata/` and `targets/`, verified, for public HTTP.
     pub mirror: PathBuf,
+    /// What it holds.
+    pub found: Found,
+}
+
+/// What the trust repository holds.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The directory in force; it may have expired.
+    pub directory: Arc<Directory>,
     /// Why the directory is that of the copy and no source was asked with success; `None` after a
     /// refresh.
     pub from_copy: Option<String>,
@@ -43,34 +51,88 @@ pub async fn open(
     trust: &Trust,
     environment: Environment,
     now: Timestamp,
-) -> Result<Opened, TrustError> {
-    let disk = |source| TrustError::Disk {
-        path: trust.root.clone(),
-        source,
-    };
+) -> Result<Opened, OpenError> {
+    let (store, found) = ask(trust, &trust.datastore, environment, now).await?;
+    Ok(Opened {
+        mirror: store.mirror_dir().to_owned(),
+        source: TrustSource(Arc::new(store)),
+        found,
+    })
+}
+
+/// Finds the same, and writes nothing but into a folder of its own that goes away again.
+pub async fn look(
+    trust: &Trust,
+    environment: Environment,
+    now: Timestamp,
+) -> Result<Found, OpenError> {
+    let own = |path: PathBuf| move |source| OpenError::Trust(TrustError::Disk { path, source });
+    let scratch = tempfile::tempdir().map_err(own(std::env::temp_dir()))?;
+    for part in ["mirror", "memory"] {
+        let from = trust.datastore.join(part);
+        copy(&from, &scratch.path().join(part)).map_err(own(from))?;
+    }
+    let (_, found) = ask(trust, scratch.path(), environment, now).await?;
+    Ok(found)
+}
+
+async fn ask(
+    trust: &Trust,
+    dir: &Path,
+    environment: Environment,
+    now: Timestamp,
+) -> Result<(TrustStore, Found), OpenError> {
     let config = TrustConfig {
-        root: Bytes::from(std::fs::read(&trust.root).map_err(disk)?),
+        root: root::read(&trust.root)?,
         sources: trust.sources.clone(),
-        dir: trust.datastore.clone(),
+        dir: dir.to_owned(),
         environment,
     };
-    let store = Arc::new(TrustStore::open(config, now).await?);
-    let (from_copy, unread) = match timeout(OPEN_WITHIN, store.refresh(now)).await {
-        Ok(Ok(refreshed)) => (None, refreshed.unread),
-        Ok(Err(error)) => (Some(error.to_string()), Vec::new()),
-        Err(_) => {
-            let problem = format!("no answer of the sources within {OPEN_WITHIN:?}");
-            (Some(problem), Vec::new())
-        }
+    let store = TrustStore::open(config, now)
+        .await
+        .map_err(|error| OpenError::of(error, trust))?;
+    let (from_copy, unread) = match store.unread_at_open() {
+        // They were asked this moment.
+        Some(unread) => (None, unread.to_vec()),
+        None => match timeout(OPEN_WITHIN, store.refresh_at_start(now)).await {
+            Ok(Ok(refreshed)) => (None, refreshed.unread),
+            Ok(Err(error)) => (Some(error.to_string()), Vec::new()),
+            Err(_) => {
+                let problem = format!("no answer of the sources within {OPEN_WITHIN:?}");
+                (Some(problem), Vec::new())
+            }
+        },
     };
     let line = |unread: Unread| format!("source {}: {}", unread.source, unread.problem);
-    Ok(Opened {
+    let found = Found {
         directory: store.directory(),
-        mirror: store.mirror_dir().to_owned(),
-        source: TrustSource(store),
         from_copy,
         unread: unread.into_iter().map(line).collect(),
-    })
+    };
+    Ok((store, found))
+}
+
+/// Copies a folder with all that is in it; one that is not there is an empty one.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    fs::create_dir_all(to)?;
+    for entry in entries {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            match fs::copy(&from, &to) {
+                // A node that runs has replaced it this moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                copied => drop(copied?),
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Source for TrustSource {
@@ -84,17 +146,10 @@ impl From<TrustError> for RefreshError {
     fn from(error: TrustError) -> Self {
         let detail = error.to_string();
         // With several sources the last one's reason decides which alarm it is.
-        match innermost(&error) {
+        match root::innermost(&error) {
             TrustError::Rollback { .. } => Self::Rollback(detail),
             TrustError::Equivocation { .. } => Self::Equivocation(detail),
             _ => Self::Failed(detail),
         }
-    }
-}
-
-fn innermost(error: &TrustError) -> &TrustError {
-    match error {
-        TrustError::NoSource { last, .. } => innermost(last),
-        other => other,
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pli_protocol::id::Timestamp;
 use pli_protocol::limits::TRUST_REFRESH_ALARM_MS;
-use pli_protocol::trust::Directory;
+use pli_protocol::trust::{Directory, Standing};
 
-use super::fixture::{DAY_MS, NOON, directory, node_key};
+use super::fixture::{DAY_MS, NOON, directory, directory_with, node_key};
 use super::*;
 use crate::alarm::Alarms;
 use crate::clock::{Clock, TestClock};
@@ -304,4 +304,44 @@ async fn strangers_cause_one_refresh_in_a_while_however_many_there_are() {
     watch.want_newer();
     tokio::time::sleep(Duration::from_secs(10)).await;
     refreshes(13);
+}
+
+/// TRU-4.2
+#[tokio::test(start_paused = true)]
+async fn a_suspended_authority_hears_of_it_from_its_own_node() {
+    let (key, suspended) = (node_key(7), Standing::Suspended { since: NOON });
+    let answers = [Some(suspended), Some(Standing::Active), None];
+    let answers = answers.into_iter().zip(2..);
+    let answers =
+        answers.map(|(standing, version)| Ok(directory_with(version, &key, FAR, standing)));
+    let node = start(directory(1, &key, FAR), answers.collect());
+    let gauge = "pli_process_alarm{alarm=\"own_authority_suspended\"}";
+    assert!(kinds(&node.alarms).is_empty());
+
+    minutes(0).await;
+    assert_eq!(kinds(&node.alarms), [AlarmKind::OwnAuthoritySuspended]);
+    let detail = node.alarms.raised()[0].detail.clone();
+    assert!(
+        detail.contains("suspend interieur.gouv.fr --lift"),
+        "{detail}"
+    );
+    assert!(node.metrics.render().contains(&format!("{gauge} 1")));
+
+    minutes(1).await;
+    assert!(kinds(&node.alarms).is_empty(), "it was lifted");
+    assert!(node.metrics.render().contains(&format!("{gauge} 0")));
+
+    minutes(1).await;
+    assert_eq!(
+        kinds(&node.alarms),
+        [AlarmKind::OwnKeyNotListed],
+        "it has left"
+    );
+    let detail = node.alarms.raised()[0].detail.clone();
+    assert!(
+        detail.contains("does not list interieur.gouv.fr"),
+        "{detail}"
+    );
+    node.trigger.stop();
+    node.task.await.unwrap();
 }

@@ -108,7 +108,7 @@ fn case_74_a_key_that_is_not_in_the_directory_is_refused_with_both_fingerprints(
         .expect_err("another authority")
         .to_string();
     assert!(
-        message.contains("lists for social.gouv.fr: no key"),
+        message.contains("does not list social.gouv.fr"),
         "{message}"
     );
 }

@@ -133,8 +133,10 @@ label! {
         DirectoryRollback = "directory_rollback",
         /// Case 20: two directories of one version; both are kept.
         DirectoryEquivocation = "directory_equivocation",
-        /// The directory does not list this node's own key (any more).
+        /// The directory does not list this node's own key (any more), or its authority.
         OwnKeyNotListed = "own_key_not_listed",
+        /// The federation has suspended this node's authority.
+        OwnAuthoritySuspended = "own_authority_suspended",
         /// Case 80: someone else holds this node's key.
         IdentityInUse = "identity_in_use",
         /// Case 40: no room; nothing new is taken in.

@@ -1,10 +1,11 @@
 //! What ends by itself: arguments, refusals with their exit codes, the check, invitations.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use pli_protocol::account::{Invitation, InvitationLink};
@@ -124,10 +125,137 @@ fn a_key_log_is_refused_outside_development() {
 #[test]
 fn a_trust_repository_that_is_not_ours_ends_with_65() {
     let site = Site::new();
+    drop(site.start());
     let other = Site::new();
-    fs::copy(other.at("root.json"), site.at("root.json")).unwrap();
-    let (code, said) = site.refused(|_| {});
-    assert_eq!(code, 65, "{said}");
+    let another = "the copy in ";
+    let not_vouched = "is not signed by the federation of `trust.root`";
+    for (expected, from) in [
+        (another, other.at("root.json")),
+        (not_vouched, other.at("root.json")),
+    ] {
+        fs::copy(&from, site.at("root.json")).unwrap();
+        for flag in ["--check", ""] {
+            let (code, said) = site.refused(|command| {
+                command.args((!flag.is_empty()).then_some(flag));
+            });
+            assert_eq!(code, 65, "{said}");
+            assert!(said.contains(expected), "{said}");
+            let root = site.at("root.json").display().to_string();
+            assert!(said.contains(&root), "{said}");
+        }
+        // What the operator is told to do where the federation began anew.
+        fs::remove_dir_all(site.at("trust")).unwrap();
+    }
+}
+
+#[test]
+fn a_root_that_is_none_ends_with_65_and_is_named_with_what_it_is() {
+    let site = Site::new();
+    let targets = site.at("federation/repository/metadata/1.targets.json");
+    for (file, expected) in [
+        (Some(targets), "is the metadata of \"targets\""),
+        (Some(site.at("node.toml")), "is no metadata"),
+        (None, "cannot read"),
+    ] {
+        fs::remove_file(site.at("root.json")).unwrap();
+        if let Some(file) = file {
+            fs::copy(file, site.at("root.json")).unwrap();
+        }
+        let (code, said) = site.refused(|command| {
+            command.arg("--check");
+        });
+        assert_eq!(code, 65, "{said}");
+        for part in ["`trust.root`", expected, "repository/metadata/root.json"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        fs::write(site.at("root.json"), "").unwrap();
+    }
+}
+
+/// Every file below a folder, with what is in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.insert(path.clone(), Vec::new());
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn check_writes_nothing() {
+    let site = Site::new();
+    for copied in [false, true] {
+        let before = files(&site.at(""));
+        let (code, said) = site.refused(|command| {
+            command.arg("--check");
+        });
+        assert_eq!(code, 0, "{said}");
+        let after = files(&site.at(""));
+        assert!(after.keys().eq(before.keys()), "{:?}", after.keys());
+        assert!(after == before, "no file is changed");
+        assert_eq!(site.at("trust").exists(), copied);
+        if !copied {
+            drop(site.start());
+            // A newer directory is seen, and not kept.
+            site.publish(&[]);
+        }
+    }
+}
+
+/// SES-1.8
+#[test]
+fn r5_check_names_the_peers_that_the_private_networks_leave_out() {
+    let site = Site::new();
+    site.neighbour("social.gouv.fr");
+    let of_peers = || {
+        let lines = checked(&site).into_iter();
+        let lines: Vec<_> = lines.filter(|line| line.0 == "peers").collect();
+        lines
+    };
+    assert_eq!(of_peers(), []);
+    let config = fs::read_to_string(site.at("node.toml")).unwrap();
+    let config = config.replace("[\"127.0.0.0/8\"]", "[\"10.0.0.0/8\"]");
+    fs::write(site.at("node.toml"), config).unwrap();
+    let [(_, verdict, found)] = &of_peers()[..] else {
+        panic!("{:?}", of_peers());
+    };
+    assert_eq!(verdict, "warning", "the node starts all the same");
+    for part in [
+        "social.gouv.fr: 127.0.0.1:",
+        "loopback",
+        "`dial.private_networks`",
+    ] {
+        assert!(found.contains(part), "{found}");
+    }
+}
+
+#[test]
+fn a_malformed_address_to_listen_on_ends_with_78_and_an_example_of_a_right_one() {
+    let site = Site::new();
+    let config = fs::read_to_string(site.at("node.toml")).unwrap();
+    let ops = format!("ops = \"{}\"", site.address("ops"));
+    fs::write(
+        site.at("node.toml"),
+        config.replace(&ops, "ops = \"localhost\""),
+    )
+    .unwrap();
+    let (code, said) = site.refused(|command| {
+        command.arg("--check");
+    });
+    assert_eq!(code, 78, "{said}");
+    for part in [
+        "node.toml",
+        "ops = \"localhost\"",
+        "such as \"127.0.0.1:7400\"",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[test]
@@ -264,7 +392,7 @@ fn checked(site: &Site) -> Vec<(String, String, String)> {
 #[test]
 fn case_74_a_key_that_was_listed_since_is_judged_by_the_sources_and_not_by_the_copy() {
     let site = Site::new();
-    checked(&site);
+    drop(site.start());
     let new = keyfile::create(&site.at("new.key")).unwrap();
     site.list_key(&new);
     let config = fs::read_to_string(site.at("node.toml")).unwrap();
@@ -279,6 +407,7 @@ fn case_74_a_key_that_was_listed_since_is_judged_by_the_sources_and_not_by_the_c
 #[test]
 fn check_says_when_a_source_cannot_be_read_although_there_is_a_copy() {
     let site = Site::new();
+    drop(site.start());
     assert!(checked(&site).iter().all(|line| line.1 == "ok"));
     let config = fs::read_to_string(site.at("node.toml")).unwrap();
     let both = "[\"nowhere\", \"federation/repository\"]";
@@ -317,15 +446,14 @@ fn invitations_are_made_offline_and_verify() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 3);
-    assert!(
-        !site.at("store").exists(),
-        "only the key and the root are read"
-    );
+    for made in ["store", "trust"] {
+        assert!(!site.at(made).exists(), "{made}: nothing is written");
+    }
 
     for (name, value) in [
         ("--count", "0"),
         ("--count", "10001"),
-        ("--valid-for", "31d"),
+        ("--valid-for", "30d"),
         ("--valid-for", "0s"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pli-node"));

@@ -15,6 +15,7 @@ use pli_protocol::limits::{ENROL_TIMEOUT_MS, TRUST_FETCH_TIMEOUT_MS};
 use pli_protocol::session::{Principal, ServerIdentity};
 use pli_protocol::trust::Environment;
 use pli_transport::{Credential, Dialler, Endpoints};
+use pli_trust::write::Suspension;
 
 use crate::site::{AUTHORITY, SOON, Site, block_on, get, now};
 
@@ -222,6 +223,85 @@ fn case_18_a_running_node_takes_a_newer_directory_and_never_an_older_one() {
     wait_for(&|status| status["directory"]["versions"]["timestamp"] == 3 && !raised(status));
 }
 
+/// TRU-4.2
+#[test]
+fn a_suspended_node_says_so_to_its_operator_and_once_in_its_log() {
+    let site = Site::new();
+    let mut node = site.start();
+    let errors = node.child.stderr.take().unwrap();
+    let log = std::thread::spawn(move || -> Vec<String> {
+        BufReader::new(errors).lines().map(Result::unwrap).collect()
+    });
+    let readyz_when = |status: u16| {
+        let begin = Instant::now();
+        loop {
+            let (got, body) = get(node.ops, "/readyz").unwrap();
+            if got == status {
+                return body;
+            }
+            assert!(begin.elapsed() < SOON, "{body}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let gauge = "pli_process_alarm{alarm=\"own_authority_suspended\"}";
+    let shown = |value: u8| {
+        get(node.ops, "/metrics")
+            .unwrap()
+            .1
+            .contains(&format!("{gauge} {value}"))
+    };
+    assert!(shown(0));
+
+    site.suspend(Suspension::Impose);
+    let body = readyz_when(503);
+    for part in [
+        "the federation has suspended interieur.gouv.fr since",
+        "--lift",
+    ] {
+        assert!(body.contains(part), "{body}");
+    }
+    // The alarm comes right after the directory; refreshed again and again, it is said once.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(shown(1));
+    let (_, status) = get(node.ops, "/status").unwrap();
+    assert!(status.contains("own_authority_suspended"), "{status}");
+    let (code, said) = site.refused(|command| {
+        command.arg("--check");
+    });
+    assert_eq!(code, 73, "its store is in use: {said}");
+    assert!(said.contains("has suspended interieur.gouv.fr"), "{said}");
+
+    site.suspend(Suspension::Lift);
+    readyz_when(200);
+    node.signal("-TERM");
+    assert_eq!(node.ended(), Some(0));
+    let log = log.join().unwrap();
+    let warned = |line: &&String| line.contains("WARN") && line.contains("has suspended");
+    assert_eq!(log.iter().filter(warned).count(), 1, "{log:#?}");
+}
+
+/// TRU-5.3: the system takes the connections of the first mirror; nobody takes them from the system.
+#[test]
+fn a_new_node_whose_first_mirror_is_silent_starts_by_the_second_within_some_seconds() {
+    let site = Site::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = fs::read_to_string(site.at("node.toml")).unwrap();
+    let sources = format!(
+        "[\"http://{}/\", \"federation/repository\"]",
+        silent.local_addr().unwrap()
+    );
+    let config = config.replace("[\"federation/repository\"]", &sources);
+    fs::write(site.at("node.toml"), config).unwrap();
+    for copied in [false, true] {
+        assert_eq!(site.at("trust").exists(), copied);
+        let begin = Instant::now();
+        let node = site.start();
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        drop(node);
+    }
+}
+
 /// TRU-5.3: on a clock that runs when nothing else does.
 #[tokio::test(start_paused = true)]
 async fn r18_a_start_from_the_copy_waits_less_than_a_silent_mirror_takes() {
@@ -229,7 +309,7 @@ async fn r18_a_start_from_the_copy_waits_less_than_a_silent_mirror_takes() {
     let mut trust = Config::load(&site.at("node.toml")).unwrap().trust;
     let production = Environment::Production;
     let first = federation::open(&trust, production, now()).await.unwrap();
-    assert_eq!(first.from_copy, None);
+    assert_eq!(first.found.from_copy, None);
     // The system takes the connection; nobody takes it from the system.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mirror = format!("http://{}/", silent.local_addr().unwrap());
@@ -241,6 +321,7 @@ async fn r18_a_start_from_the_copy_waits_less_than_a_silent_mirror_takes() {
         took < Duration::from_millis(TRUST_FETCH_TIMEOUT_MS),
         "{took:?}"
     );
+    let (again, first) = (again.found, first.found);
     assert_eq!(again.directory.versions(), first.directory.versions());
     assert!(again.from_copy.is_some(), "and it says so");
 }

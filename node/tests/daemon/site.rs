@@ -13,7 +13,7 @@ use pli_protocol::trust::{DisplayName, Environment};
 use pli_trust::keyfile;
 use pli_trust::write::{
     Authority, Federation, GrantChange, KeyRing, Lifetimes, NewAuthority, NewFederation,
-    NodeChange, RoleKeys,
+    NodeChange, RoleKeys, Suspension,
 };
 use tempfile::TempDir;
 
@@ -148,6 +148,16 @@ impl Site {
         authority.set_node(change, now()).unwrap();
         authority.publish(&self.own, now()).unwrap();
         self.publish(&[authority.handover_dir()]);
+    }
+
+    /// The federation suspends the authority, or takes that back.
+    pub(crate) fn suspend(&self, suspension: Suspension) {
+        let federation = Federation::open(&self.at("federation")).unwrap();
+        let authority = AuthorityId::new(AUTHORITY).unwrap();
+        federation
+            .suspend(&authority, suspension, &self.targets, now())
+            .unwrap();
+        self.publish(&[]);
     }
 
     /// Signs and publishes the federation's next state.

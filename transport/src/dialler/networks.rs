@@ -133,8 +133,8 @@ impl PrivateNetworks {
         (allowed, refused)
     }
 
-    // SES-1.8
-    fn judge(&self, ip: IpAddr) -> Result<(), NotDialled> {
+    /// SES-1.8: whether an address may be dialled.
+    pub fn judge(&self, ip: IpAddr) -> Result<(), NotDialled> {
         let ip = meant(ip);
         if let Some(kind) = kind_in(&NEVER, ip) {
             return Err(NotDialled::Never { kind });

@@ -9,12 +9,13 @@ use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::session::Role;
 
 use crate::alarm::Alarms;
-use crate::api::status::{QueueStatus, SessionsStatus, StoreStatus};
+use crate::api::status::{QueueStatus, SessionsStatus, StoreStatus, StuckStatus};
 use crate::api::{Live, LiveStatus};
 use crate::clock::Clock;
+use crate::deliver::caution::Stuck;
 use crate::metrics::{AlarmKind, Lane, Metrics};
 use crate::shutdown::Shutdown;
-use crate::store::Store;
+use crate::store::{CustodyState, Store};
 
 /// Sessions that are open, by who is at the other end.
 #[derive(Debug, Default)]
@@ -90,6 +91,8 @@ struct Reach {
     awaited: Option<Timestamp>,
     /// What it refused for now, by code.
     postponed: BTreeMap<Code, u64>,
+    /// What it never answers.
+    stuck: Option<Stuck>,
 }
 
 impl Destinations {
@@ -113,9 +116,21 @@ impl Destinations {
         self.change(destination, |reach| reach.awaited = since);
     }
 
-    /// What it refused for now.
-    pub fn postponed(&self, destination: &AuthorityId, counts: BTreeMap<Code, u64>) {
-        self.change(destination, |reach| reach.postponed = counts);
+    /// What it refused for now, and what it never answers.
+    pub fn waiting(
+        &self,
+        destination: &AuthorityId,
+        postponed: BTreeMap<Code, u64>,
+        stuck: Option<Stuck>,
+    ) {
+        self.change(destination, |reach| {
+            (reach.postponed, reach.stuck) = (postponed, stuck);
+        });
+    }
+
+    /// What it never answers.
+    pub fn stuck(&self, destination: &AuthorityId, stuck: Option<Stuck>) {
+        self.change(destination, |reach| reach.stuck = stuck);
     }
 
     /// Whether it is there, as far as is known. What was never tried is not.
@@ -210,6 +225,12 @@ impl Live for LiveView {
 }
 
 impl LiveView {
+    /// It may have expired since it was tried.
+    fn waits(&self, stuck: &Stuck) -> bool {
+        let custody = self.store.0.custody(&stuck.envelope);
+        matches!(custody, Ok(Some(custody)) if matches!(custody.state, CustodyState::Queued { .. }))
+    }
+
     fn queues(&self) -> Vec<QueueStatus> {
         let mut queues: BTreeMap<String, QueueStatus> = BTreeMap::new();
         // A disk that cannot be read is the store's alarm; what else is known is still shown.
@@ -231,7 +252,8 @@ impl LiveView {
         let now = self.clock.now();
         for (destination, reach) in self.destinations.snapshot() {
             let trouble = reach.trouble(now);
-            if trouble.is_none() && reach.postponed.is_empty() {
+            let stuck = reach.stuck.filter(|stuck| self.waits(stuck));
+            if trouble.is_none() && reach.postponed.is_empty() && stuck.is_none() {
                 continue;
             }
             let destination = destination.to_string();
@@ -239,6 +261,12 @@ impl LiveView {
                 destination,
                 reachable: true,
                 ..QueueStatus::default()
+            });
+            queue.stuck = stuck.map(|stuck| StuckStatus {
+                envelope: stuck.envelope.to_string(),
+                tries: stuck.tries,
+                since_ms: stuck.since.as_ms(),
+                reason: stuck.reason.to_string(),
             });
             for (code, letters) in reach.postponed {
                 *postponed.entry(code).or_default() += letters;

@@ -13,7 +13,7 @@ use crate::ingress::received::{Refused, Way};
 use crate::store::{Entry, Lane, Place, Sender};
 use crate::verify::Verified;
 
-pub use quota::{Charge, QuotaLimits, Quotas};
+pub use quota::{Charge, QuotaLimits, Quotas, sync_again_ms};
 
 /// What is known here of a mailbox.
 #[derive(Clone, Debug)]

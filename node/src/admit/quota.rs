@@ -195,6 +195,11 @@ impl Quotas {
     }
 }
 
+/// When an account that has read enough may read on.
+pub fn sync_again_ms(now: Timestamp) -> u64 {
+    HOUR_MS - now.as_ms() % HOUR_MS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,6 +309,9 @@ mod tests {
         );
         assert_eq!(take(1, now), Err(Code::QuotaExceeded));
         assert_eq!(take(2, now), Ok(()));
-        assert_eq!(take(1, now.plus_ms(HOUR_MS)), Ok(()));
+        let again = now.plus_ms(sync_again_ms(now));
+        let before = Timestamp::from_ms(again.as_ms() - 1);
+        assert_eq!(take(1, before), Err(Code::QuotaExceeded));
+        assert_eq!(take(1, again), Ok(()), "and no sooner");
     }
 }

@@ -78,6 +78,22 @@ pub struct QueueStatus {
     /// Envelopes of both lanes that the destination refused for now, by code; they are tried again.
     #[serde(default)]
     pub postponed: BTreeMap<String, u64>,
+    /// The letter that has been tried again and again for the longest without any answer.
+    #[serde(default)]
+    pub stuck: Option<StuckStatus>,
+}
+
+/// A letter with which the connection breaks each time. It is tried until it expires.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StuckStatus {
+    /// Its id.
+    pub envelope: String,
+    /// How often it was on its way when the connection broke.
+    pub tries: u32,
+    /// The first time.
+    pub since_ms: u64,
+    /// What broke the connection the last time.
+    pub reason: String,
 }
 
 /// Open sessions by who is at the other end.

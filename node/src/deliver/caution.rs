@@ -1,15 +1,20 @@
 //! Which letter breaks its home, and which home only breaks (R2, CUS-6.5).
 //!
 //! A connection that is lost while one letter was alone on its way throws suspicion on the letter, or on
-//! the home. It is the letter only if others get through between its failures.
+//! the home. It is the letter only if others get through between its failures. One that is alone in its queue is
+//! convicted by nobody, so what is never answered is kept for the operator to see.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use pli_protocol::id::EnvelopeId;
+use pli_protocol::id::{EnvelopeId, Timestamp};
 use pli_protocol::limits::POISON_TRIES_MAX;
 
 /// Letters under suspicion at once; the next ones wait for these.
 const SUSPECTS_MAX: usize = 64;
+
+/// A connection breaks now and then; what was on its way twice is worth a look.
+const STUCK_AFTER_TRIES: u32 = 2;
 
 /// How forwarding goes on after something went wrong.
 #[derive(Debug, Default)]
@@ -20,6 +25,22 @@ pub struct Caution {
     /// So many envelopes go one at a time: those that were together on their way when the
     /// connection broke. Whoever breaks it is found among them.
     one_at_a_time: usize,
+    /// On their way when a connection broke, and not answered since: in the order of their first failure, at most
+    /// `SUSPECTS_MAX`.
+    unanswered: Vec<Stuck>,
+}
+
+/// A letter that the home does not answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stuck {
+    /// Which.
+    pub envelope: EnvelopeId,
+    /// How often it was on its way when a connection broke.
+    pub tries: u32,
+    /// The first time.
+    pub since: Timestamp,
+    /// What broke the connection the last time.
+    pub reason: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +75,35 @@ impl Caution {
         for id in ids {
             self.suspects.remove(id);
         }
+        self.unanswered
+            .retain(|stuck| !ids.contains(&stuck.envelope));
+    }
+
+    /// The connection broke with these on their way, by whosever fault.
+    pub fn unanswered(&mut self, unsettled: &[EnvelopeId], reason: &str, now: Timestamp) {
+        let reason: Arc<str> = reason.into();
+        for id in unsettled {
+            let known = self.unanswered.iter();
+            let known = known.enumerate().find(|(_, stuck)| stuck.envelope == *id);
+            if let Some((place, _)) = known {
+                let stuck = &mut self.unanswered[place];
+                stuck.tries = stuck.tries.saturating_add(1);
+                stuck.reason = Arc::clone(&reason);
+            } else if self.unanswered.len() < SUSPECTS_MAX {
+                self.unanswered.push(Stuck {
+                    envelope: *id,
+                    tries: 1,
+                    since: now,
+                    reason: Arc::clone(&reason),
+                });
+            }
+        }
+    }
+
+    /// The letter that has been without an answer for the longest, if that is more than an accident.
+    pub fn stuck(&self) -> Option<&Stuck> {
+        let mut unanswered = self.unanswered.iter();
+        unanswered.find(|stuck| stuck.tries >= STUCK_AFTER_TRIES)
     }
 
     /// The connection broke with these on their way. Gives the one that is convicted by that.
@@ -78,12 +128,14 @@ impl Caution {
             return None;
         }
         self.suspects.remove(id);
+        self.unanswered.retain(|stuck| stuck.envelope != *id);
         Some(*id)
     }
 
-    /// Those under suspicion that are not in the queue any more.
+    /// Forgets those that are not in the queue any more.
     pub fn keep_only(&mut self, waiting: impl Fn(&EnvelopeId) -> bool) {
         self.suspects.retain(|id, _| waiting(id));
+        self.unanswered.retain(|stuck| waiting(&stuck.envelope));
     }
 }
 
@@ -121,6 +173,39 @@ mod tests {
         assert!(caution.suspects(&id(1)));
         caution.answered(&[id(1), id(2)]);
         assert!(!caution.suspects(&id(1)) && !caution.is_careful());
+    }
+
+    /// CUS-6.5
+    #[test]
+    fn r2_a_letter_that_is_alone_and_never_answered_is_shown_with_its_tries() {
+        let at = Timestamp::from_ms;
+        let mut caution = Caution::default();
+        caution.unanswered(&[id(1)], "closed", at(1));
+        assert_eq!(caution.stuck(), None, "a connection breaks now and then");
+        caution.unanswered(&[id(2), id(1)], "closed again", at(2));
+        caution.unanswered(&[id(2)], "reset", at(3));
+        let expected = Stuck {
+            envelope: id(1),
+            tries: 2,
+            since: at(1),
+            reason: "closed again".into(),
+        };
+        assert_eq!(caution.stuck(), Some(&expected), "the oldest");
+        caution.answered(&[id(1)]);
+        assert_eq!(
+            caution.stuck().map(|stuck| (stuck.envelope, stuck.tries)),
+            Some((id(2), 2))
+        );
+        caution.keep_only(|_| false);
+        assert_eq!(caution.stuck(), None, "it has left the queue");
+    }
+
+    #[test]
+    fn r15_the_letters_without_an_answer_that_are_kept_are_bounded() {
+        let ids: Vec<EnvelopeId> = (0..=SUSPECTS_MAX as u8).map(id).collect();
+        let mut caution = Caution::default();
+        caution.unanswered(&ids, "", Timestamp::from_ms(1));
+        assert_eq!(caution.unanswered.len(), SUSPECTS_MAX);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::custody::pipeline::Sending;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
-use pli_protocol::limits::REPLY_TIMEOUT_MS;
+use pli_protocol::limits::{REPLY_TIMEOUT_MS, RETRY_MAX_MS};
 use pli_protocol::trust::Directory;
 use pli_protocol::wire::{self, call};
 use pli_transport::{DialledConnection, FrameReader, FrameWriter};
@@ -37,12 +37,48 @@ pub enum Broken {
     /// The connection, or the peer's answers, cannot be used further.
     #[error("{0}")]
     Peer(String),
+    /// The peer was not reached, or did not let this node in.
+    #[error("{reason}")]
+    Unreached {
+        /// In full.
+        reason: String,
+        /// As [`Broken::Refused`].
+        retry_after: Duration,
+    },
     /// The peer refused the call.
-    #[error("the peer refuses with {0}")]
-    Refused(Code),
+    #[error("the peer refuses with {code}")]
+    Refused {
+        /// Why.
+        code: Code,
+        /// How long it asks to be left alone, bounded (CUS-6.3).
+        retry_after: Duration,
+    },
     /// This node's disk.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl Broken {
+    /// The peer refused a call.
+    pub fn refused(refusal: &wire::Refusal) -> Self {
+        Self::Refused {
+            code: Code::from_number(refusal.code).unwrap_or(Code::Internal),
+            retry_after: asked_wait(refusal.retry_after_ms),
+        }
+    }
+
+    /// How long the peer asks to be left alone; zero if it does not say.
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            Self::Unreached { retry_after, .. } | Self::Refused { retry_after, .. } => *retry_after,
+            Self::Peer(_) | Self::Store(_) => Duration::ZERO,
+        }
+    }
+}
+
+/// CUS-6.3: no peer puts itself off for longer than it would be put off when it is silent.
+pub fn asked_wait(retry_after_ms: u64) -> Duration {
+    Duration::from_millis(retry_after_ms.min(RETRY_MAX_MS))
 }
 
 /// What is known of a destination from one connection to the next.
@@ -103,7 +139,7 @@ impl<'a> Forwarding<'a> {
     pub async fn run(mut self, connection: &DialledConnection) -> (Broken, Vec<EnvelopeId>) {
         let Err(broken) = self.forward(connection).await;
         self.standing.postponed.interrupted(Instant::now());
-        self.note_postponed();
+        self.note_waiting();
         self.relay.destinations.awaits(self.home, None);
         (broken, self.sending.into_unsettled().collect())
     }
@@ -234,9 +270,10 @@ impl<'a> Forwarding<'a> {
             .increment(envelopes as u64);
     }
 
-    fn note_postponed(&self) {
+    fn note_waiting(&self) {
         let counts = self.standing.postponed.counts();
-        self.relay.destinations.postponed(self.home, counts);
+        let stuck = self.standing.caution.stuck().cloned();
+        self.relay.destinations.waiting(self.home, counts, stuck);
     }
 }
 
@@ -256,4 +293,34 @@ async fn next_reply(recv: &mut FrameReader) -> Result<wire::CallReply, Broken> {
 
 pub(super) fn peer(error: impl ToString) -> Broken {
     Broken::Peer(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CUS-6.3
+    #[test]
+    fn a_peer_that_asks_to_be_left_alone_is_heard_up_to_the_longest_wait() {
+        for (asked, waited) in [
+            (0, 0),
+            (2_000, 2_000),
+            (RETRY_MAX_MS, RETRY_MAX_MS),
+            (RETRY_MAX_MS + 1, RETRY_MAX_MS),
+            (u64::MAX, RETRY_MAX_MS),
+        ] {
+            let refusal = wire::Refusal {
+                code: Code::Overloaded.number(),
+                detail: String::new(),
+                retry_after_ms: asked,
+            };
+            let broken = Broken::refused(&refusal);
+            assert_eq!(
+                broken.retry_after(),
+                Duration::from_millis(waited),
+                "{asked}"
+            );
+        }
+        assert_eq!(peer("closed").retry_after(), Duration::ZERO);
+    }
 }

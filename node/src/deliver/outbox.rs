@@ -73,7 +73,7 @@ pub async fn run(
             Err(Broken::Store(error)) => return error,
             Err(broken) => {
                 failures += 1;
-                let wait = backoff(failures);
+                let wait = backoff(failures).max(broken.retry_after());
                 tracing::info!(%origin, %broken, ?wait, "reports wait");
                 sleep(wait).await;
             }
@@ -150,8 +150,8 @@ async fn say(
         Some(call_reply::Kind::Refusal(refusal)) => {
             match Code::from_number(refusal.code).unwrap_or(Code::Internal) {
                 // The origin may not know this node's newest key yet (CUS-6.8).
-                code @ (Code::UnknownKey | Code::KeyNotValid) => Err(Broken::Refused(code)),
-                code if code.retryable() => Err(Broken::Refused(code)),
+                Code::UnknownKey | Code::KeyNotValid => Err(Broken::refused(&refusal)),
+                code if code.retryable() => Err(Broken::refused(&refusal)),
                 code => Ok(Err(code)),
             }
         }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A peer that calls again and again makes this node dial it no more often than `HEARD_EVERY` allows (CUS-6.3), and
-//! only where its operator lets it (SES-1.8).
+//! only where its operator lets it (SES-1.8). A peer that asks to be left alone for a while is; why nothing is
+//! forwarded is a warning once, and again when the reason is another one.
 //!
 //! A destination that is slow, dead or poisonous holds back itself and nobody else (R2).
 
@@ -20,16 +21,16 @@ use std::time::Duration;
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits::RETRY_BASE_MS;
-use pli_protocol::session::{Principal, ServerIdentity};
+use pli_protocol::session::{Principal, ServerIdentity, SessionRefusal};
 use pli_transport::{
-    ConnectError, Credential, DialledConnection, Dialler, DiallerConfig, Endpoints, PrivateNetworks,
+    ConnectError, Credential, DialledConnection, Dialler, DiallerConfig, Endpoints,
 };
 use tokio::net::lookup_host;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::forward::{Broken, Forwarding, Standing};
+use super::forward::{Broken, Forwarding, Standing, asked_wait};
 use super::postponed::backoff;
 use super::{outbox, undeliverable};
 use crate::config::Dial;
@@ -55,9 +56,8 @@ pub async fn run(
         principal: Principal::Node(relay.authority.clone()),
         key: Arc::new(relay.key.clone()),
     };
-    let networks = dial.private_networks.into_iter().map(|network| network.0);
     let config = DiallerConfig {
-        private_networks: PrivateNetworks::Listed(networks.collect()),
+        private_networks: dial.networks(),
         ..DiallerConfig::default()
     };
     let dialler = Dialler::with_config(credential, config);
@@ -87,6 +87,7 @@ impl Peer {
     async fn run(self, mut shutdown: Shutdown) {
         let mut standing = Standing::default();
         let mut failures = 0;
+        let mut said = Said::default();
         self.wake.waiting.notified().await;
         loop {
             let began = Instant::now();
@@ -97,12 +98,19 @@ impl Peer {
             let steady = idle && began.elapsed() > STEADY_AFTER;
             let worked = std::mem::take(&mut standing.progress) || steady;
             failures = if worked { 1 } else { failures + 1 };
+            if worked {
+                said = Said::default();
+            }
             if let Broken::Store(error) = &broken {
                 tracing::error!(home = %self.home, %error, "forwarding waits for the disk");
             }
-            let wait = backoff(failures);
+            let wait = backoff(failures).max(broken.retry_after());
             self.note(&broken, wait);
-            tracing::info!(home = %self.home, %broken, ?wait, "forwarding paused");
+            if said.is_new(&broken.to_string()) {
+                tracing::warn!(home = %self.home, %broken, "forwarding waits; it is tried again");
+            } else {
+                tracing::debug!(home = %self.home, %broken, ?wait, "forwarding waits");
+            }
             tokio::select! {
                 () = sleep(wait) => {}
                 // CUS-6.3: heard from. What is only new waits too, or a busy queue would dial in a loop.
@@ -142,6 +150,13 @@ impl Peer {
         };
         connection.close(None, "done for now");
         let idle = unsettled.is_empty();
+        if !matches!(broken, Broken::Store(_)) {
+            let now = self.relay.clock.now();
+            let caution = &mut standing.caution;
+            caution.unanswered(&unsettled, &broken.to_string(), now);
+            let stuck = caution.stuck().cloned();
+            self.relay.destinations.stuck(&self.home, stuck);
+        }
         if let (Broken::Peer(_), false) = (&broken, idle)
             && let Err(error) = self.suspect(standing, &unsettled).await
         {
@@ -168,7 +183,11 @@ impl Peer {
     async fn dial(&self) -> Result<DialledConnection, Broken> {
         let directory = self.relay.directory();
         let now = self.relay.clock.now();
-        let refused = |error: pli_protocol::trust::TrustRefusal| Broken::Peer(error.to_string());
+        let unreached = |reason: String| Broken::Unreached {
+            reason,
+            retry_after: Duration::ZERO,
+        };
+        let refused = |error: pli_protocol::trust::TrustRefusal| unreached(error.to_string());
         let node = directory.node_of(&self.home).map_err(refused)?;
         let mut endpoints = Endpoints::default();
         let mut unresolved = Vec::new();
@@ -207,16 +226,41 @@ impl Peer {
         }
         let Some(error) = last else {
             let why = format!("{} has no key in force", self.home);
-            return Err(Broken::Peer(why));
+            return Err(unreached(why));
         };
         // TRU-5.5
         if error.code() == Some(Code::ServerKeyMismatch) {
             self.relay.directory.want_newer_for_stranger();
         }
-        Err(Broken::Peer(match error {
-            ConnectError::NoEndpoint if !unresolved.is_empty() => unresolved.join("; "),
-            error => error.to_string(),
-        }))
+        let retry_after = match &error {
+            ConnectError::Refused(SessionRefusal::ByServer(refusal)) => {
+                asked_wait(refusal.retry_after())
+            }
+            _ => Duration::ZERO,
+        };
+        // The first alone says nothing more than the names that do not resolve.
+        if !matches!(error, ConnectError::NoEndpoint) || unresolved.is_empty() {
+            unresolved.insert(0, error.to_string());
+        }
+        Err(Broken::Unreached {
+            reason: unresolved.join("; "),
+            retry_after,
+        })
+    }
+}
+
+/// What the log says of a destination that is not reached: each reason once, as long as it lasts.
+#[derive(Debug, Default)]
+struct Said(Vec<String>);
+
+impl Said {
+    /// Whether it is another reason than the one before; addresses come in any order.
+    fn is_new(&mut self, reason: &str) -> bool {
+        let mut parts: Vec<String> = reason.split("; ").map(str::to_owned).collect();
+        parts.sort();
+        let new = self.0 != parts;
+        self.0 = parts;
+        new
     }
 }
 
@@ -232,7 +276,7 @@ async fn resolve(host: &str, unresolved: &mut Vec<String>) -> Vec<SocketAddr> {
     match lookup_host(host).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
-            tracing::info!(%host, %error, "does not resolve");
+            tracing::debug!(%host, %error, "does not resolve");
             unresolved.push(format!("{host} does not resolve: {error}"));
             Vec::new()
         }
@@ -242,6 +286,14 @@ async fn resolve(host: &str, unresolved: &mut Vec<String>) -> Vec<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_said_once_as_long_as_it_lasts() {
+        let mut said = Said::default();
+        let reasons = ["a; b", "b; a", "a; b", "a", "a", "a; b"];
+        let new = reasons.map(|reason| said.is_new(reason));
+        assert_eq!(new, [true, false, false, true, false, true]);
+    }
 
     /// CUS-6.3
     #[tokio::test(start_paused = true)]

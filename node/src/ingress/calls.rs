@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pli_protocol::code::Code;
 use pli_protocol::codec;
+use pli_protocol::id::Timestamp;
 use pli_protocol::limits::{CALL_TIMEOUT_MS, DETAIL_MAX, FRAME_MAX};
 use pli_protocol::session::{Authenticated, Principal};
 use pli_protocol::wire::{self, call, call_reply};
@@ -15,6 +16,7 @@ use pli_transport::{CallStream, FrameReader, FrameWriter, RecvError, SendError};
 
 use super::batches;
 use super::received::Way;
+use super::retry::retry_after_ms;
 use crate::deliver::{account, reports, sync, track};
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
@@ -71,14 +73,15 @@ pub async fn run(
     let CallStream { mut recv, mut send } = stream;
     let kind = match first_frame(&mut recv).await {
         Ok(kind) => kind,
-        Err(end) => return finish(end, send).await,
+        Err(end) => return finish(end, send, relay.clock.now()).await,
     };
     // A stream of batches answers for itself: it owns both halves.
     let way = match (&kind, &peer.principal) {
         (call::Kind::Submit(_), Principal::Service(service)) => Way::Submit(service.clone()),
         (call::Kind::Forward(_), Principal::Node(node)) => Way::Forward(node.clone()),
         (call::Kind::Submit(_) | call::Kind::Forward(_), _) => {
-            return finish(CallEnd::Refuse(Code::RoleNotAllowed), send).await;
+            let end = CallEnd::Refuse(Code::RoleNotAllowed);
+            return finish(end, send, relay.clock.now()).await;
         }
         _ => {
             let outcome = answer(&relay, &peer, kind, &mut recv, &mut send, shutdown).await;
@@ -88,17 +91,18 @@ pub async fn run(
                     drop(send.finish().await);
                     None
                 }
-                Err(end) => finish(end, send).await,
+                Err(end) => finish(end, send, relay.clock.now()).await,
             };
         }
     };
     if let Way::Forward(node) = &way {
         relay.router.heard_from(node);
     }
+    let clock = Arc::clone(&relay.clock);
     let (end, send) = batches::run(relay, way, recv, send, bad, shutdown).await;
     match end {
         Ok(()) => None,
-        Err(end) => finish(end, send).await,
+        Err(end) => finish(end, send, clock.now()).await,
     }
 }
 
@@ -149,7 +153,7 @@ async fn first_frame(recv: &mut FrameReader) -> Result<call::Kind, CallEnd> {
 }
 
 /// Tells the peer why, as far as somebody is there to be told.
-async fn finish(end: CallEnd, mut send: FrameWriter) -> Option<Code> {
+async fn finish(end: CallEnd, mut send: FrameWriter, now: Timestamp) -> Option<Code> {
     let (code, detail, cut) = match end {
         CallEnd::Refuse(code) => (code, String::new(), None),
         CallEnd::RefuseWith(code, detail) => (code, detail, None),
@@ -160,7 +164,7 @@ async fn finish(end: CallEnd, mut send: FrameWriter) -> Option<Code> {
     let refusal = wire::Refusal {
         code: code.number(),
         detail,
-        retry_after_ms: 0,
+        retry_after_ms: retry_after_ms(code, now),
     };
     let reply = wire::CallReply {
         kind: Some(call_reply::Kind::Refusal(refusal)),

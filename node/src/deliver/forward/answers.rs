@@ -38,7 +38,7 @@ impl Forwarding<'_> {
         self.relay
             .on_store(move |store| store.settle(&settlements, &[]))
             .await?;
-        self.note_postponed();
+        self.note_waiting();
         self.waits_since = Instant::now();
         let now = (!self.sending.is_settled()).then(|| self.relay.clock.now());
         self.relay.destinations.awaits(self.home, now);
@@ -51,8 +51,7 @@ impl Forwarding<'_> {
             Some(call_reply::Kind::Ack(ack)) => ack,
             // CUS-3.6: it acknowledges nothing.
             Some(call_reply::Kind::Refusal(refusal)) => {
-                let code = Code::from_number(refusal.code).unwrap_or(Code::Internal);
-                return Err(Broken::Refused(code));
+                return Err(Broken::refused(&refusal));
             }
             _ => return Err(Broken::Peer("an answer that is no acknowledgement".into())),
         };

@@ -18,7 +18,7 @@ use pli_protocol::wire;
 use pli_protocol::wire::call::Kind as Call;
 use pli_protocol::wire::call_reply::Kind as Reply;
 use pli_transport::CallStream;
-use support::home::{device, item, letters, page_home};
+use support::home::{all, device, item, letters, page_home};
 use support::{Federation, script};
 
 const WITHIN: Duration = Duration::from_secs(300);
@@ -198,7 +198,7 @@ async fn r15_letters_without_end_that_do_not_verify_end_with_the_bytes_of_a_run(
         assert!(device.inbox().cursor().after > before);
         assert!(on_disk(&folder) <= run * bounds.bytes);
     }
-    let (shown, errors) = device.look_at_all().await;
+    let (shown, errors) = all(&device).await;
     assert!(errors.is_empty());
     assert!(
         shown.iter().all(|letter| letter.verified().is_none()),
@@ -307,7 +307,7 @@ async fn r07_a_letter_behind_the_rubbish_comes_with_a_later_run() {
         assert_eq!(device.inbox().cursor().after, after);
     }
     assert_eq!(device.sync_within(bounds).await.unwrap().len(), 6);
-    let (shown, _) = device.look_at_all().await;
+    let (shown, _) = all(&device).await;
     assert!(shown[25].verified().is_some());
 }
 

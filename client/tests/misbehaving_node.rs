@@ -26,7 +26,7 @@ use pli_protocol::id::{EnvelopeId, Timestamp};
 use pli_protocol::session::Refusal;
 use pli_protocol::wire;
 use pli_protocol::wire::call_reply::Kind as Reply;
-use support::home::{draft, enrolled, item};
+use support::home::{all, draft, enrolled, item};
 use support::{Federation, SERVICE, batch, reply, script};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -323,7 +323,7 @@ async fn case_57_a_home_that_withholds_a_letter_is_found_out_and_nothing_of_its_
         "{error}"
     );
     // What came before the gap is kept and shown.
-    let (shown, errors) = device.look_at_all().await;
+    let (shown, errors) = all(&device).await;
     assert!(errors.is_empty());
     assert_eq!(
         shown
@@ -386,7 +386,7 @@ async fn case_58_a_home_that_reorders_repeats_or_injects_is_refused() {
         latest_seq: 4,
     }];
     device.sync().await.unwrap();
-    let (shown, _) = device.look_at_all().await;
+    let (shown, _) = all(&device).await;
     assert!(shown[0].verified().is_some() && shown[0].repeats.is_none());
     assert_eq!(shown[1].repeats, Some(1));
     let refusal = shown[2].letter.as_ref().unwrap().as_ref().unwrap_err();
@@ -442,7 +442,7 @@ async fn letters_stay_verifiable_offline_with_the_directory_of_their_day() {
     let device = Device::open(&federation.path("device"), Standing::Looking)
         .await
         .unwrap();
-    let (shown, _) = device.look_at_all().await;
+    let (shown, _) = all(&device).await;
     assert!(shown[0].verified().is_some());
 
     // Should its sender leave the directory one day, the directory of the day it came still says
@@ -499,7 +499,7 @@ async fn case_21_a_letter_that_comes_after_the_end_of_its_key_is_shown_with_a_ca
     }
     give(1);
     device.sync().await.unwrap();
-    let (shown, _) = device.look_at_all().await;
+    let (shown, _) = all(&device).await;
     assert!(shown.iter().all(|letter| letter.verified().is_some()));
     assert_eq!(shown[0].key_ended, None, "it came before");
     assert_eq!(

@@ -3,11 +3,8 @@
 use pli_protocol::code::{Blame, Code};
 use pli_protocol::trust::TrustRefusal;
 
-use crate::call::CallError;
-use crate::device::DeviceError;
-use crate::device::enrol::EnrolError;
-use crate::directory::{self, DirectoryError, Lack};
-use crate::folder::FileError;
+use super::words::Said;
+use crate::screen::Lang;
 use crate::service::ServiceError;
 use crate::service::campaign::CampaignError;
 use crate::service::submit::SubmitError;
@@ -34,13 +31,20 @@ impl Exit {
         }
     }
 
-    fn of_code(code: Option<Code>) -> Self {
+    pub(super) fn of_code(code: Option<Code>) -> Self {
         match code {
+            Some(code) if is_a_rule(code) => Self::NotDone,
             Some(code) if code.retryable() => Self::TryLater,
             Some(code) if code.blame() == Blame::Misbehaved => Self::Misbehaved,
             _ => Self::NotDone,
         }
     }
+}
+
+/// Whether somebody's doing alone changes the answer, whatever the wire says of trying again: a newer
+/// directory may list what this one does not, and nobody knows when.
+pub(super) fn is_a_rule(code: Code) -> bool {
+    matches!(code, Code::UnknownService | Code::UnknownAuthority)
 }
 
 /// A command that did not do what it was asked.
@@ -49,10 +53,8 @@ pub(super) struct Failed {
     pub(super) message: String,
     pub(super) code: Option<Code>,
     pub(super) exit: Exit,
-    /// For a citizen: the same in plain words, French and English.
-    pub(super) hint: Option<(&'static str, &'static str)>,
-    /// The hint says all: the message is for programs and for `-v`.
-    pub(super) hint_is_all: bool,
+    /// For a citizen: the same in plain words, in both languages. The message is for programs and `-v`.
+    pub(super) said: Option<Said>,
 }
 
 impl Failed {
@@ -61,8 +63,7 @@ impl Failed {
             message: message.into(),
             code: None,
             exit: Exit::NotDone,
-            hint: None,
-            hint_is_all: false,
+            said: None,
         }
     }
 
@@ -71,20 +72,23 @@ impl Failed {
             message,
             code,
             exit: Exit::of_code(code),
-            hint: None,
-            hint_is_all: false,
+            said: None,
         }
     }
 
+    /// Words that are all there is to say.
+    pub(super) fn plain(said: Said) -> Self {
+        Self::new(said.text(Lang::En)).plainly(said)
+    }
+
     /// A citizen needs to read no more than this.
-    pub(super) fn plainly(mut self, fr: &'static str, en: &'static str) -> Self {
-        self.hint = Some((fr, en));
-        self.hint_is_all = true;
+    pub(super) fn plainly(mut self, said: Said) -> Self {
+        self.said = Some(said);
         self
     }
 
-    fn hint(mut self, fr: &'static str, en: &'static str) -> Self {
-        self.hint = Some((fr, en));
+    pub(super) fn ends(mut self, exit: Exit) -> Self {
+        self.exit = exit;
         self
     }
 }
@@ -109,6 +113,9 @@ impl From<ServiceError> for Failed {
             }
             _ => {}
         }
+        if failed.exit == Exit::TryLater && failed.code.is_some_and(is_a_rule) {
+            failed.exit = Exit::NotDone;
+        }
         failed
     }
 }
@@ -122,168 +129,24 @@ impl From<CampaignError> for Failed {
     }
 }
 
-impl From<DeviceError> for Failed {
-    fn from(error: DeviceError) -> Self {
-        let failed = Self::coded(error.to_string(), error.code());
-        match &error {
-            DeviceError::NotEnrolled { .. } => failed.plainly(
-                "Cet appareil n'est rattaché à aucun compte. Demandez une invitation, puis : pli device enrol --directory ADRESSE INVITATION (avec --home si son dossier est ailleurs)",
-                "This device has no account yet. Ask for an invitation, then: pli device enrol --directory ADDRESS INVITATION (with --home if its folder is elsewhere)",
-            ),
-            DeviceError::Directory(lacking) if lacking.may_pass() => {
-                let failed = failed.hint(
-                    "L'annuaire ne répond pas ; réessayez plus tard.",
-                    "The directory does not answer; try again later.",
-                );
-                Self { exit: Exit::TryLater, ..failed }
-            }
-            DeviceError::Authority(TrustRefusal::UnknownAuthority { .. }) => {
-                // Tomorrow's directory may name it; today the name is wrong.
-                let failed = failed.plainly(
-                    "L'annuaire ne connaît pas cette administration. Vérifiez son nom, tel que interieur.gouv.fr.",
-                    "The directory knows no such authority. Check its name, such as interieur.gouv.fr.",
-                );
-                Self { exit: Exit::NotDone, ..failed }
-            }
-            DeviceError::Authority(_) => {
-                let failed = failed.hint(
-                    "L'annuaire ne permet pas cela en ce moment.",
-                    "The directory does not allow this at present.",
-                );
-                Self { exit: Exit::NotDone, ..failed }
-            }
-            DeviceError::Page(_) => {
-                let failed = failed.hint(
-                    "Votre hébergeur ne remet pas vos lettres comme il le doit. Rien n'a été accepté de lui.",
-                    "Your home does not hand over your letters as it must. Nothing of it was accepted.",
-                );
-                Self { exit: Exit::Misbehaved, ..failed }
-            }
-            DeviceError::Spent(_) => {
-                let failed = failed.hint(
-                    "Votre hébergeur a plus à remettre que ce qui est pris en une fois. Ce qui est venu est gardé. Relancez la même commande pour la suite ; si cela ne finit pas, ou si presque tout est refusé, parlez-en à l'exploitant.",
-                    "Your home has more to hand over than is taken at one time. What came is kept. Run the same command again for the rest; if it never ends, or almost all is refused, tell the operator.",
-                );
-                Self { exit: Exit::InPart, ..failed }
-            }
-            DeviceError::DiskFull { .. } => failed.hint(
-                "Il n'y a presque plus de place sur cet appareil. Faites de la place, puis relancez la même commande : vos lettres restent chez votre hébergeur.",
-                "This device has almost no room left. Make room, then run the same command again: your letters stay at your home.",
-            ),
-            DeviceError::Reach(reach) if reach.may_pass() => {
-                let failed = failed.hint(
-                    "Votre hébergeur ne répond pas. Vos lettres y restent ; réessayez plus tard.",
-                    "Your home does not answer. Your letters stay there; try again later.",
-                );
-                Self { exit: Exit::TryLater, ..failed }
-            }
-            DeviceError::Call(call) if call.may_pass() => {
-                let failed = failed.hint(
-                    "Votre hébergeur a interrompu l'échange. Vos lettres y restent ; réessayez plus tard.",
-                    "Your home broke off. Your letters stay there; try again later.",
-                );
-                Self { exit: Exit::TryLater, ..failed }
-            }
-            DeviceError::Call(CallError::Refused(_)) | DeviceError::Reach(_) => failed.hint(
-                "Votre hébergeur refuse. Parlez-en à son exploitant.",
-                "Your home refuses. Tell its operator.",
-            ),
-            DeviceError::File(FileError::InUse { .. }) => failed.plainly(
-                "Une autre commande pli utilise cet appareil. Attendez qu'elle finisse, ou arrêtez-la.",
-                "Another pli command uses this device. Wait for it to end, or stop it.",
-            ),
-            DeviceError::Key(_) | DeviceError::Secrets(_) => failed.hint(
-                "Les secrets de cet appareil ne peuvent pas être utilisés.",
-                "The secrets of this device cannot be used.",
-            ),
-            _ => failed.hint(
-                "Cet appareil ne peut pas faire cela maintenant.",
-                "This device cannot do that now.",
-            ),
-        }
-    }
-}
-
-impl From<EnrolError> for Failed {
-    fn from(error: EnrolError) -> Self {
-        let failed = Self::coded(error.to_string(), error.code());
-        // Whatever code stands in the way of it: nobody has been told of it yet.
-        let lack = match &error {
-            EnrolError::Root(error) => directory::lack(error),
-            EnrolError::Directory(DirectoryError::Trust(error)) => directory::lack(error),
-            _ => None,
-        };
-        match (&error, lack) {
-            (_, Some(Lack::NoAnswer)) => {
-                let failed = failed.hint(
-                    "L'annuaire ne répond pas à l'adresse donnée par --directory. L'invitation reste valable ; vérifiez l'adresse ou réessayez plus tard.",
-                    "The directory does not answer at the address given by --directory. The invitation stays good; check the address or try again later.",
-                );
-                Self { exit: Exit::TryLater, code: None, ..failed }
-            }
-            (_, Some(Lack::NotThere)) => {
-                let failed = failed.hint(
-                    "Il n'y a pas d'annuaire à l'endroit donné par --directory ; c'est d'ordinaire l'adresse de l'hébergeur, suivie de /trust. L'invitation reste valable.",
-                    "There is no directory at the place given by --directory; it is usually the address of the home, followed by /trust. The invitation stays good.",
-                );
-                Self { exit: Exit::NotDone, code: None, ..failed }
-            }
-            (EnrolError::Reach(reach), _) if reach.may_pass() => {
-                let failed = failed.hint(
-                    "L'hébergeur ne répond pas. L'invitation reste valable ; réessayez plus tard.",
-                    "The home does not answer. The invitation stays good; try again later.",
-                );
-                Self { exit: Exit::TryLater, ..failed }
-            }
-            (EnrolError::Already { .. }, _) => failed.plainly(
-                "Ce dossier est déjà un appareil rattaché à un compte. Pour un autre compte, choisissez un autre dossier avec --home.",
-                "This folder is a device of an account already. For another account choose another folder with --home.",
-            ),
-            (EnrolError::Home(TrustRefusal::CannotHost { .. }), _) => failed.plainly(
-                "Cette administration n'est pas autorisée à garder des boîtes aux lettres. Dites-le à qui vous a donné l'invitation.",
-                "This authority may not keep mailboxes. Tell whoever gave you the invitation.",
-            ),
-            _ => match failed.code {
-                Some(Code::InvitationUsed) => failed.plainly(
-                    "Cette invitation a déjà servi ; demandez-en une nouvelle à l'exploitant de votre hébergeur.",
-                    "This invitation was used already; ask the operator of the home for a new one.",
-                ),
-                Some(Code::InvitationExpired) => failed.plainly(
-                    "Cette invitation a expiré ; demandez-en une nouvelle à l'exploitant de votre hébergeur.",
-                    "This invitation has expired; ask the operator of the home for a new one.",
-                ),
-                _ => failed.hint(
-                    "L'appareil n'a pas été rattaché.",
-                    "The device was not enrolled.",
-                ),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::budget::Spent;
 
-    /// MBX-5.8
     #[test]
-    fn a_run_that_took_its_most_is_done_in_part_and_says_what_to_do() {
-        let spent = Spent::Items {
-            got: 65_536,
-            more: 1,
-            max: 65_536,
-        };
-        let failed = Failed::from(DeviceError::from(spent));
-        assert_eq!(failed.exit.number(), 3);
-        assert!(failed.message.contains("65536 came and are kept"));
-        let (fr, en) = failed.hint.expect("for a citizen");
-        assert!(fr.contains("Relancez") && en.contains("again"));
-        let full = DeviceError::DiskFull {
-            folder: "inbox".into(),
-            free: 1,
-            min: 2,
-        };
-        assert_eq!(Failed::from(full).exit.number(), 1);
+    fn a_refusal_by_rule_is_final_and_a_busy_node_is_not() {
+        for (code, exit) in [
+            (Code::UnknownService, 1),
+            (Code::UnknownAuthority, 1),
+            (Code::UnknownKey, 1),
+            (Code::Suspended, 1),
+            (Code::Overloaded, 4),
+            (Code::ShuttingDown, 4),
+            (Code::QuotaExceeded, 4),
+            (Code::BadSignature, 5),
+        ] {
+            assert_eq!(Exit::of_code(Some(code)).number(), exit, "{code}");
+        }
+        assert_eq!(Exit::of_code(None).number(), 1);
     }
 }

@@ -3,7 +3,7 @@
 //! | Exit code | Means |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | not done: refused, or something of this machine is wrong |
+//! | 1 | not done: refused, or something given or of this machine is wrong |
 //! | 2 | the command was not understood |
 //! | 3 | done in part: some letters or lines were refused, or some letters cannot be shown |
 //! | 4 | not done now: nobody answered, or the node is busy; try again later |
@@ -17,12 +17,13 @@ mod places;
 mod progress;
 mod send;
 mod service;
+mod words;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::authority::AuthorityCommand;
@@ -45,7 +46,7 @@ pub struct Cli {
     /// Print JSON: one value, or one value a line
     #[arg(long, global = true)]
     json: bool,
-    /// Language of what citizens read; by default that of LC_ALL, LC_MESSAGES or LANG
+    /// Language of what citizens read; by default French where LC_ALL, LC_MESSAGES or LANG is fr or fr_…, else English
     #[arg(long, global = true, value_enum)]
     lang: Option<Lang>,
     /// Say more on standard error: -v what happens, -vv every detail
@@ -79,9 +80,17 @@ enum Command {
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let citizen = Citizen::of_arguments();
+    let mut command = Cli::command();
+    if citizen.lang == Lang::Fr {
+        command = device::in_french(command);
+    }
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error),
+        Err(error) => return not_understood(&error, citizen),
     };
     log(cli.verbose);
     let lang = cli.lang.unwrap_or_else(Lang::of_environment);
@@ -106,8 +115,43 @@ pub async fn run() -> ExitCode {
     ExitCode::from(exit.number())
 }
 
+/// What must be known of a command line before it is understood.
+#[derive(Clone, Copy, Debug)]
+struct Citizen {
+    lang: Lang,
+    is_one: bool,
+}
+
+impl Citizen {
+    fn of_arguments() -> Self {
+        let arguments = std::env::args_os().skip(1);
+        Self::of(arguments.filter_map(|argument| argument.into_string().ok()))
+    }
+
+    fn of(mut arguments: impl Iterator<Item = String>) -> Self {
+        let (mut lang, mut command) = (None, None);
+        while let Some(argument) = arguments.next() {
+            let value = match argument.strip_prefix("--lang") {
+                Some("") => arguments.next(),
+                Some(value) => value.strip_prefix('=').map(str::to_owned),
+                None => None,
+            };
+            lang = value
+                .and_then(|value| Lang::from_str(&value, false).ok())
+                .or(lang);
+            if !argument.starts_with('-') && command.is_none() {
+                command = Some(argument);
+            }
+        }
+        Self {
+            lang: lang.unwrap_or_else(Lang::of_environment),
+            is_one: command.is_some_and(|command| command == "device"),
+        }
+    }
+}
+
 /// Help goes out as it is; a command that is not understood as JSON to whoever asked for JSON.
-fn not_understood(error: &clap::Error) -> ExitCode {
+fn not_understood(error: &clap::Error, citizen: Citizen) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && json {
         let text = error.to_string();
@@ -115,10 +159,17 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         let said = first.strip_prefix("error: ").unwrap_or(first);
         let value = serde_json::json!({ "error": said, "code": null, "exit": error.exit_code() });
         eprintln!("{value}");
+    } else if error.use_stderr() && citizen.is_one && !is_help(error) {
+        eprintln!("{}", device::explain(error, citizen.lang));
     } else {
         drop(error.print());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// A command without its subcommand is answered by the help.
+fn is_help(error: &clap::Error) -> bool {
+    error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 fn report(
@@ -155,16 +206,10 @@ fn tell(failed: &Failed, out: Output) {
         .map(|code| format!(" ({code})"))
         .unwrap_or_default();
     let detailed = tracing::enabled!(tracing::Level::INFO);
-    if let Some((fr, en)) = failed.hint {
+    if let Some(said) = &failed.said {
         // The messages of the library are English: a citizen who reads French need not.
-        let all = failed.hint_is_all || out.lang == Lang::Fr;
-        let shown = if all && !failed.hint_is_all {
-            &code
-        } else {
-            ""
-        };
-        eprintln!("pli: {}{shown}", out.pick(fr, en));
-        if all && !detailed {
+        eprintln!("pli: {}{code}", plain(said.text(out.lang)));
+        if !detailed {
             return;
         }
     }

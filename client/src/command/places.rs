@@ -3,8 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pli_protocol::trust::Directory;
 
 use super::Home;
+use super::device::NO_FOLDER;
 use super::exit::Failed;
 use crate::clock;
 use crate::directory::{DirectoryPlace, OpenDirectory};
@@ -25,9 +29,7 @@ impl Home {
         };
         let data = absolute("XDG_DATA_HOME")
             .or_else(|| Some(absolute("HOME")?.join(".local").join("share")))
-            .ok_or_else(|| {
-                Failed::new("neither XDG_DATA_HOME nor HOME is set; say where with --home DIR")
-            })?;
+            .ok_or_else(|| Failed::plain(NO_FOLDER.into()))?;
         Ok(data.join("pli").join(what))
     }
 }
@@ -51,12 +53,12 @@ pub(super) fn read(path: &Path, max: u64) -> Result<Vec<u8>, Failed> {
 }
 
 /// A wrong folder or root is found now rather than when letters wait. An address that nobody answers
-/// at may be right all the same.
+/// at may be right all the same: then there is nothing to compare with.
 pub(super) async fn check_directory(
     config: &ServiceConfig,
     home: &Path,
     root: &[u8],
-) -> Result<(), Failed> {
+) -> Result<Option<Arc<Directory>>, Failed> {
     let failed = |error: &dyn std::fmt::Display| Failed::new(error.to_string());
     let scratch = tempfile::tempdir().map_err(|error| failed(&error))?;
     let trusted = scratch.path().join("root.json");
@@ -70,10 +72,10 @@ pub(super) async fn check_directory(
         ..place
     };
     match OpenDirectory::open(&place, clock::now()).await {
-        Ok(_) => Ok(()),
+        Ok(open) => Ok(Some(open.current())),
         Err(error) if error.may_pass() => {
             eprintln!("pli: warning: {}", plain(&error.to_string()));
-            Ok(())
+            Ok(None)
         }
         Err(error) => Err(failed(&format!("--directory or --root: {error}"))),
     }

@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::directory::DirectoryPlace;
 use crate::folder::{self, FileError, Secrecy};
 use crate::service::config::{
-    ConfigError, DirectoryConfig, environment, read_toml, root_file, write_new_toml,
+    ConfigError, DIRECTORY_FOLDER, DirectoryConfig, environment, read_toml, root_file,
+    write_new_toml,
 };
 
 /// The name of the file in its folder.
@@ -135,8 +136,14 @@ impl Paths {
         self.0.join("acknowledged.json")
     }
 
-    fn secrets(&self) -> PathBuf {
+    /// `account.secrets`
+    pub(super) fn secrets(&self) -> PathBuf {
         self.0.join("account.secrets")
+    }
+
+    /// `directory/`
+    pub(super) fn directory(&self) -> PathBuf {
+        self.0.join(DIRECTORY_FOLDER)
     }
 }
 

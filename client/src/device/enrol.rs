@@ -1,6 +1,7 @@
 //! Enrolment: from an invitation link to a device of an account. Spec: MBX-1, MBX-2.
 //!
-//! Everything can be tried again: the keys are made once, the home answers the same device with the
+//! Everything can be tried again: what comes to nothing leaves nothing behind, and where the home may
+//! have enrolled the device and its answer was lost, the keys stay, it answers the same device with the
 //! same invitation the same way, and `device.toml` is written last.
 
 use std::path::Path;
@@ -9,19 +10,21 @@ use std::sync::Arc;
 use pli_protocol::account::{AccountError, Enrolment, Invitation, InvitationLink};
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::{PublicKey, SigningKey};
-use pli_protocol::id::{AccountId, AuthorityId, IdError};
+use pli_protocol::id::{AccountId, AuthorityId, IdError, to_hex};
 use pli_protocol::session::Principal;
 use pli_protocol::trust::TrustRefusal;
 use pli_protocol::wire;
 use pli_transport::{Credential, Dialler};
 use pli_trust::keyfile::{self, KeyFileError};
+use pli_trust::source::SourceError;
 use pli_trust::{Source, TrustError};
 
 use super::config::{self, DeviceConfig, Paths, SecretsFileError};
+use super::traces::Traces;
 use crate::call::{self, CallError};
 use crate::clock;
 use crate::directory::{DirectoryError, OpenDirectory};
-use crate::folder::{self, FileError, FolderLock, Secrecy};
+use crate::folder::{self, FileError, Secrecy};
 use crate::reach::{self, ReachError};
 use crate::service::config::ConfigError;
 
@@ -56,11 +59,17 @@ pub enum EnrolError {
     /// The account's secrets.
     #[error(transparent)]
     Secrets(#[from] SecretsFileError),
-    /// The root that the invitation pins.
+    /// No root that the invitation pins. Whoever typed the link or the place is to blame, or nobody.
     #[error(
-        "the root that the invitation names: {0}; check the place of the directory, or ask for a new invitation"
+        "the invitation expects a root with the SHA-256 {expected}: {source}; copy the whole invitation again and check the place of the directory"
     )]
-    Root(#[from] TrustError),
+    Root {
+        expected: String,
+        source: TrustError,
+    },
+    /// The place of the directory.
+    #[error("the place of the directory: {0}; expected a folder or an https address")]
+    Place(#[from] SourceError),
     /// The directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -91,7 +100,6 @@ impl EnrolError {
     /// The code, where there is one.
     pub fn code(&self) -> Option<Code> {
         match self {
-            Self::Root(error) => Some(error.code()),
             Self::Home(refusal) => Some(refusal.code()),
             Self::Invitation(error) => Some(error.code()),
             Self::OtherHome { .. } => Some(Code::WrongHome),
@@ -99,6 +107,15 @@ impl EnrolError {
             Self::Call(error) => error.code(),
             Self::Account(error) => Some(error.code()),
             _ => None,
+        }
+    }
+
+    /// Whether the home may have enrolled the device although nothing says so.
+    pub fn is_undecided(&self) -> bool {
+        match self {
+            Self::Call(CallError::Refused(_)) => false,
+            Self::Call(_) | Self::Account(_) => true,
+            _ => false,
         }
     }
 }
@@ -116,42 +133,54 @@ pub struct Enrolled {
 
 /// Makes `folder` a device of the home that invites.
 pub async fn enrol(folder: &Path, request: &EnrolRequest) -> Result<Enrolled, EnrolError> {
-    folder::create_folder(folder)?;
-    let _lock = FolderLock::take(folder)?;
-    match DeviceConfig::read(folder) {
-        Ok(config) => {
-            let folder = folder.display().to_string();
-            return Err(EnrolError::Already {
-                folder,
-                home: config.home,
-            });
-        }
-        Err(ConfigError::File(error)) if error.is_missing() => {}
-        Err(error) => return Err(error.into()),
-    }
-    let paths = Paths::new(folder);
-    let home = request.link.home.clone();
+    check_new(folder)?;
+    let source: Source = request.source.parse()?;
+    let home = &request.link.home;
     let (unchecked, _) = Invitation::read(request.link.invitation.clone())?;
-    if unchecked.home != home {
+    if unchecked.home != *home {
         return Err(EnrolError::OtherHome {
-            link: home,
+            link: home.clone(),
             invitation: unchecked.home,
         });
     }
+    let traces = Traces::begin(folder)?;
+    // Another process may have been faster.
+    check_new(folder)?;
+    let enrolled = enrol_in(folder, source, request).await;
+    if enrolled
+        .as_ref()
+        .map_or_else(EnrolError::is_undecided, |_| true)
+    {
+        traces.stay();
+    }
+    enrolled
+}
 
-    let source: Source =
-        request
-            .source
-            .parse()
-            .map_err(|error: pli_trust::source::SourceError| {
-                let problem = format!("the place of the directory: {error}");
-                ConfigError::Form {
-                    path: folder.join(config::FILE),
-                    problem,
-                }
-            })?;
+fn check_new(folder: &Path) -> Result<(), EnrolError> {
+    match DeviceConfig::read(folder) {
+        Ok(config) => Err(EnrolError::Already {
+            folder: folder.display().to_string(),
+            home: config.home,
+        }),
+        Err(ConfigError::File(error)) if error.is_missing() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn enrol_in(
+    folder: &Path,
+    source: Source,
+    request: &EnrolRequest,
+) -> Result<Enrolled, EnrolError> {
+    let paths = Paths::new(folder);
+    let home = request.link.home.clone();
     // The invitation pins the root, so whoever serves it cannot choose another federation.
-    let root = pli_trust::fetch_pinned_root(&source, &request.link.root_sha256).await?;
+    let expected = &request.link.root_sha256;
+    let root = pli_trust::fetch_pinned_root(&source, expected).await;
+    let root = root.map_err(|source| EnrolError::Root {
+        expected: to_hex(expected),
+        source,
+    })?;
     folder::write(&paths.root(), &root, Secrecy::Public)?;
 
     let placeholder = AccountId::new([0; pli_protocol::limits::ACCOUNT_ID_LEN]);

@@ -169,6 +169,17 @@ impl Inbox {
         })
     }
 
+    /// How many pages there are.
+    pub fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// What is on one page, counted from 0.
+    pub fn page_at(&self, index: usize) -> Result<Vec<Entry>, InboxError> {
+        let range = self.pages.get(index).copied();
+        range.map_or(Ok(Vec::new()), |range| self.page(range))
+    }
+
     /// One number.
     pub fn entry(&self, seq: u64) -> Result<Option<Entry>, InboxError> {
         let page = self

@@ -19,6 +19,7 @@
 //! | [`inbox`] | the pages, as they came |
 //! | [`evidence`] | the directory of the day a letter came |
 //! | [`verify`] | from bytes to a letter that may be shown |
+//! | [`look`] | the inbox, verified again, a page at a time |
 //! | [`sync`] | fetching, watching, handing over |
 
 pub mod budget;
@@ -28,9 +29,13 @@ pub mod enrol;
 pub mod evidence;
 pub mod grants;
 pub mod inbox;
+pub mod look;
 pub mod sync;
 pub mod verify;
 
 mod open;
+mod relations;
+mod traces;
 
-pub use open::{Device, DeviceError, Shown, Standing};
+pub use look::Shown;
+pub use open::{Device, DeviceError, Standing};

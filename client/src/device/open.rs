@@ -1,26 +1,26 @@
 //! A device that is open: its folder read and checked, its directory at hand.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pli_protocol::account::{AccountSecrets, SignedGrant};
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::SigningKey;
-use pli_protocol::envelope::{Class, Sender};
-use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
+use pli_protocol::envelope::Class;
+use pli_protocol::id::AuthorityId;
 use pli_protocol::session::Principal;
-use pli_protocol::trust::{Directory, TrustRefusal, Versions};
+use pli_protocol::trust::TrustRefusal;
 use pli_transport::{Credential, DialledConnection, Dialler};
 use pli_trust::keyfile::{self, KeyFileError};
 
 use super::budget::Spent;
 use super::config::{self, DeviceConfig, Paths, SecretsFileError};
-use super::cursor::{Body, PageFault};
-use super::evidence::{self, EvidenceError};
+use super::cursor::PageFault;
+use super::evidence::EvidenceError;
 use super::grants::{Grants, GrantsError};
-use super::inbox::{Entry, Inbox, InboxError};
-use super::verify::{LetterRefusal, Roots, VerifiedLetter, Verifier, verify};
+use super::inbox::{Inbox, InboxError};
+use super::verify::Roots;
 use crate::call::CallError;
 use crate::clock;
 use crate::directory::{DirectoryError, DirectoryPlace, OpenDirectory};
@@ -253,147 +253,15 @@ impl Device {
         Ok(grant)
     }
 
-    /// Verifies and opens what is behind some numbers, again from the exact bytes.
-    pub async fn look(&self, entries: Vec<Entry>) -> Vec<Shown> {
-        let directory = self.directory.current();
-        // One day's at a time: letters of a day stand together, and a home that gives thousands of
-        // letters by nobody must not make this device read a directory for each.
-        let mut day: Option<(Versions, Option<Arc<Directory>>)> = None;
-        let mut looked = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let Body::Envelope { encoded, stored } = &entry.numbered.body else {
-                looked.push(Shown {
-                    entry,
-                    letter: None,
-                    key_ended: None,
-                    repeats: None,
-                    superseded_by: None,
-                });
-                continue;
-            };
-            let with = Verifier {
-                directory: &directory,
-                grants: &self.grants,
-                secrets: &self.secrets,
-                now: clock::now(),
-                roots: &self.roots,
-            };
-            let mut letter = verify(encoded.clone(), *stored, with);
-            if letter.as_ref().is_err_and(LetterRefusal::is_of_directory) {
-                // The sender may have left the directory since: the day's own is the judge.
-                let then = entry.arrival.directory;
-                if day.as_ref().is_none_or(|(versions, _)| *versions != then) {
-                    day = Some((then, self.directory_of(then).await));
-                }
-                if let Some((_, Some(then))) = &day {
-                    let with = Verifier {
-                        directory: then,
-                        ..with
-                    };
-                    letter = verify(encoded.clone(), *stored, with);
-                }
-            }
-            let key_ended = letter
-                .as_ref()
-                .ok()
-                .and_then(|letter| ended_before(&directory, letter, entry.arrival.received));
-            looked.push(Shown {
-                entry,
-                letter: Some(letter),
-                key_ended,
-                repeats: None,
-                superseded_by: None,
-            });
-        }
-        looked
+    pub(super) fn roots(&self) -> &Roots {
+        &self.roots
     }
 
-    async fn directory_of(&self, day: Versions) -> Option<Arc<Directory>> {
-        if day == self.directory.current().versions() {
-            return None;
-        }
-        let opened = evidence::open(&self.paths.evidence(), &self.place, day, clock::now()).await;
-        opened
-            .inspect_err(|error| tracing::warn!(%error, "no directory of the day it came"))
-            .ok()
+    pub(super) fn secrets(&self) -> &AccountSecrets {
+        &self.secrets
     }
 
-    /// The whole inbox, in the order of the numbers. A letter that the home gives twice under two
-    /// numbers is one letter, and a letter that was replaced says by which.
-    pub async fn look_at_all(&self) -> (Vec<Shown>, Vec<InboxError>) {
-        let (mut entries, mut errors) = (Vec::new(), Vec::new());
-        for entry in self.inbox.entries() {
-            match entry {
-                Ok(entry) => entries.push(entry),
-                Err(error) => errors.push(error),
-            }
-        }
-        let mut shown = self.look(entries).await;
-        relate(&mut shown);
-        (shown, errors)
-    }
-}
-
-/// A number of the account as the citizen may see it.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// The number and how it came.
-    pub entry: Entry,
-    /// The letter, or why it is not shown; `None` where the home says that there is none any more.
-    pub letter: Option<Result<VerifiedLetter, LetterRefusal>>,
-    /// MBX-5.9: when the key ended that signed it, where that was before this device received it. Then
-    /// only the signer's and the home's word say that it was written in time.
-    pub key_ended: Option<Timestamp>,
-    /// The number that holds the same letter already: a home that repeats it does not make it two.
-    pub repeats: Option<u64>,
-    /// The number of a later letter of the same sender that replaces this one.
-    pub superseded_by: Option<u64>,
-}
-
-impl Shown {
-    /// The letter, if it is shown.
-    pub fn verified(&self) -> Option<&VerifiedLetter> {
-        self.letter.as_ref()?.as_ref().ok()
-    }
-}
-
-/// Of what the directory says today: who revokes a key may date its end back.
-fn ended_before(
-    directory: &Directory,
-    letter: &VerifiedLetter,
-    received: Timestamp,
-) -> Option<Timestamp> {
-    match directory.service_key_at(letter.sender(), &letter.signer(), received) {
-        Err(TrustRefusal::KeyNotValid { not_after, .. }) => {
-            not_after.filter(|ended| *ended <= received)
-        }
-        _ => None,
-    }
-}
-
-fn relate(shown: &mut [Shown]) {
-    let mut first: HashMap<EnvelopeId, u64> = HashMap::new();
-    let mut replaced: HashMap<(Sender, [u8; 16], [u8; 16]), usize> = HashMap::new();
-    for index in 0..shown.len() {
-        let seq = shown[index].entry.numbered.seq;
-        let Some(letter) = shown[index].verified() else {
-            continue;
-        };
-        if let Some(earlier) = first.get(&letter.id()) {
-            shown[index].repeats = Some(*earlier);
-            continue;
-        }
-        first.insert(letter.id(), seq);
-        let header = letter.header();
-        if let Some(key) = header.supersedes {
-            let key = (
-                header.sender.clone(),
-                *header.recipient.mailbox.as_bytes(),
-                key,
-            );
-            if let Some(earlier) = replaced.insert(key, index) {
-                shown[earlier].superseded_by = Some(seq);
-            }
-        }
+    pub(super) fn place(&self) -> &DirectoryPlace {
+        &self.place
     }
 }

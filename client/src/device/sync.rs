@@ -33,18 +33,34 @@ impl Device {
 
     /// The same with less than the specification allows.
     pub async fn sync_within(&mut self, bounds: Bounds) -> Result<Vec<Entry>, DeviceError> {
-        let connection = self.connect().await?;
-        let new = self.sync_on(&connection, bounds).await;
-        hang_up(&connection);
-        new
+        let mut new = Vec::new();
+        self.fetch_within(bounds, |entries| new.extend(entries))
+            .await?;
+        Ok(new)
     }
 
-    async fn sync_on(
+    /// Fetches what is new and keeps none of it in memory.
+    pub async fn fetch(&mut self) -> Result<(), DeviceError> {
+        self.fetch_within(Bounds::default(), drop).await
+    }
+
+    async fn fetch_within(
+        &mut self,
+        bounds: Bounds,
+        fetched: impl FnMut(Vec<Entry>),
+    ) -> Result<(), DeviceError> {
+        let connection = self.connect().await?;
+        let ended = self.fetch_on(&connection, bounds, fetched).await;
+        hang_up(&connection);
+        ended
+    }
+
+    async fn fetch_on(
         &mut self,
         connection: &DialledConnection,
         bounds: Bounds,
-    ) -> Result<Vec<Entry>, DeviceError> {
-        let mut new = Vec::new();
+        mut fetched: impl FnMut(Vec<Entry>),
+    ) -> Result<(), DeviceError> {
         let mut stream = self.open_sync(connection, false).await?;
         let mut budget = Budget::new(bounds, Instant::now());
         let mut silent_until = Instant::now() + bounds.silence;
@@ -63,10 +79,9 @@ impl Device {
             if !entries.is_empty() {
                 silent_until = Instant::now() + bounds.silence;
             }
-            new.extend(entries);
+            fetched(entries);
         }
-        self.inbox().cursor().check_end()?;
-        Ok(new)
+        Ok(self.inbox().cursor().check_end()?)
     }
 
     /// Stays connected and gives what is new as it comes: see [`Watch::next`].

@@ -63,7 +63,7 @@ fn grants() -> Grants {
 }
 
 /// The Interior's service signs with key 21 until `until`, Health's with key 22.
-fn directory_until(until: Option<Timestamp>) -> Directory {
+pub(crate) fn directory_until(until: Option<Timestamp>) -> Directory {
     let versions = Versions {
         root: 1,
         timestamp: 1,
@@ -173,7 +173,7 @@ pub(crate) fn letter(body: &str) -> Bytes {
     sign_one(ENVELOPE, payload(&header(), &content), &service_key())
 }
 
-fn check_at(
+pub(crate) fn check_at(
     encoded: Bytes,
     stored: Timestamp,
     until: Option<Timestamp>,

@@ -1,10 +1,9 @@
-//! The language of the screen: French first, English second.
+//! The language of the screen: French where the locale is French, English elsewhere.
 
 /// A language that the words of this program exist in.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Lang {
     /// Français
-    #[default]
     Fr,
     /// English
     En,
@@ -21,11 +20,12 @@ impl Lang {
     }
 
     fn of_locale(locale: &str) -> Self {
-        // "C" and "POSIX" say nothing about a language; the program speaks French then.
-        if locale.to_ascii_lowercase().starts_with("en") {
-            Self::En
-        } else {
-            Self::Fr
+        // `fr`, `fr_CA.UTF-8`, `fr@euro`; but not `fro` or `frp`, which are other languages. "C" and
+        // "POSIX" are what a machine without a chosen language has, and its other words are English.
+        let language = locale.split(['_', '-', '.', '@']).next();
+        match language {
+            Some(language) if language.eq_ignore_ascii_case("fr") => Self::Fr,
+            _ => Self::En,
         }
     }
 
@@ -51,14 +51,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_locale_chooses_and_french_is_the_default() {
+    fn a_french_locale_chooses_french_and_any_other_english() {
         for (locale, lang) in [
             ("fr_FR.UTF-8", Lang::Fr),
+            ("fr", Lang::Fr),
+            ("fr_CA", Lang::Fr),
+            ("fr@euro", Lang::Fr),
+            ("FR-be", Lang::Fr),
+            ("frp", Lang::En),
+            ("fry_NL", Lang::En),
             ("en_GB.UTF-8", Lang::En),
-            ("en", Lang::En),
-            ("C.UTF-8", Lang::Fr),
-            ("", Lang::Fr),
-            ("de_DE", Lang::Fr),
+            ("C.UTF-8", Lang::En),
+            ("C", Lang::En),
+            ("POSIX", Lang::En),
+            ("", Lang::En),
+            ("de_DE", Lang::En),
         ] {
             assert_eq!(Lang::of_locale(locale), lang, "{locale}");
         }

@@ -106,7 +106,8 @@ pub fn width() -> Option<usize> {
     Some(usize::from(columns))
 }
 
-/// A table no wider than `width`: the widest columns are cut, which `…` shows.
+/// A table no wider than `width`: a cell that is too long goes on in its column below, so that a
+/// terminal shows the same as a file.
 pub fn table_within(
     width: Option<usize>,
     header: &[String],
@@ -115,18 +116,20 @@ pub fn table_within(
     let plain_row = |row: Vec<String>| -> Vec<String> {
         row.iter().map(|cell| plain(cell).into_owned()).collect()
     };
-    let mut rows: Vec<Vec<String>> = rows.into_iter().map(plain_row).collect();
-    if let Some(width) = width {
-        cut(width, header, &mut rows);
-    }
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = width {
+        let width = width.max(header.len() * COLUMN_MIN);
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    }
     table.set_header(header);
-    table.add_rows(rows);
+    table.add_rows(rows.into_iter().map(plain_row));
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     }
     table
         .lines()
@@ -136,36 +139,9 @@ pub fn table_within(
 }
 
 /// Between two columns.
-const GAP: usize = 2;
-/// No column is cut below this.
+const GAP: u16 = 2;
+/// On a terminal narrower than this for each column, its lines are broken by itself.
 const COLUMN_MIN: usize = 8;
-
-fn cut(width: usize, header: &[String], rows: &mut [Vec<String>]) {
-    let length = |cell: &String| cell.chars().count();
-    let mut widths: Vec<usize> = header.iter().map(length).collect();
-    for row in rows.iter() {
-        for (widest, cell) in widths.iter_mut().zip(row) {
-            *widest = (*widest).max(length(cell));
-        }
-    }
-    while widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1) > width {
-        let Some(widest) = widths
-            .iter_mut()
-            .max()
-            .filter(|widest| **widest > COLUMN_MIN)
-        else {
-            break;
-        };
-        *widest -= 1;
-    }
-    for row in rows {
-        for (cell, width) in row.iter_mut().zip(&widths) {
-            if length(cell) > *width {
-                *cell = cell.chars().take(width - 1).chain(['…']).collect();
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -182,21 +158,27 @@ mod tests {
     }
 
     #[test]
-    fn a_table_on_a_terminal_is_no_wider_and_says_what_it_cut() {
+    fn a_table_on_a_terminal_is_no_wider_and_says_the_same_as_in_a_pipe() {
         let header = ["N°", "De", "Objet"].map(str::to_owned);
         let row = vec![
             "1".to_owned(),
             "Rendez-vous passeport (rdv@interieur.gouv.fr)".to_owned(),
             "é".repeat(100),
         ];
-        let shown = table_within(Some(80), &header, [row.clone()]);
-        let longest = shown.lines().map(|line| line.chars().count()).max();
-        assert_eq!(longest, Some(80), "{shown}");
-        assert!(shown.ends_with('…'), "{shown}");
-        // A pipe gets it whole.
-        assert!(table_within(None, &header, [row]).contains(&"é".repeat(100)));
-        // What fits is left alone.
-        let short = vec!["1".to_owned(), "a".to_owned(), "b".to_owned()];
-        assert!(!table_within(Some(80), &header, [short]).contains('…'));
+        let piped = table_within(None, &header, [row.clone()]);
+        assert!(piped.contains(&"é".repeat(100)));
+        assert_eq!(piped.lines().count(), 2);
+        for width in [200, 80, 40, 1] {
+            let shown = table_within(Some(width), &header, [row.clone()]);
+            let longest = shown.lines().map(|line| line.chars().count()).max();
+            let most = width.max(header.len() * COLUMN_MIN);
+            assert!(longest.is_some_and(|longest| longest <= most), "{shown}");
+            let letters = |text: &str| {
+                let mut letters: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
+                letters.sort_unstable();
+                letters
+            };
+            assert_eq!(letters(&shown), letters(&piped), "{width}: {shown}");
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::folder::{self, FileError, Secrecy};
 pub const FILE: &str = "service.toml";
 const KEY_FILE: &str = "service.key";
 const ROOT_FILE: &str = "root.json";
-const DIRECTORY_FOLDER: &str = "directory";
+pub(crate) const DIRECTORY_FOLDER: &str = "directory";
 const CONTACTS_FOLDER: &str = "contacts";
 /// Larger than any such file.
 const FILE_MAX: u64 = 64 * 1024;
@@ -82,6 +82,13 @@ impl ServiceConfig {
     /// Writes `<home>/service.toml`, which must not be there yet.
     pub fn write_new(&self, home: &Path) -> Result<(), ConfigError> {
         write_new_toml(&home.join(FILE), self)
+    }
+
+    /// Writes `<home>/service.toml` over the one that is there.
+    pub fn correct(&self, home: &Path) -> Result<(), ConfigError> {
+        let path = home.join(FILE);
+        let text = to_toml(&path, self)?;
+        Ok(folder::write(&path, text.as_bytes(), Secrecy::Public)?)
     }
 
     /// Who.
@@ -166,11 +173,20 @@ pub(crate) fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, 
 }
 
 pub(crate) fn write_new_toml<T: Serialize>(path: &Path, config: &T) -> Result<(), ConfigError> {
-    let text = toml::to_string(config).map_err(|error| ConfigError::Form {
+    let text = to_toml(path, config)?;
+    Ok(folder::write_new(path, text.as_bytes(), Secrecy::Public)?)
+}
+
+fn to_toml<T: Serialize>(path: &Path, config: &T) -> Result<String, ConfigError> {
+    toml::to_string(config).map_err(|error| ConfigError::Form {
         path: path.to_owned(),
         problem: error.to_string(),
-    })?;
-    Ok(folder::write_new(path, text.as_bytes(), Secrecy::Public)?)
+    })
+}
+
+/// Where the verified copy of the directory is kept.
+pub fn directory_folder(home: &Path) -> PathBuf {
+    home.join(DIRECTORY_FOLDER)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use pli_client::clock;
 use pli_client::device::enrol::{EnrolRequest, enrol};
-use pli_client::device::{Device, Standing};
+use pli_client::device::inbox::InboxError;
+use pli_client::device::{Device, Shown, Standing};
 use pli_client::service::Service;
 use pli_client::service::draft::{Draft, Handling, Randomness};
 use pli_protocol::account::{Invitation, InvitationId, InvitationLink};
@@ -21,8 +22,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Federation, Script, reply, script};
 
-/// A citizen of this home, enrolled and with a grant to its authority, by the scripted node.
-pub(crate) async fn device(federation: &Federation) -> (PathBuf, Bytes) {
+/// An invitation by the scripted node.
+pub(crate) fn invitation(federation: &Federation) -> InvitationLink {
     let root =
         std::fs::read(federation.path("federation/repository/metadata/1.root.json")).unwrap();
     let invitation = Invitation {
@@ -30,11 +31,16 @@ pub(crate) async fn device(federation: &Federation) -> (PathBuf, Bytes) {
         home: federation.authority(),
         expires: clock::now().plus_ms(60_000),
     };
-    let link = InvitationLink {
+    InvitationLink {
         home: federation.authority(),
         root_sha256: Sha256::digest(&root).into(),
         invitation: invitation.sign(&federation.node_key()),
-    };
+    }
+}
+
+/// A citizen of this home, enrolled and with a grant to its authority, by the scripted node.
+pub(crate) async fn device(federation: &Federation) -> (PathBuf, Bytes) {
+    let link = invitation(federation);
     let home = federation.path("device");
     let request = EnrolRequest {
         link,
@@ -139,4 +145,17 @@ pub(crate) async fn enrolled(
         letters,
         pages,
     )
+}
+
+/// The whole inbox, as it is paged through.
+pub(crate) async fn all(device: &Device) -> (Vec<Shown>, Vec<InboxError>) {
+    let (mut shown, mut errors) = (Vec::new(), Vec::new());
+    let mut pages = device.look_through().await;
+    while let Some(page) = pages.next().await {
+        match page {
+            Ok(page) => shown.extend(page),
+            Err(error) => errors.push(error),
+        }
+    }
+    (shown, errors)
 }

@@ -2,6 +2,7 @@
 //! by byte as it likes: what a node that misbehaves would do, which a real one cannot be made to.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub(crate) mod command;
 pub(crate) mod home;
 
 use std::future::Future;
@@ -127,13 +128,23 @@ impl Federation {
         keyfile::load(Path::new(&self.path("interior-keys/node.key"))).unwrap()
     }
 
-    /// Puts a script in the place of the node, or in the place of the last script.
-    pub(crate) async fn node(&self, script: Script) {
+    /// Where the node is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes the node away: nobody answers at its address.
+    pub(crate) async fn silence(&self) {
         let last = self.running.lock().unwrap().take();
         if let Some(last) = last {
             last.abort();
             let _ = last.await;
         }
+    }
+
+    /// Puts a script in the place of the node, or in the place of the last script.
+    pub(crate) async fn node(&self, script: Script) {
+        self.silence().await;
         let listener = self.bind().await;
         let calls = Arc::new(AtomicUsize::new(0));
         let running = tokio::spawn(async move {

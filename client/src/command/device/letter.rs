@@ -1,11 +1,17 @@
 //! A letter on the screen: what it says, who says it, and whether that is proven.
 
+use std::fmt::Display;
+
+use pli_protocol::code::Code;
 use pli_protocol::content::{AppointmentStatus, Content, Kind, Notice, ProcedureStatus, Text};
 use pli_protocol::envelope::Importance;
 use pli_protocol::id::Timestamp;
 use serde_json::{Value, json};
 
+use super::codes::meaning;
 use super::state::{State, number, state};
+use super::texts;
+use crate::command::words::Words;
 use crate::content_json::{self, time};
 use crate::device::Shown;
 use crate::device::cursor::Body;
@@ -48,9 +54,7 @@ pub(super) fn title(letter: &VerifiedLetter, out: Output) -> String {
             .title
             .in_language(out.lang.tag())
             .to_owned(),
-        Err(_) => out
-            .pick("(ne peut pas être affichée)", "(cannot be shown)")
-            .to_owned(),
+        Err(_) => texts::NOT_SHOWN_TITLE.on(out).to_owned(),
     }
 }
 
@@ -78,88 +82,58 @@ pub(super) fn show(letter: &Shown, out: Output) {
             return;
         }
         Some(Err(refusal)) => {
-            out.line(out.paint(Colour::Bad, out.pick(
-                "Cette lettre n'est pas affichée : son origine n'est pas prouvée ou elle ne vous est pas destinée.",
-                "This letter is not shown: its origin is not proven or it is not for you.",
-            )));
-            // The reason is in English; whoever reads French is told by the code, as in the registry.
-            out.line(match out.lang {
-                Lang::Fr => refusal.code().to_string(),
-                Lang::En => format!("{}: {}", refusal.code(), plain(&refusal.to_string())),
-            });
+            out.line(out.paint(Colour::Bad, texts::NOT_SHOWN.on(out)));
+            tracing::info!(%refusal, "not shown");
+            out.line(reason(refusal.code(), out));
             return;
         }
         Some(Ok(verified)) => verified,
     };
-    let label = |fr, en| out.paint(Colour::Faint, &format!("{:<10}", out.pick(fr, en)));
+    let label = |words: Words| out.paint(Colour::Faint, &format!("{:<10}", words.on(out)));
+    let line = |words, value: &str| out.line(format!("{} {value}", label(words)));
     let header = verified.header();
-    out.line(format!(
-        "{} {}",
-        label("De", "From"),
-        plain(&sender(verified, out))
-    ));
-    out.line(format!(
-        "{} {}",
-        label("Envoyée", "Sent"),
-        when(header.created, out.lang)
-    ));
+    line(texts::FROM, &plain(&sender(verified, out)));
+    line(texts::SENT, &when(header.created, out.lang));
     // The home's word, and this device's own clock.
-    let stored = stored(letter).map(|at| ("Reçue", "Received", at));
-    let fetched = ("Relevée", "Fetched", letter.entry.arrival.received);
-    for (fr, en, at) in stored.into_iter().chain([fetched]) {
-        out.line(format!("{} {}", label(fr, en), when(at, out.lang)));
+    if let Some(at) = stored(letter) {
+        line(texts::RECEIVED, &when(at, out.lang));
     }
-    let (fr, en) = match header.importance {
-        Importance::Information => ("pour information", "for information"),
-        Importance::Action => (
-            "une action est attendue de vous",
-            "something is expected of you",
-        ),
-        Importance::Legal => ("a des effets juridiques", "has legal effects"),
-    };
-    out.line(format!(
-        "{} {}",
-        label("Portée", "Matter"),
-        out.pick(fr, en)
-    ));
-    let proof = out.pick(
-        "vérifiée sur cet appareil, jusqu'à la racine de la fédération",
-        "verified on this device, up to the federation's root",
+    line(
+        texts::FETCHED,
+        &when(letter.entry.arrival.received, out.lang),
     );
-    out.line(format!(
-        "{} {}",
-        label("Origine", "Origin"),
-        out.paint(Colour::Good, proof)
-    ));
+    let matter = match header.importance {
+        Importance::Information => texts::FOR_INFORMATION,
+        Importance::Action => texts::FOR_ACTION,
+        Importance::Legal => texts::FOR_LEGAL_EFFECT,
+    };
+    line(texts::MATTER, matter.on(out));
+    line(
+        texts::ORIGIN,
+        &out.paint(Colour::Good, texts::PROVEN.on(out)),
+    );
     if let Some(ended) = letter.key_ended {
-        let said = out.pick(
-            "signée d'une clé que l'expéditeur a retirée avant que cet appareil ne la reçoive ; si elle compte, demandez-lui. Clé retirée le",
-            "signed with a key that its sender ended before this device got it; if it matters, ask the sender. Key ended on",
-        );
-        out.line(format!(
-            "{} {} {}",
-            label("Attention", "Caution"),
-            out.paint(Colour::Doubt, said),
-            when(ended, out.lang)
-        ));
+        let said = out.paint(Colour::Doubt, texts::KEY_ENDED.on(out));
+        line(texts::CAUTION, &format!("{said} {}", when(ended, out.lang)));
     }
     if let Some(later) = letter.superseded_by {
-        out.line(format!("{} {later}", label("Remplacée par", "Replaced by")));
+        line(texts::REPLACED_BY, &later.to_string());
     }
     out.line("");
     match verified.content() {
         Ok(content) => body(content, verified, out),
         Err(error) => {
-            out.line(out.pick(
-                "Cette lettre est authentique mais ne peut pas être affichée :",
-                "This letter is authentic but cannot be shown:",
-            ));
-            out.line(match out.lang {
-                Lang::Fr => error.code().to_string(),
-                Lang::En => plain(&error.to_string()).into_owned(),
-            });
+            tracing::info!(%error, "cannot be shown");
+            out.line(texts::CANNOT_BE_SHOWN.on(out));
+            out.line(reason(error.code(), out));
         }
     }
+}
+
+/// The library's own reason is English and for `-v` and JSON; this one everybody can read.
+fn reason(code: Code, out: Output) -> String {
+    let reason = meaning(code).on(out);
+    texts::REASON.say(out, &[("reason", &reason), ("code", &code)])
 }
 
 fn body(content: &Content, verified: &VerifiedLetter, out: Output) {
@@ -180,7 +154,7 @@ fn body(content: &Content, verified: &VerifiedLetter, out: Output) {
     if let Some(until) = notice.valid_until {
         out.line(format!(
             "{} {}",
-            out.pick("Valable jusqu'au", "Valid until"),
+            texts::VALID_UNTIL.on(out),
             when(until, out.lang)
         ));
     }
@@ -188,8 +162,9 @@ fn body(content: &Content, verified: &VerifiedLetter, out: Output) {
 
 fn details(content: &Content, out: Output) {
     let lang = out.lang.tag();
-    let say = |fr: &'static str, en: &'static str, value: &str| {
-        out.line(format!("{} : {}", out.pick(fr, en), plain(value)));
+    let say = |name: Words, value: &str| {
+        let facts: [(&str, &dyn Display); 2] = [("name", &name.on(out)), ("value", &plain(value))];
+        out.line(texts::DETAIL.say(out, &facts));
     };
     let text = |text: &Text| text.in_language(lang).to_owned();
     if !matches!(content.kind, Kind::Notice(_)) {
@@ -199,72 +174,62 @@ fn details(content: &Content, out: Output) {
         Kind::Notice(_) => {}
         Kind::Procedure(procedure) => {
             say(
-                "Démarche",
-                "Procedure",
+                texts::PROCEDURE,
                 &format!("{} {}", procedure.kind, procedure.id),
             );
-            let (fr, en) = match procedure.status {
-                ProcedureStatus::New => ("nouvelle", "new"),
-                ProcedureStatus::InProgress => ("en cours", "in progress"),
-                ProcedureStatus::Closed => ("terminée", "closed"),
+            let status = match procedure.status {
+                ProcedureStatus::New => texts::STATUS_NEW,
+                ProcedureStatus::InProgress => texts::STATUS_IN_PROGRESS,
+                ProcedureStatus::Closed => texts::STATUS_CLOSED,
             };
             say(
-                "État",
-                "State",
-                &format!("{} ({})", text(&procedure.status_label), out.pick(fr, en)),
+                texts::STATUS,
+                &format!("{} ({})", text(&procedure.status_label), status.on(out)),
             );
-            say("Étape du", "Step of", &when(procedure.event, out.lang));
-            for (fr, en, at) in [
-                (
-                    "Échéance, début",
-                    "Milestone, start",
-                    procedure.milestone_start,
-                ),
-                ("Échéance, fin", "Milestone, end", procedure.milestone_end),
+            say(texts::STEP_OF, &when(procedure.event, out.lang));
+            for (name, at) in [
+                (texts::MILESTONE_START, procedure.milestone_start),
+                (texts::MILESTONE_END, procedure.milestone_end),
             ] {
                 if let Some(at) = at {
-                    say(fr, en, &when(at, out.lang));
+                    say(name, &when(at, out.lang));
                 }
             }
         }
         Kind::Appointment(appointment) => {
-            let (fr, en) = match appointment.status {
-                AppointmentStatus::Planned => ("à venir", "to come"),
-                AppointmentStatus::Moved => ("déplacé", "moved"),
-                AppointmentStatus::Cancelled => ("annulé", "cancelled"),
-                AppointmentStatus::Past => ("passé", "past"),
+            let status = match appointment.status {
+                AppointmentStatus::Planned => texts::PLANNED,
+                AppointmentStatus::Moved => texts::MOVED,
+                AppointmentStatus::Cancelled => texts::CANCELLED,
+                AppointmentStatus::Past => texts::PAST,
             };
             let at = when(appointment.starts, out.lang);
-            say(
-                "Rendez-vous",
-                "Appointment",
-                &format!("{at} ({})", out.pick(fr, en)),
-            );
+            say(texts::APPOINTMENT, &format!("{at} ({})", status.on(out)));
             if let Some(place) = &appointment.place {
-                say("Lieu", "Place", &text(place));
+                say(texts::PLACE, &text(place));
             }
         }
         Kind::Document(document) => {
-            let size = document.size_bytes;
-            say(
-                "Document",
-                "Document",
-                &format!("{} ({}, {size} o)", document.file_name, document.media_type),
-            );
+            let facts: [(&str, &dyn Display); 3] = [
+                ("name", &document.file_name),
+                ("type", &document.media_type),
+                ("size", &document.size_bytes),
+            ];
+            say(texts::DOCUMENT, &texts::DOCUMENT_IS.say(out, &facts));
         }
         Kind::ConsentRequest(request) => {
-            say("Demandé par", "Asked by", request.requester.as_str());
-            say("Données", "Data", &text(&request.data));
-            say("Pour", "For", &text(&request.purpose));
-            say("Base légale", "Legal basis", request.legal_basis.as_str());
-            say("Jusqu'au", "Until", &when(request.until, out.lang));
+            say(texts::ASKED_BY, request.requester.as_str());
+            say(texts::DATA, &text(&request.data));
+            say(texts::PURPOSE, &text(&request.purpose));
+            say(texts::LEGAL_BASIS, request.legal_basis.as_str());
+            say(texts::UNTIL, &when(request.until, out.lang));
         }
         Kind::AccessNotice(access) => {
-            say("Consulté par", "Read by", access.accessor.as_str());
-            say("Données", "Data", &text(&access.data));
-            say("Pour", "For", &text(&access.purpose));
-            say("Base légale", "Legal basis", access.legal_basis.as_str());
-            say("Le", "On", &when(access.accessed, out.lang));
+            say(texts::READ_BY, access.accessor.as_str());
+            say(texts::DATA, &text(&access.data));
+            say(texts::PURPOSE, &text(&access.purpose));
+            say(texts::LEGAL_BASIS, access.legal_basis.as_str());
+            say(texts::ACCESSED_ON, &when(access.accessed, out.lang));
         }
         Kind::Question(question) => {
             for (number, choice) in (1..).zip(&question.choices) {
@@ -282,16 +247,13 @@ fn link(notice: &Notice, clickable: bool, out: Output) {
         .label
         .as_ref()
         .map(|label| label.in_language(out.lang.tag()));
-    let label = label.unwrap_or(out.pick("Lien", "Link"));
+    let label = label.unwrap_or(texts::LINK.on(out));
     out.line("");
     if clickable {
         let good = out.paint(Colour::Good, link.url.host());
         out.line(format!("{} [{good}] {}", plain(label), link.url));
     } else {
-        let doubt = out.pick(
-            "cet hôte n'est pas parmi ceux que l'administration a déclarés",
-            "this host is not among those that the authority declared",
-        );
+        let doubt = texts::UNLISTED_HOST.on(out);
         let host = out.paint(Colour::Doubt, link.url.host());
         out.line(format!(
             "{} [{host}: {doubt}] {}",

@@ -1,5 +1,7 @@
 //! Where a number of the inbox stands, in a word or two.
 
+use super::texts;
+use crate::command::words::Words;
 use crate::device::Shown;
 use crate::device::cursor::Body;
 use crate::screen::{Colour, Output};
@@ -29,60 +31,29 @@ pub(super) fn state(letter: &Shown, out: Output) -> State {
         colour,
         refused,
     };
-    let of = |fr, en, colour, refused| is(out.pick(fr, en).to_owned(), colour, refused);
+    let of = |words: Words, colour, refused| is(words.on(out).to_owned(), colour, refused);
     let verified = match (&letter.entry.numbered.body, &letter.letter) {
-        (Body::Expired, _) => {
-            return of(
-                "expirée avant sa remise",
-                "expired before delivery",
-                Colour::Faint,
-                false,
-            );
-        }
-        (Body::Damaged, _) => {
-            return of(
-                "abîmée chez l'hébergeur",
-                "damaged at the home",
-                Colour::Bad,
-                true,
-            );
-        }
-        (Body::Skipped { .. }, _) => {
-            return of(
-                "numéros jamais utilisés, dit l'hébergeur",
-                "never used, says the home",
-                Colour::Faint,
-                false,
-            );
-        }
-        (Body::Envelope { .. }, None) => return of("absente", "absent", Colour::Faint, false),
+        (Body::Expired, _) => return of(texts::IS_EXPIRED, Colour::Faint, false),
+        (Body::Damaged, _) => return of(texts::IS_DAMAGED, Colour::Bad, true),
+        (Body::Skipped { .. }, _) => return of(texts::IS_SKIPPED, Colour::Faint, false),
+        (Body::Envelope { .. }, None) => return of(texts::IS_ABSENT, Colour::Faint, false),
         (Body::Envelope { .. }, Some(Err(refusal))) => {
-            let word = out.pick("REFUSÉE :", "REFUSED:");
-            return is(format!("{word} {}", refusal.code()), Colour::Bad, true);
+            let text = texts::IS_REFUSED.say(out, &[("code", &refusal.code())]);
+            return is(text, Colour::Bad, true);
         }
         (Body::Envelope { .. }, Some(Ok(verified))) => verified,
     };
     if let Some(first) = letter.repeats {
-        let word = out.pick("répète la lettre", "repeats letter");
-        return is(format!("{word} {first}"), Colour::Faint, false);
+        let text = texts::IS_A_REPEAT.say(out, &[("number", &first)]);
+        return is(text, Colour::Faint, false);
     }
     if let Some(later) = letter.superseded_by {
-        let word = out.pick("remplacée par", "replaced by");
-        return is(format!("{word} {later}"), Colour::Faint, false);
+        let text = texts::IS_REPLACED.say(out, &[("number", &later)]);
+        return is(text, Colour::Faint, false);
     }
     match verified.content() {
-        Ok(_) if letter.key_ended.is_some() => of(
-            "vérifiée, d'une clé retirée avant",
-            "verified, by a key ended before",
-            Colour::Doubt,
-            false,
-        ),
-        Ok(_) => of("vérifiée", "verified", Colour::Good, false),
-        Err(_) => of(
-            "authentique, illisible",
-            "authentic, unreadable",
-            Colour::Doubt,
-            true,
-        ),
+        Ok(_) if letter.key_ended.is_some() => of(texts::IS_BY_AN_ENDED_KEY, Colour::Doubt, false),
+        Ok(_) => of(texts::IS_VERIFIED, Colour::Good, false),
+        Err(_) => of(texts::IS_UNREADABLE, Colour::Doubt, true),
     }
 }

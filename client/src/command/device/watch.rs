@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::exit::{Exit, Failed};
 use super::super::{Home, stop_signal};
-use super::{letter, open, state};
+use super::{letter, open, state, texts};
 use crate::device::Standing;
 use crate::screen::Output;
 
@@ -23,31 +23,20 @@ pub(in crate::command) struct WatchArgs {
 
 pub(super) async fn run(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
     let mut device = open(&args.home, Standing::Working).await?;
-    if out.is_watched() {
-        let home = device.home();
-        eprintln!(
-            "{} {home}… (Ctrl-C)",
-            out.pick("En attente de lettres de", "Waiting for letters of")
-        );
-    }
-    let (there, away) = (
-        out.pick("Connecté à", "Connected to"),
-        out.pick(
-            "ne répond pas ; vos lettres y restent, nouvel essai bientôt",
-            "does not answer; your letters stay there, trying again soon",
-        ),
-    );
     let home = device.home().clone();
-    let mut watch = device
-        .watch()
-        .on_change(move |connected| match (out.json, connected) {
-            (true, _) => eprintln!(
-                "{}",
-                json!({ "home": home.to_string(), "connected": connected })
-            ),
-            (false, true) => eprintln!("{there} {home}."),
-            (false, false) => eprintln!("pli: {home} {away}"),
-        });
+    if !out.json {
+        eprintln!("{}", texts::WAITING.say(out, &[("home", &home)]));
+    }
+    let mut watch = device.watch().on_change(move |connected| {
+        if out.json {
+            let value = json!({ "home": home.to_string(), "connected": connected });
+            eprintln!("{value}");
+        } else if connected {
+            eprintln!("{}", texts::CONNECTED.say(out, &[("home", &home)]));
+        } else {
+            eprintln!("pli: {}", texts::AWAY.say(out, &[("home", &home)]));
+        }
+    });
     let mut letters = 0;
     let mut whole = true;
     let ended = loop {
@@ -79,13 +68,7 @@ pub(super) async fn run(args: &WatchArgs, out: Output) -> Result<Exit, Failed> {
             if !error.may_pass() {
                 break Err(error);
             }
-            eprintln!(
-                "pli: {}",
-                out.pick(
-                    "pas encore accusées ; plus tard : pli device ack",
-                    "not handed over yet; later: pli device ack",
-                )
-            );
+            eprintln!("pli: {}", texts::HANDED_OVER_LATER.on(out));
         }
         if args.count.is_some_and(|count| letters >= count) {
             break Ok(());

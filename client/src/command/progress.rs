@@ -1,15 +1,17 @@
 //! What `pli service send --file` says: how far it is, why it waits, what became of it.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use pli_protocol::code::Code;
+use pli_protocol::id::AuthorityId;
 use serde_json::json;
 
 use super::fact;
-use crate::screen::{Output, plain};
+use crate::clock;
+use crate::content_json::time;
+use crate::screen::{Lang, Output, plain, when};
 use crate::service::campaign::{Campaign, Fault, Progress, Summary};
 use crate::service::submit::SubmitError;
 
@@ -18,12 +20,28 @@ pub(super) struct Trouble {
     of_file: bool,
     patience: Duration,
     quiet: bool,
-    told: Mutex<Option<Instant>>,
-    progressed: AtomicBool,
+    node: OnceLock<Node>,
+    said: Mutex<Said>,
+}
+
+struct Node {
+    authority: AuthorityId,
+    addresses: Vec<String>,
+}
+
+/// What was said, and what is known.
+struct Said {
+    last: Option<Instant>,
+    /// That no answer came was said, and not yet why.
+    without_reason: bool,
+    progress: Instant,
+    progressed: bool,
+    /// A connection was there: the node may have taken what it did not acknowledge.
+    reached: bool,
 }
 
 /// Without an answer for so long it is said that nobody answers: giving up an attempt takes longer.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Between two such lines.
 const TROUBLE_EVERY: Duration = Duration::from_secs(30);
@@ -34,49 +52,102 @@ impl Trouble {
             of_file,
             patience,
             quiet: out.json,
-            told: Mutex::default(),
-            progressed: AtomicBool::new(false),
+            node: OnceLock::new(),
+            said: Mutex::new(Said {
+                last: None,
+                without_reason: false,
+                progress: Instant::now(),
+                progressed: false,
+                reached: false,
+            }),
         }
+    }
+
+    /// Where the letters go: sending begins.
+    pub(super) fn towards(&self, authority: &AuthorityId, addresses: Vec<String>) {
+        let authority = authority.clone();
+        // Said once; there is one node.
+        let _ = self.node.set(Node {
+            authority,
+            addresses,
+        });
+        self.said().progress = Instant::now();
     }
 
     /// Something was acknowledged.
     pub(super) fn over(&self) {
-        self.progressed.store(true, Ordering::Relaxed);
+        let mut said = self.said();
+        said.progress = Instant::now();
+        said.progressed = true;
     }
 
     /// Never ends; says that nobody answers when nobody has for a while.
     pub(super) async fn watch(&self) -> std::convert::Infallible {
         tokio::time::sleep(SILENCE).await;
-        if !self.progressed.load(Ordering::Relaxed) {
-            self.say("no answer yet");
-        }
+        self.say_that_nobody_answers();
         std::future::pending().await
     }
 
-    pub(super) fn tell(&self, error: &SubmitError) {
-        self.say(&error.to_string());
+    fn say_that_nobody_answers(&self) {
+        let mut said = self.said();
+        if !said.progressed && said.last.is_none() {
+            said.without_reason = true;
+            self.say(&mut said, "no answer yet");
+        }
     }
 
-    fn say(&self, reason: &str) {
-        let mut told = self.told.lock().expect("nothing panics while it is held");
-        if told.is_some_and(|at| at.elapsed() < TROUBLE_EVERY) {
-            return;
+    pub(super) fn tell(&self, error: &SubmitError) {
+        let mut said = self.said();
+        said.reached |= !matches!(error, SubmitError::Reach(_));
+        let lately = said.last.is_some_and(|at| at.elapsed() < TROUBLE_EVERY);
+        let without_reason = std::mem::take(&mut said.without_reason);
+        if !lately || without_reason {
+            self.say(&mut said, &error.to_string());
         }
-        *told = Some(Instant::now());
+    }
+
+    fn say(&self, said: &mut Said, reason: &str) {
+        said.last = Some(Instant::now());
+        let left = self.patience.saturating_sub(said.progress.elapsed());
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let until = clock::now().plus_ms(left_ms);
+        let node = self.node.get();
+        let addresses = node.map_or(&[][..], |node| &node.addresses[..]);
         if self.quiet {
-            eprintln!("{}", json!({ "waiting": reason }));
+            eprintln!(
+                "{}",
+                json!({ "waiting": reason, "addresses": addresses, "until": time(until) })
+            );
             return;
         }
-        let again = if self.of_file {
-            "; Ctrl-C stops, and the same command then goes on where it was"
-        } else {
-            ""
-        };
-        eprintln!(
-            "pli: the node is not reachable: {}. Trying again, for up to {} s without progress{again}",
-            plain(reason),
-            self.patience.as_secs()
+        let whose = node.map_or_else(
+            || "the node".to_owned(),
+            |node| format!("the node of {} ({})", node.authority, addresses.join(", ")),
         );
+        eprintln!(
+            "pli: {} cannot be reached: {}. Trying again until {}, {} s more. {}",
+            plain(&whose),
+            plain(reason),
+            when(until, Lang::En),
+            left.as_secs(),
+            self.later(said.reached),
+        );
+    }
+
+    fn later(&self, reached: bool) -> &'static str {
+        match (self.of_file, reached) {
+            (true, _) => "Ctrl-C stops; the same command then goes on where it was",
+            (false, false) => {
+                "Ctrl-C stops, and nothing was sent; give the same command later to send it"
+            }
+            (false, true) => {
+                "Ctrl-C stops; the node may have taken the letter already, so the same command later may send it twice"
+            }
+        }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().expect("nothing panics while it is held")
     }
 }
 
@@ -123,24 +194,30 @@ impl Shown {
 
     pub(super) fn show(&mut self, progress: &Progress) {
         let counts = progress.counts;
+        // A line that is blank is no letter.
         let text = format!(
-            "{} accepted, {} duplicate, {} refused, {} invalid",
-            counts.accepted, counts.duplicate, counts.refused, counts.invalid
+            "{} lines: {} accepted, {} duplicate, {} refused, {} invalid",
+            counts.total(),
+            counts.accepted,
+            counts.duplicate,
+            counts.refused,
+            counts.invalid
         );
         match &self.bar {
             Some(bar) => {
                 bar.set_length(progress.of_bytes.unwrap_or(progress.bytes));
                 bar.set_position(progress.bytes);
-                bar.set_message(text);
+                bar.set_message(text.clone());
+                self.pending = Some(text);
             }
             None if self.quiet => {}
             None if self.first || self.last.elapsed() >= LINE_EVERY => {
-                eprintln!("{} lines: {text}", progress.lines);
+                eprintln!("{text}");
                 self.pending = None;
                 self.last = Instant::now();
                 self.first = false;
             }
-            None => self.pending = Some(format!("{} lines: {text}", progress.lines)),
+            None => self.pending = Some(text),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::content_json;
 use crate::partner::{self, Format};
 use crate::screen::{Colour, Output, plain, when};
 use crate::service::campaign::{BYTE_ORDER_MARK, Campaign, LINE_MAX, Outcome, about_content};
-use crate::service::draft::{Draft, Handling};
+use crate::service::draft::{Draft, Handling, check_readable, is_blank};
 use crate::service::{PATIENCE, Service, ServiceError};
 
 const DAY_MS: u64 = 86_400_000;
@@ -91,17 +91,20 @@ enum ImportanceOption {
 }
 
 pub(super) async fn run(args: SendArgs, out: Output) -> Result<Exit, Failed> {
+    let home = args.home.folder("service")?;
     let patience = Duration::from_secs(args.patience);
+    let what = What::of(&args)?;
     let trouble = Arc::new(Trouble::new(args.file.is_some(), patience, out));
     let told = Arc::clone(&trouble);
-    let service = Service::open(&args.home.folder("service")?)
+    let service = Service::open(&home)
         .await?
         .on_trouble(move |error| told.tell(error));
     service.check_listed().await?;
-    let exit = match &args.file {
-        Some(file) => send_file(&service, file.clone(), &args, &trouble, out).await,
-        None => tokio::select! {
-            sent = send_one(&service, &args, out) => sent,
+    trouble.towards(service.id().authority(), service.addresses());
+    let exit = match what {
+        What::File(campaign) => send_file(&service, *campaign, &trouble, out).await,
+        What::Letter(letter) => tokio::select! {
+            sent = send_one(&service, *letter, &args, out) => sent,
             never = trouble.watch() => match never {},
         },
     };
@@ -109,10 +112,50 @@ pub(super) async fn run(args: SendArgs, out: Output) -> Result<Exit, Failed> {
     exit
 }
 
-async fn send_one(service: &Service, args: &SendArgs, out: Output) -> Result<Exit, Failed> {
-    let (content, hash, urgency) = content(args)?;
-    let to = args.to.clone().or(hash);
-    let to = to.ok_or_else(|| Failed::new("whom to? say --to CONTACT"))?;
+/// What is to be sent, read and checked before anything is made or dialled.
+enum What {
+    File(Box<Campaign>),
+    Letter(Box<Letter>),
+}
+
+struct Letter {
+    to: String,
+    content: Content,
+    urgency: Urgency,
+}
+
+impl What {
+    fn of(args: &SendArgs) -> Result<Self, Failed> {
+        if let Some(file) = &args.file {
+            let campaign = campaign(file.clone(), args);
+            campaign
+                .check_input()
+                .map_err(|error| Failed::new(format!("{error}; nothing was sent")))?;
+            return Ok(Self::File(Box::new(campaign)));
+        }
+        let (content, hash, urgency) = content(args)?;
+        check_readable(&content).map_err(|error| Failed::new(error.to_string()))?;
+        let to = args.to.clone().or(hash);
+        let to = to.ok_or_else(|| Failed::new("whom to? say --to CONTACT"))?;
+        Ok(Self::Letter(Box::new(Letter {
+            to,
+            content,
+            urgency,
+        })))
+    }
+}
+
+async fn send_one(
+    service: &Service,
+    letter: Letter,
+    args: &SendArgs,
+    out: Output,
+) -> Result<Exit, Failed> {
+    let Letter {
+        to,
+        content,
+        urgency,
+    } = letter;
     let contact = service.contacts().find(&to).map_err(ServiceError::from)?;
     let now = clock::now();
     let importance = args
@@ -192,6 +235,13 @@ fn content(args: &SendArgs) -> Result<(Content, Option<String>, Urgency), Failed
             "what to send? say --title and --body, --event FILE, --content FILE or --file FILE",
         ));
     };
+    for (option, text) in [("--title", title), ("--body", body)] {
+        if is_blank(text) {
+            return Err(Failed::new(format!(
+                "{option} is empty: nobody could tell what the letter says; expected a text that can be read"
+            )));
+        }
+    }
     let mut notice = Notice::new(Text::french(title), Text::french(body));
     notice.private_body = args.private_body.as_ref().map(Text::french);
     if let Some(url) = &args.link {
@@ -208,13 +258,7 @@ fn json_of(body: &[u8], path: &Path) -> Result<serde_json::Value, Failed> {
         .map_err(|error| Failed::new(format!("{}: not JSON: {error}", path.display())))
 }
 
-async fn send_file(
-    service: &Service,
-    file: PathBuf,
-    args: &SendArgs,
-    trouble: &Trouble,
-    out: Output,
-) -> Result<Exit, Failed> {
+fn campaign(file: PathBuf, args: &SendArgs) -> Campaign {
     let lifetime_ms = args.keep_days * DAY_MS;
     let patience = Duration::from_secs(args.patience);
     let mut campaign = if file.as_os_str() == "-" {
@@ -230,7 +274,15 @@ async fn send_file(
     };
     campaign.state = args.state.clone().or(campaign.state);
     campaign.results = args.results.clone().or(campaign.results);
+    campaign
+}
 
+async fn send_file(
+    service: &Service,
+    campaign: Campaign,
+    trouble: &Trouble,
+    out: Output,
+) -> Result<Exit, Failed> {
     let mut shown = Shown::new(out);
     let summary = tokio::select! {
         summary = campaign.run(service, |progress| {

@@ -1,5 +1,7 @@
 //! `pli service`: a sender of an authority.
 
+mod init;
+
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -8,23 +10,20 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use pli_protocol::code::Code;
 use pli_protocol::custody::Receipt;
-use pli_protocol::id::{EnvelopeId, ServiceId};
-use pli_protocol::limits;
-use pli_trust::keyfile;
+use pli_protocol::id::EnvelopeId;
 use serde_json::json;
 
 use super::exit::{Exit, Failed};
 use super::send::SendArgs;
-use super::{Home, fact, places};
+use super::{Home, places};
 use crate::clock;
 use crate::content_json::time;
-use crate::folder::{self, Secrecy};
 use crate::names;
 use crate::screen::{Colour, Output, plain, table, when};
-use crate::service::config::{self, DirectoryConfig, ServiceConfig};
+use crate::service::config;
 use crate::service::contacts::{Added, Contact, Contacts, GRANT_SCHEME};
 use crate::service::track::Tracked;
-use crate::service::{Service, ServiceError};
+use crate::service::{Service, ServiceError, config_of};
 
 /// Grants in one file of `contact add`.
 const GRANTS_FILE_MAX: u64 = 64 * 1024 * 1024;
@@ -32,7 +31,7 @@ const GRANTS_FILE_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Subcommand)]
 pub(super) enum ServiceCommand {
     /// Make a service's folder and key; its authority then publishes the key
-    Init(InitArgs),
+    Init(init::InitArgs),
     /// The citizens who let this authority write to them
     #[command(subcommand)]
     Contact(ContactCommand),
@@ -40,24 +39,6 @@ pub(super) enum ServiceCommand {
     Send(Box<SendArgs>),
     /// What became of letters, by the nodes' signed receipts
     Status(StatusArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct InitArgs {
-    #[command(flatten)]
-    home: Home,
-    /// Who: name@authority
-    #[arg(long, value_name = "NAME@AUTHORITY")]
-    id: ServiceId,
-    /// The federation's root.json, got by a way you trust
-    #[arg(long, value_name = "FILE")]
-    root: PathBuf,
-    /// Where the directory is: a folder or an https address; repeat for more than one
-    #[arg(long, value_name = "DIR|URL", required = true)]
-    directory: Vec<String>,
-    /// For development alone: accepts published test keys
-    #[arg(long)]
-    dev: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,7 +78,7 @@ pub(super) struct StatusArgs {
 
 pub(super) async fn run(command: ServiceCommand, out: Output) -> Result<Exit, Failed> {
     match command {
-        ServiceCommand::Init(args) => init(&args, out).await,
+        ServiceCommand::Init(args) => init::run(&args, out).await,
         ServiceCommand::Contact(ContactCommand::Add(args)) => add(&args, out),
         ServiceCommand::Contact(ContactCommand::List(args)) => list(&args, out),
         ServiceCommand::Send(args) => super::send::run(*args, out).await,
@@ -105,72 +86,11 @@ pub(super) async fn run(command: ServiceCommand, out: Output) -> Result<Exit, Fa
     }
 }
 
-async fn init(args: &InitArgs, out: Output) -> Result<Exit, Failed> {
-    let home = args.home.folder("service")?;
-    let failed = |error: &dyn std::fmt::Display| Failed::new(error.to_string());
-    let root = places::read(&args.root, limits::TRUST_ROOT_MAX)?;
-    let sources = args
-        .directory
-        .iter()
-        .map(|source| places::absolute(source))
-        .collect();
-    let config = ServiceConfig {
-        service: args.id.to_string(),
-        key: "service.key".into(),
-        dev: args.dev,
-        directory: DirectoryConfig {
-            root: config::root_file(),
-            sources,
-        },
-    };
-    config
-        .directory_place(&home)
-        .map_err(|error| failed(&error))?;
-    if home.join(config::FILE).exists() {
-        return Err(Failed::new(format!(
-            "{} is a service already; choose another --home",
-            home.display()
-        )));
-    }
-    places::check_directory(&config, &home, &root).await?;
-    folder::create_folder(&home).map_err(|error| failed(&error))?;
-    let path = config.key_path(&home);
-    let key = if path.exists() {
-        keyfile::load(&path)
-    } else {
-        keyfile::create(&path)
-    };
-    let key = key.map_err(|error| failed(&error))?;
-    folder::write(&home.join(config::root_file()), &root, Secrecy::Public)
-        .map_err(|error| failed(&error))?;
-    config.write_new(&home).map_err(|error| failed(&error))?;
-
-    let public = key.public().to_string();
-    if out.json {
-        out.json(&json!({
-            "service": args.id.to_string(),
-            "key": public,
-            "key_id": key.public().id().to_string(),
-            "home": home,
-        }));
-    } else {
-        fact(out, "service", &args.id.to_string());
-        fact(out, "key", &public);
-        fact(out, "folder", &home.display().to_string());
-        out.line("");
-        out.line(format!(
-            "Next, at the authority, unless it lists this key: pli authority add-service {} --service-key {public} --name-fr … --name-en …",
-            args.id.name(),
-        ));
-    }
-    Ok(Exit::Done)
-}
-
 /// The contacts alone: adding needs neither key nor directory.
 fn contacts(home: &Home) -> Result<Contacts, Failed> {
     let home = home.folder("service")?;
     let opened = || -> Result<Contacts, ServiceError> {
-        let id = ServiceConfig::read(&home)?.service_id(&home)?;
+        let id = config_of(&home)?.service_id(&home)?;
         Ok(Contacts::open(
             config::contacts_folder(&home),
             id.authority().clone(),
@@ -321,6 +241,8 @@ fn list(args: &ContactListArgs, out: Output) -> Result<Exit, Failed> {
 
 async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
     let service = Service::open(Path::new(&args.home.folder("service")?)).await?;
+    // A node that does not know it says no more than that.
+    service.check_listed().await?;
     let tracked = service.track(&args.ids).await?;
     service.hang_up().await;
     let mut doubtful = false;

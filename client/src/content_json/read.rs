@@ -10,6 +10,8 @@ use pli_protocol::wire;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::service::draft::is_blank;
+
 /// Why a JSON value is not a content.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentJsonError {
@@ -210,6 +212,14 @@ impl Kind {
 }
 
 impl Text {
+    /// In one of its languages.
+    fn is_blank(&self) -> bool {
+        match self {
+            Self::French(text) => is_blank(text),
+            Self::Languages(languages) => languages.values().any(|text| is_blank(text)),
+        }
+    }
+
     fn into_wire(self) -> wire::Text {
         let languages = match self {
             Self::French(text) => BTreeMap::from([("fr".to_owned(), text)]),
@@ -224,6 +234,12 @@ impl Text {
 
 impl Notice {
     fn into_wire(self) -> Read<wire::Notice> {
+        for (field, text) in [("notice.title", &self.title), ("notice.body", &self.body)] {
+            if text.is_blank() {
+                let problem = "is empty; expected a text that can be read";
+                return Err(ContentJsonError::Field { field, problem });
+            }
+        }
         Ok(wire::Notice {
             title: Some(self.title.into_wire()),
             body: Some(self.body.into_wire()),

@@ -14,6 +14,41 @@ use pli_protocol::limits;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+/// A text that shows nothing, where a citizen must be able to read something.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "the {field} ({language}) is empty: nobody could tell what the letter says; expected a text that can be read"
+)]
+pub struct Blank {
+    field: &'static str,
+    language: String,
+}
+
+/// Whether a letter says something: the protocol takes a title of one space, a citizen is owed more.
+pub fn check_readable(content: &Content) -> Result<(), Blank> {
+    let notice = content.notice();
+    for (field, text) in [("title", &notice.title), ("body", &notice.body)] {
+        let mut translations = text.translations();
+        if let Some((language, _)) = translations.find(|(_, text)| is_blank(text)) {
+            let language = language.as_str().to_owned();
+            return Err(Blank { field, language });
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing of a text can be seen.
+pub fn is_blank(text: &str) -> bool {
+    // Of width zero, and not white space to Unicode.
+    let is_unseen = |c: char| {
+        matches!(
+            c,
+            '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'
+        )
+    };
+    text.chars().all(|c| c.is_whitespace() || is_unseen(c))
+}
+
 /// How long a letter is kept for its citizen unless the sender says otherwise: 30 days.
 pub const LIFETIME_MS: u64 = 30 * 86_400_000;
 
@@ -172,6 +207,27 @@ mod tests {
             Handling::new(NOW),
         )
         .expect("fits")
+    }
+
+    #[test]
+    fn a_title_or_a_body_that_shows_nothing_is_known() {
+        for (text, blank) in [
+            ("", true),
+            (" \n\t", true),
+            ("\u{a0}\u{200b}\u{feff}", true),
+            (".", false),
+            (" a ", false),
+        ] {
+            assert_eq!(is_blank(text), blank, "{text:?}");
+            for (title, body, field) in [(text, "b", "title"), ("a", text, "body")] {
+                let notice = Notice::new(Text::french(title), Text::french(body));
+                let checked = check_readable(&Kind::Notice(notice).into());
+                assert_eq!(checked.is_err(), blank, "{text:?}");
+                if let Err(error) = checked {
+                    assert!(error.to_string().contains(field), "{error}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`allowed`] | what the directory lets it send |
 //! | [`config`] | `service.toml` and the folder beside it |
+//! | [`listing`] | whether the directory lists its id and key |
 //! | [`contacts`] | grants, checked once and pinned |
 //! | [`draft`] | a letter before it is sealed; how it is sealed twice alike |
 //! | [`batch`] | sealing on all cores, one signature for what is ready |
@@ -26,10 +27,11 @@ pub mod campaign;
 pub mod config;
 pub mod contacts;
 pub mod draft;
+pub mod listing;
 pub mod submit;
 pub mod track;
 pub mod trouble;
 
 mod open;
 
-pub use open::{PATIENCE, Service, ServiceError};
+pub use open::{PATIENCE, Service, ServiceError, config_of};

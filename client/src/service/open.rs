@@ -19,6 +19,7 @@ use super::batch::{Prepared, Sealer};
 use super::config::{self, ConfigError, ServiceConfig};
 use super::contacts::{ContactError, Contacts};
 use super::draft::{Draft, Randomness};
+use super::listing::Listing;
 use super::submit::{self, Origin, Settled, SubmitError};
 use super::track::{self, Tracked};
 use super::trouble::OnTrouble;
@@ -33,6 +34,12 @@ pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Why a service cannot be opened, or something it was asked for was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
+    /// There is no service.
+    #[error(
+        "{} is no service yet; make it with: pli service init --home {} --id NAME@AUTHORITY --root FILE --directory DIR|URL (or say with --home where it is)",
+        .folder.display(), .folder.display()
+    )]
+    NotMade { folder: PathBuf },
     /// `service.toml`.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -46,11 +53,12 @@ pub enum ServiceError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     /// The directory does not let this service send with this key.
-    #[error("{refusal}; {}", next_step(.refusal, .service, .key))]
+    #[error("{refusal}{}; {}", expected(.listing), next_step(.refusal, .service, .key))]
     NotListed {
         refusal: Box<TrustRefusal>,
         service: ServiceId,
         key: String,
+        listing: Listing,
     },
     /// A contact.
     #[error(transparent)]
@@ -81,8 +89,19 @@ impl ServiceError {
             Self::Call(error) => error.code(),
             Self::Submit(error) => error.code(),
             Self::Seal(error) => Some(error.code()),
-            Self::Config(_) | Self::Key(_) | Self::Contact(_) => None,
+            Self::NotMade { .. } | Self::Config(_) | Self::Key(_) | Self::Contact(_) => None,
         }
+    }
+}
+
+/// What the directory has in its place.
+fn expected(listing: &Listing) -> String {
+    match listing {
+        Listing::Listed => String::new(),
+        Listing::NoAuthority { .. } | Listing::KeyOf { .. } | Listing::NoService { .. } => format!(
+            "; {listing}; if the id was mistyped, correct it with: pli service init --correct --id …, the key stays"
+        ),
+        Listing::OtherKey => format!("; {listing}"),
     }
 }
 
@@ -115,6 +134,16 @@ fn next_step(refusal: &TrustRefusal, service: &ServiceId, key: &str) -> String {
     }
 }
 
+/// The configuration of the service in `home`.
+pub fn config_of(home: &Path) -> Result<ServiceConfig, ServiceError> {
+    match ServiceConfig::read(home) {
+        Err(ConfigError::File(error)) if error.is_missing() => Err(ServiceError::NotMade {
+            folder: home.to_owned(),
+        }),
+        read => Ok(read?),
+    }
+}
+
 /// An open service.
 #[derive(Debug)]
 pub struct Service {
@@ -129,7 +158,7 @@ pub struct Service {
 impl Service {
     /// Opens the service in `home`, offline if there is a copy of the directory.
     pub async fn open(home: &Path) -> Result<Self, ServiceError> {
-        let config = ServiceConfig::read(home)?;
+        let config = config_of(home)?;
         let id = config.service_id(home)?;
         let path = config.key_path(home);
         let key = Arc::new(keyfile::load(&path)?);
@@ -176,6 +205,17 @@ impl Service {
         &self.directory
     }
 
+    /// The addresses at which the directory says that its authority's node is.
+    pub fn addresses(&self) -> Vec<String> {
+        let directory = self.directory.current();
+        let Ok(node) = directory.node_of(self.id.authority()) else {
+            return Vec::new();
+        };
+        let quic = node.quic.iter().map(ToString::to_string);
+        let websocket = node.websocket.iter().map(|url| url.as_str().to_owned());
+        quic.chain(websocket).collect()
+    }
+
     /// What the directory in force lets it send; `None` where it is not listed.
     pub fn allowed(&self) -> Option<Allowed> {
         let directory = self.directory.current();
@@ -203,6 +243,7 @@ impl Service {
                 refusal: Box::new(refusal),
                 service: self.id.clone(),
                 key: key.to_string(),
+                listing: Listing::of(&self.directory.current(), &self.id, Some(&key.id())),
             }),
         }
     }

@@ -14,7 +14,7 @@ use crate::content_json::{self, ContentJsonError};
 use crate::partner::{self, Format, PartnerError};
 use crate::service::allowed::{Allowed, ImportanceNotAllowed};
 use crate::service::contacts::{ContactError, Contacts};
-use crate::service::draft::{Draft, Handling, LIFETIME_MS};
+use crate::service::draft::{self, Blank, Draft, Handling, LIFETIME_MS};
 
 /// Bytes of one line: more than the largest content takes as JSON with every byte escaped.
 pub const LINE_MAX: usize = 256 * 1024;
@@ -103,7 +103,9 @@ pub enum LineError {
     /// The content.
     #[error("{}", about_content(.0))]
     Content(#[from] ContentError),
-    /// A replacement key.
+    /// The content.
+    #[error("content: {0}")]
+    Blank(#[from] Blank),
     /// Its importance.
     #[error(transparent)]
     Importance(#[from] ImportanceNotAllowed),
@@ -124,7 +126,7 @@ impl LineError {
             Self::TooLong => "too-long",
             Self::NoRecipient => "no-recipient",
             Self::Event(_) => "event",
-            Self::ContentJson(_) | Self::Content(_) => "content",
+            Self::ContentJson(_) | Self::Content(_) | Self::Blank(_) => "content",
             Self::Importance(_) => "importance",
             Self::Supersedes => "supersedes",
             Self::Contact(_) => "contact",
@@ -169,6 +171,7 @@ pub(super) fn read(
             });
         }
     };
+    draft::check_readable(&content)?;
     let to = line.to.or(hash).ok_or(LineError::NoRecipient)?;
     let contact = contacts.find(&to)?;
     let supersedes = match &line.supersedes {
@@ -199,6 +202,11 @@ pub(super) fn read(
         draft,
         unlisted_link,
     })
+}
+
+/// Whether there is nothing on a line, whatever its white space.
+pub(super) fn is_blank(line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_ok_and(draft::is_blank)
 }
 
 /// In the words of whoever wrote the line, not of the type that it was to become.

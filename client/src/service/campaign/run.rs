@@ -1,7 +1,7 @@
 //! Runs a campaign: reads, sends and records at the same time.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -130,6 +130,8 @@ impl Campaign {
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<Summary, CampaignError> {
         let started = Instant::now();
+        // Before anything is made beside it.
+        self.check_input()?;
         let (mut record, state) = self.open(service)?;
         let resumed_after = state.lines;
         let (input, of_bytes) = self.input(&state)?;
@@ -248,6 +250,31 @@ impl Campaign {
         ))
     }
 
+    /// Sees that the letters can be read, and that the folders of what is written are there. Makes
+    /// nothing.
+    pub fn check_input(&self) -> Result<(), FileError> {
+        for written in [&self.state, &self.results].into_iter().flatten() {
+            let folder = written
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            if let Some(folder) = folder {
+                fs::metadata(folder).map_err(FileError::at(folder))?;
+            }
+        }
+        let Some(path) = &self.file else {
+            return Ok(());
+        };
+        let kind = fs::metadata(path).map_err(FileError::at(path))?.file_type();
+        if kind.is_dir() {
+            return Err(FileError::at(path)(io::ErrorKind::IsADirectory.into()));
+        }
+        // A pipe is opened once, by whoever reads it.
+        if kind.is_file() {
+            File::open(path).map_err(FileError::at(path))?;
+        }
+        Ok(())
+    }
+
     fn input(&self, state: &State) -> Result<(Box<dyn BufRead + Send>, Option<u64>), FileError> {
         let Some(path) = &self.file else {
             return Ok((
@@ -306,17 +333,17 @@ impl Reader {
                 outcome: None,
                 _place: place,
             };
+            let raw = match self.line {
+                1 => raw.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&raw),
+                _ => &raw,
+            };
             let letter = if read.too_long {
                 Err(LineError::TooLong)
-            } else if raw.iter().all(u8::is_ascii_whitespace) {
+            } else if line::is_blank(raw) {
                 slot.outcome = Some(Outcome::Blank);
                 self.window.push(slot);
                 continue;
             } else {
-                let raw = match self.line {
-                    1 => raw.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&raw),
-                    _ => &raw,
-                };
                 line::read(raw, &self.contacts, self.options, self.allowed.as_ref())
             };
             match letter {

@@ -15,6 +15,7 @@ use futures_util::{Sink, SinkExt, StreamExt};
 use pli_protocol::limits;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -70,13 +71,24 @@ impl WebSocketBytes {
         }
     }
 
-    /// Goes on after a failed write: the peer may have closed with a reason, and only reading
-    /// finds it. Reading ends by itself, with the socket or with silence. SES-8.1.
-    fn keep_reading(&mut self, sent: Result<(), Error>) {
-        if let Err(error) = sent {
-            tracing::debug!(%error, "the peer takes nothing more");
-            self.unheard = true;
-            self.unsent.clear();
+    /// Goes on after a write that failed because the peer is gone: it may have closed with a reason, and only
+    /// reading finds it. Reading ends by itself, with the socket or with silence. SES-8.1. Any other failure is this
+    /// side's, and a message that is not sent would be missing from the bytes.
+    fn keep_reading(&mut self, sent: Result<(), Error>) -> io::Result<()> {
+        match sent {
+            Ok(()) => Ok(()),
+            Err(
+                error @ (Error::Io(_)
+                | Error::AlreadyClosed
+                | Error::ConnectionClosed
+                | Error::Protocol(ProtocolError::SendAfterClosing)),
+            ) => {
+                tracing::debug!(%error, "the peer takes nothing more");
+                self.unheard = true;
+                self.unsent.clear();
+                Ok(())
+            }
+            Err(error) => Err(fault(error)),
         }
     }
 
@@ -90,7 +102,7 @@ impl WebSocketBytes {
             // A busy socket needs no ping.
             if self.pings && !self.unheard && self.socket.poll_ready_unpin(cx).is_ready() {
                 let sent = self.socket.start_send_unpin(Message::Ping(Bytes::new()));
-                self.keep_reading(sent);
+                self.keep_reading(sent)?;
                 let _ = self.socket.poll_flush_unpin(cx);
             }
         }
@@ -109,16 +121,16 @@ impl WebSocketBytes {
     }
 
     /// Hands what was gathered to the socket.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.unsent.is_empty() {
             let mut sent = ready!(self.socket.poll_ready_unpin(cx));
             if sent.is_ok() {
                 let message = Message::Binary(self.unsent.split().freeze());
                 sent = self.socket.start_send_unpin(message);
             }
-            self.keep_reading(sent);
+            self.keep_reading(sent)?;
         }
-        Poll::Ready(())
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -171,7 +183,7 @@ impl AsyncWrite for WebSocketBytes {
             return Poll::Ready(Ok(bytes.len()));
         }
         if this.unsent.len() == MESSAGE_MAX {
-            ready!(this.poll_send(cx));
+            ready!(this.poll_send(cx))?;
         }
         let length = bytes.len().min(MESSAGE_MAX - this.unsent.len());
         this.unsent.extend_from_slice(&bytes[..length]);
@@ -180,10 +192,10 @@ impl AsyncWrite for WebSocketBytes {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_send(cx));
+        ready!(this.poll_send(cx))?;
         if !this.unheard {
             let flushed = ready!(this.socket.poll_flush_unpin(cx));
-            this.keep_reading(flushed);
+            this.keep_reading(flushed)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -191,7 +203,7 @@ impl AsyncWrite for WebSocketBytes {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.closing {
-            ready!(this.poll_send(cx));
+            ready!(this.poll_send(cx))?;
             ready!(this.socket.poll_ready_unpin(cx)).map_err(fault)?;
             let frame = close_frame(&this.shared);
             this.socket

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::*;
 use crate::support::ANY_PORT;
@@ -137,4 +138,25 @@ async fn ses_8_1_the_reason_of_a_close_survives_a_write_that_fails_first() {
         panic!("the peer closed with a reason")
     };
     assert_eq!((code.number(), reason.as_str()), (7, "no more"));
+}
+
+/// Bytes that are missing in the middle would be read as something else.
+#[tokio::test(start_paused = true)]
+async fn ses_6_2_a_message_that_this_side_cannot_send_ends_the_connection() {
+    const ROOM: usize = 1_024;
+    let (near, far) = duplex(64 * 1_024);
+    let narrow = WebSocketConfig::default()
+        .write_buffer_size(0)
+        .max_write_buffer_size(ROOM);
+    let near = Box::new(near) as Box<dyn Io>;
+    let socket = WebSocketStream::from_raw_socket(near, Role::Client, Some(narrow)).await;
+    let dialler = Mux::new(socket, Mode::Client, ANY_PORT, None);
+    let mut stream = dialler.open().await.unwrap();
+    stream
+        .write(&mut [Bytes::from_static(&[7; ROOM + 1])])
+        .await
+        .unwrap();
+    let lost = dialler.closed().await;
+    assert!(matches!(lost, Lost::Fault { .. }), "{lost:?}");
+    drop(far);
 }

@@ -8,7 +8,9 @@ use pli_protocol::codec::{self, CodecError};
 use pli_protocol::limits;
 use pli_protocol::session::Refusal;
 use pli_protocol::wire;
-use pli_transport::{CallStream, DialledConnection, FrameReader, Lost, RecvError, SendError};
+use pli_transport::{
+    CallStream, DialledConnection, FrameReader, Lost, OpenError, RecvError, SendError,
+};
 use tokio::time::timeout;
 
 /// Why a call had no good end.
@@ -66,6 +68,15 @@ impl CallError {
             Self::Send(error) => !matches!(error, SendError::TooLarge { .. } | SendError::Empty),
             Self::Recv(RecvError::TooLarge { .. } | RecvError::Empty) => false,
             Self::Recv(_) | Self::Lost(_) => true,
+        }
+    }
+}
+
+impl From<OpenError> for CallError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::TimedOut { limit_ms } => Self::TimedOut { limit_ms },
+            OpenError::Lost(lost) => Self::Lost(lost),
         }
     }
 }

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pli_protocol::code::Code;
+use pli_protocol::limits;
 use pli_protocol::session::{Authenticated, ServerIdentity, Welcome};
+use tokio::time::timeout;
 
-use crate::error::Lost;
+use crate::error::{Lost, OpenError};
 use crate::frame::{FrameReader, FrameWriter};
 use crate::server::Permit;
 use crate::stream::{RecvHalf, SendHalf};
@@ -55,10 +57,15 @@ pub struct DialledConnection {
 }
 
 impl DialledConnection {
-    /// Opens a call. Waits while as many calls are open as the role may have (SES-5.2). The
-    /// server learns of the call with its first frame.
-    pub async fn open_call(&self) -> Result<CallStream, Lost> {
-        self.link.open().await
+    /// Opens a call. Waits while as many calls are open as the role may have (SES-5.2), but no longer than
+    /// `REPLY_TIMEOUT_MS`: a server that grants none is as silent as one that answers none. The server learns of the
+    /// call with its first frame.
+    pub async fn open_call(&self) -> Result<CallStream, OpenError> {
+        let limit_ms = limits::REPLY_TIMEOUT_MS;
+        match timeout(Duration::from_millis(limit_ms), self.link.open()).await {
+            Ok(opened) => Ok(opened?),
+            Err(_) => Err(OpenError::TimedOut { limit_ms }),
+        }
     }
 
     /// Whom we reached: its key has been checked.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::PublicKey;
@@ -64,6 +65,28 @@ impl Lost {
             Self::ClosedByPeer { code, .. } => code.known(),
             Self::Idle => Some(Code::IdleTimeout),
             Self::ClosedHere | Self::Fault { .. } => None,
+        }
+    }
+}
+
+/// Why a call was not opened.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum OpenError {
+    // Misbehaved.
+    /// SES-5.2: as many calls are open as may be, or the server says so.
+    #[error("the server granted no call within {limit_ms} ms")]
+    TimedOut { limit_ms: u64 },
+    /// The whole connection is gone.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+impl OpenError {
+    /// The wire code; `None` where nobody gave a reason.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::TimedOut { .. } => Some(Code::TooSlow),
+            Self::Lost(lost) => lost.code(),
         }
     }
 }
@@ -194,14 +217,14 @@ impl HandshakeError {
 pub enum AttemptError {
     // Misbehaved.
     /// SES-1.2: whoever answers there is not the server.
-    #[error("the server shows the key {got}, expected {expected}")]
+    #[error("the server shows the key {got}, expected {}", any_of(expected))]
     ServerKey {
         got: Box<PublicKey>,
-        expected: Box<PublicKey>,
+        expected: Arc<[PublicKey]>,
     },
     /// The certificate is none that a Pli node makes.
-    #[error("the server shows no Ed25519 key, expected {expected}")]
-    NotANode { expected: Box<PublicKey> },
+    #[error("the server shows no Ed25519 key, expected {}", any_of(expected))]
+    NotANode { expected: Arc<[PublicKey]> },
     /// The session was refused, by the server or by this side.
     #[error(transparent)]
     Refused(#[from] SessionRefusal),
@@ -235,6 +258,14 @@ impl AttemptError {
     }
 }
 
+fn any_of(keys: &[PublicKey]) -> String {
+    match keys {
+        [] => "none".to_owned(),
+        [key] => key.to_string(),
+        [first, others @ ..] => format!("{first} or one of {} others", others.len()),
+    }
+}
+
 /// Why an address is not dialled. SES-1.8.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotDialled {
@@ -263,6 +294,9 @@ pub enum ConnectError {
     /// Nothing to dial.
     #[error("the server has no endpoint")]
     NoEndpoint,
+    /// SES-1.2: nothing to expect of whoever answers.
+    #[error("the server has no key")]
+    NoKey,
     /// The real server said no; another way would not change that.
     #[error(transparent)]
     Refused(SessionRefusal),
@@ -275,7 +309,7 @@ impl ConnectError {
     /// The wire code: the refusal's, or the first reason among the ways tried.
     pub fn code(&self) -> Option<Code> {
         match self {
-            Self::NoEndpoint => None,
+            Self::NoEndpoint | Self::NoKey => None,
             Self::Refused(refusal) => Some(refusal.code()),
             Self::Unreachable { attempts } => {
                 attempts.iter().find_map(|attempt| attempt.error.code())

@@ -35,11 +35,11 @@ pub mod websocket;
 pub use connection::{AcceptedConnection, CallStream, DialledConnection, Via};
 pub use dialler::{
     Credential, Dialler, DiallerConfig, Endpoints, PrivateNetwork, PrivateNetworkError,
-    PrivateNetworks,
+    PrivateNetworks, resolve,
 };
 pub use error::{
-    AttemptError, BindError, ConnectError, HandshakeError, Lost, NotDialled, PeerCode, RecvError,
-    SendError,
+    AttemptError, BindError, ConnectError, HandshakeError, Lost, NotDialled, OpenError, PeerCode,
+    RecvError, SendError,
 };
 pub use frame::{FrameReader, FrameWriter};
 pub use server::{Listener, ListenerConfig, ListenerLimits, ListenerStats, Pending, PlainHttp};

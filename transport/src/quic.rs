@@ -12,6 +12,7 @@ use quinn::{
     TokioRuntime, TransportConfig, VarInt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::time::timeout;
 
 pub(crate) use reset::ResetKey;
 
@@ -37,6 +38,9 @@ const SOCKET_BUFFER: usize = 2_097_152;
 /// Packets that may arrive before an acknowledgement is due. Fewer acknowledgements leave more
 /// of both processors to the letters.
 const ACK_EVERY: u32 = 10;
+/// A closed QUIC connection is done after three probe timeouts (RFC 9000, section 10.2): this is enough for a
+/// round trip of a third of a second. A peer that says it acknowledges late makes them last for most of a minute.
+const IDLE_WITHIN: Duration = Duration::from_secs(3);
 
 /// What both sides share.
 fn transport() -> TransportConfig {
@@ -138,6 +142,19 @@ pub(crate) fn endpoint(
         server
     });
     Endpoint::new(config, server, socket, Arc::new(TokioRuntime))
+}
+
+/// Waits until the peers of all closed connections could hear of it, for as long as an honest one needs. A connection
+/// that is still open is not told anything, so it is not waited for any longer than that.
+pub(crate) async fn wait_idle(endpoints: &[Endpoint]) {
+    let idle = async {
+        for endpoint in endpoints {
+            endpoint.wait_idle().await;
+        }
+    };
+    if timeout(IDLE_WITHIN, idle).await.is_err() {
+        tracing::debug!("not every connection has ended");
+    }
 }
 
 /// A UDP socket with large buffers.

@@ -277,7 +277,7 @@ async fn ses_1_2_a_server_with_another_key_is_refused_on_both_ways() {
         };
         let expected = AttemptError::ServerKey {
             got: Box::new(server.identity.key),
-            expected: Box::new(wanted.key),
+            expected: [wanted.key].into(),
         };
         assert_eq!(attempts[0].error, expected);
     }

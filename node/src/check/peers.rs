@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use pli_protocol::id::AuthorityId;
 use pli_protocol::trust::{Directory, NodeRecord};
-use pli_transport::PrivateNetworks;
-use tokio::net::lookup_host;
+use pli_transport::{PrivateNetworks, resolve};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -80,8 +79,8 @@ async fn addresses(host: &str, until: Instant) -> Vec<IpAddr> {
     if let Ok(address) = host.parse::<SocketAddr>() {
         return vec![address.ip()];
     }
-    match timeout_at(until, lookup_host(host)).await {
-        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+    match timeout_at(until, resolve(host)).await {
+        Ok(Ok(found)) => found.iter().map(SocketAddr::ip).collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
 }

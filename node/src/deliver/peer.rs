@@ -21,11 +21,10 @@ use std::time::Duration;
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits::RETRY_BASE_MS;
-use pli_protocol::session::{Principal, ServerIdentity, SessionRefusal};
+use pli_protocol::session::{Principal, SessionRefusal};
 use pli_transport::{
     ConnectError, Credential, DialledConnection, Dialler, DiallerConfig, Endpoints,
 };
-use tokio::net::lookup_host;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -200,33 +199,29 @@ impl Peer {
             let addresses = resolve(&host, &mut unresolved).await;
             endpoints.websocket.extend(addresses);
         }
-        let mut last = None;
-        for key in directory.node_keys(&self.home, now).map_err(refused)? {
-            let server = ServerIdentity {
-                authority: self.home.clone(),
-                key: *key,
-            };
-            let asked = self.relay.clock.now();
-            match self.dialler.connect(&server, &endpoints).await {
-                Ok(connection) => {
-                    let theirs = connection.welcome().server_time;
-                    let received = self.relay.clock.now();
-                    let watch = &self.relay.clock_watch;
-                    watch.observe(
-                        &self.home,
-                        theirs,
-                        asked,
-                        received,
-                        std::time::Instant::now(),
-                    );
-                    return Ok(connection);
-                }
-                Err(error) => last = Some(error),
+        let keys = directory.node_keys(&self.home, now).map_err(refused)?;
+        let keys: Vec<_> = keys.copied().collect();
+        let asked = self.relay.clock.now();
+        let dialled = self.dialler.connect_any(&self.home, &keys, &endpoints);
+        let error = match dialled.await {
+            Ok(connection) => {
+                let theirs = connection.welcome().server_time;
+                let received = self.relay.clock.now();
+                let watch = &self.relay.clock_watch;
+                watch.observe(
+                    &self.home,
+                    theirs,
+                    asked,
+                    received,
+                    std::time::Instant::now(),
+                );
+                return Ok(connection);
             }
-        }
-        let Some(error) = last else {
-            let why = format!("{} has no key in force", self.home);
-            return Err(unreached(why));
+            Err(ConnectError::NoKey) => {
+                let why = format!("{} has no key in force", self.home);
+                return Err(unreached(why));
+            }
+            Err(error) => error,
         };
         // TRU-5.5
         if error.code() == Some(Code::ServerKeyMismatch) {
@@ -273,8 +268,8 @@ async fn heard(heard: &Notify, dialled: Instant) {
 
 /// The addresses of a host; none if it does not resolve now.
 async fn resolve(host: &str, unresolved: &mut Vec<String>) -> Vec<SocketAddr> {
-    match lookup_host(host).await {
-        Ok(addresses) => addresses.collect(),
+    match pli_transport::resolve(host).await {
+        Ok(addresses) => addresses,
         Err(error) => {
             tracing::debug!(%host, %error, "does not resolve");
             unresolved.push(format!("{host} does not resolve: {error}"));

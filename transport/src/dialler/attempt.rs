@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::session::ServerIdentity;
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls::pki_types::ServerName;
@@ -12,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use yamux::Mode;
 
-use super::Dialler;
+use super::{Dialler, Target};
 use crate::connection::{DialledConnection, Link, Via, Wire};
 use crate::error::{AttemptError, Lost};
 use crate::tls::{self, Pinned, Seen};
@@ -21,15 +22,19 @@ use crate::{handshake, quic};
 
 pub(super) async fn run(
     dialler: &Dialler,
-    server: &ServerIdentity,
+    target: &Target<'_>,
     via: Via,
     address: SocketAddr,
 ) -> Result<DialledConnection, AttemptError> {
     let time = dialler.0.config.handshake_time;
     let attempt = async {
-        let wire = match via {
-            Via::Quic => dial_quic(dialler, server, address).await?,
-            Via::WebSocket => dial_websocket(server, address).await?,
+        let (wire, key) = match via {
+            Via::Quic => dial_quic(dialler, target, address).await?,
+            Via::WebSocket => dial_websocket(target, address).await?,
+        };
+        let server = ServerIdentity {
+            authority: target.authority.clone(),
+            key,
         };
         let link = Link::new(wire, None);
         let welcome = handshake::dial(&link, dialler.credential(), server.clone())
@@ -37,7 +42,7 @@ pub(super) async fn run(
             .inspect_err(|error| link.close(error.code(), &error.to_string()))?;
         Ok(DialledConnection {
             link,
-            server: server.clone(),
+            server,
             welcome,
         })
     };
@@ -49,10 +54,10 @@ pub(super) async fn run(
 
 async fn dial_quic(
     dialler: &Dialler,
-    server: &ServerIdentity,
+    target: &Target<'_>,
     address: SocketAddr,
-) -> Result<Wire, AttemptError> {
-    let (pinned, seen) = Pinned::new(server.key);
+) -> Result<(Wire, PublicKey), AttemptError> {
+    let (pinned, seen) = Pinned::new(target.keys.clone());
     let tls = QuicClientConfig::try_from(tls::client_config(pinned, tls::ALPN))
         .expect("AWS-LC has the initial cipher suite of QUIC");
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
@@ -67,15 +72,15 @@ async fn dial_quic(
         })?;
     let connection = connecting
         .await
-        .map_err(|error| blame(server, &seen, error.into()))?;
-    Ok(Wire::Quic(connection))
+        .map_err(|error| blame(target, &seen, error.into()))?;
+    Ok((Wire::Quic(connection), proven(&seen)))
 }
 
 async fn dial_websocket(
-    server: &ServerIdentity,
+    target: &Target<'_>,
     address: SocketAddr,
-) -> Result<Wire, AttemptError> {
-    let (pinned, seen) = Pinned::new(server.key);
+) -> Result<(Wire, PublicKey), AttemptError> {
+    let (pinned, seen) = Pinned::new(target.keys.clone());
     let connector = TlsConnector::from(Arc::new(tls::client_config(pinned, tls::ALPN_HTTP)));
     let name = ServerName::try_from(tls::SERVER_NAME).expect("a constant name");
     let stream = TcpStream::connect(address)
@@ -85,23 +90,32 @@ async fn dial_websocket(
         .set_nodelay(true)
         .map_err(|error| no_socket(&error))?;
     let tls = connector.connect(name, stream).await;
-    let tls = tls.map_err(|error| blame(server, &seen, io_lost(&error)))?;
+    let tls = tls.map_err(|error| blame(target, &seen, io_lost(&error)))?;
     let socket = websocket::dial(Box::new(tls))
         .await
         .map_err(|error| fault(&error))?;
-    Ok(Wire::Mux(Mux::new(socket, Mode::Client, address, None)))
+    let mux = Mux::new(socket, Mode::Client, address, None);
+    Ok((Wire::Mux(mux), proven(&seen)))
 }
 
 /// Says what the verifier saw, if it was the verifier that refused.
-fn blame(server: &ServerIdentity, seen: &OnceLock<Seen>, lost: Lost) -> AttemptError {
-    let expected = Box::new(server.key);
+fn blame(target: &Target<'_>, seen: &OnceLock<Seen>, lost: Lost) -> AttemptError {
+    let expected = Arc::clone(&target.keys);
     match seen.get() {
-        Some(Seen::Key(got)) => AttemptError::ServerKey {
+        Some(Seen::Other(got)) => AttemptError::ServerKey {
             got: got.clone(),
             expected,
         },
         Some(Seen::NoEd25519Key) => AttemptError::NotANode { expected },
-        None => lost.into(),
+        Some(Seen::Pinned(_)) | None => lost.into(),
+    }
+}
+
+/// The key of a server with which the TLS handshake is done.
+fn proven(seen: &OnceLock<Seen>) -> PublicKey {
+    match seen.get() {
+        Some(Seen::Pinned(key)) => **key,
+        other => unreachable!("TLS has no handshake without its verifier: {other:?}"),
     }
 }
 

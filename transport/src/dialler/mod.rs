@@ -5,6 +5,7 @@
 //! Spec: SES-1.2, SES-1.7, SES-1.8.
 
 mod attempt;
+mod names;
 mod networks;
 mod race;
 
@@ -13,21 +14,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::crypto::sign::{PublicKey, SigningKey};
+use pli_protocol::id::AuthorityId;
 use pli_protocol::limits;
 use pli_protocol::session::{Principal, ServerIdentity};
 use quinn::Endpoint;
-use tokio::time::timeout;
 
 use crate::connection::DialledConnection;
 use crate::error::ConnectError;
 use crate::quic;
 
+pub use names::resolve;
 pub use networks::{PrivateNetwork, PrivateNetworkError, PrivateNetworks};
-
-/// A closed QUIC connection is done after three probe timeouts (RFC 9000, section 10.2): this is enough for a
-/// round trip of a third of a second.
-const IDLE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Who we are to every server.
 #[derive(Clone, Debug)]
@@ -87,6 +85,14 @@ struct Sockets {
     v6: Option<Endpoint>,
 }
 
+/// Whom one attempt may reach.
+#[derive(Debug)]
+struct Target<'a> {
+    authority: &'a AuthorityId,
+    /// All that are in force.
+    keys: Arc<[PublicKey]>,
+}
+
 impl Dialler {
     /// A dialler with the registry's times, for a program that dials the server that its user chose.
     pub fn new(credential: Credential) -> Self {
@@ -107,18 +113,35 @@ impl Dialler {
         &self.0.credential
     }
 
-    /// Connects to the one server that holds `server.key`, by whichever way answers first.
-    ///
-    /// QUIC has a head start; WebSocket follows after `fallback_after`, or at once when every
-    /// QUIC address has failed (case 49). The losers are closed. A refusal by the server ends
-    /// it: another way would not change that. An address that SES-1.8 forbids is not dialled, and the error says so.
-    /// Cancel-safe: nothing stays behind.
+    /// Connects to the one server that holds `server.key`, as [`connect_any`](Self::connect_any) does.
     pub async fn connect(
         &self,
         server: &ServerIdentity,
         endpoints: &Endpoints,
     ) -> Result<DialledConnection, ConnectError> {
-        race::run(self, server, endpoints).await
+        self.connect_any(&server.authority, &[server.key], endpoints)
+            .await
+    }
+
+    /// Connects to the server of `authority` that holds any of `keys`, by whichever way answers first. All keys are
+    /// pinned at once, so a server with many is dialled no more often than one with a single key;
+    /// [`DialledConnection::server`] says which one it has (SES-1.2).
+    ///
+    /// QUIC has a head start; WebSocket follows after `fallback_after`, or at once when every
+    /// QUIC address has failed (case 49). The losers are closed. A refusal by the server ends
+    /// it: another way would not change that. An address that SES-1.8 forbids is not dialled, and the error says so.
+    /// Cancel-safe: nothing stays behind.
+    pub async fn connect_any(
+        &self,
+        authority: &AuthorityId,
+        keys: &[PublicKey],
+        endpoints: &Endpoints,
+    ) -> Result<DialledConnection, ConnectError> {
+        let target = Target {
+            authority,
+            keys: keys.into(),
+        };
+        race::run(self, &target, endpoints).await
     }
 
     /// Moves every QUIC connection to a fresh socket, as after a change of network; the
@@ -142,14 +165,7 @@ impl Dialler {
                 .cloned()
                 .collect()
         };
-        let idle = async {
-            for endpoint in endpoints {
-                endpoint.wait_idle().await;
-            }
-        };
-        if timeout(IDLE_WITHIN, idle).await.is_err() {
-            tracing::debug!("a connection is still open");
-        }
+        quic::wait_idle(&endpoints).await;
     }
 
     fn endpoint(&self, peer: SocketAddr) -> io::Result<Endpoint> {

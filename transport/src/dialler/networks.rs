@@ -52,7 +52,7 @@ const PRIVATE: [(IpNet, &str); 8] = [
     (v4([100, 64, 0, 0], 10), "shared by a provider"),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
     (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "private"),
-    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "private"),
+    (NAT64_LOCAL, "private"),
 ];
 
 /// Never dialled, listed or not. The clouds' own services give secrets to whoever asks from inside.
@@ -90,6 +90,8 @@ const RESERVED: &str = "reserved";
 const GLOBAL_V6: IpNet = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 /// An IPv4 address stands in the last four bytes (RFC 6052).
 const NAT64: IpNet = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
+/// An IPv4 address stands where the network itself has decided (RFC 8215).
+const NAT64_LOCAL: IpNet = v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48);
 
 const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix))
@@ -103,12 +105,15 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> IpNet {
 }
 
 impl PrivateNetworks {
-    /// What may be dialled of these, each once, and why the rest may not.
+    /// What may be dialled of these, each once and no more than `ENDPOINTS_MAX` of a kind, and why others may not.
     pub(super) fn sort_out(&self, endpoints: &Endpoints) -> (Endpoints, Vec<Attempt>) {
         let mut refused = Vec::new();
         let mut allowed_of = |via, addresses: &[SocketAddr]| {
-            let mut allowed = Vec::new();
+            let mut allowed = Vec::with_capacity(limits::ENDPOINTS_MAX);
             for address in addresses {
+                if allowed.len() == limits::ENDPOINTS_MAX {
+                    break;
+                }
                 let mut address = *address;
                 address.set_ip(address.ip().to_canonical());
                 match self.judge(address.ip()) {
@@ -136,7 +141,8 @@ impl PrivateNetworks {
     /// SES-1.8: whether an address may be dialled.
     pub fn judge(&self, ip: IpAddr) -> Result<(), NotDialled> {
         let ip = meant(ip);
-        if let Some(kind) = kind_in(&NEVER, ip) {
+        let mut leads_to = [Some(ip)].into_iter().chain(translated(ip)).flatten();
+        if let Some(kind) = leads_to.find_map(|ip| kind_in(&NEVER, ip)) {
             return Err(NotDialled::Never { kind });
         }
         if let Some(kind) = kind_in(&PRIVATE, ip) {
@@ -165,6 +171,20 @@ fn meant(ip: IpAddr) -> IpAddr {
         }
         ip => ip,
     }
+}
+
+/// The IPv4 addresses that local NAT64 may make of this one: that in the place of a /48 prefix, which goes around the
+/// ninth byte, and that in the place of a /96 prefix (RFC 6052, section 2.2). The network has chosen one, so what the
+/// other holds means nothing; most often zeros, and what begins with a zero is no destination at all.
+fn translated(ip: IpAddr) -> [Option<IpAddr>; 2] {
+    let IpAddr::V6(v6) = ip else {
+        return [None; 2];
+    };
+    if !NAT64_LOCAL.contains(&ip) {
+        return [None; 2];
+    }
+    let [.., a48, b48, _, c48, d48, _, a96, b96, c96, d96] = v6.octets();
+    [[a48, b48, c48, d48], [a96, b96, c96, d96]].map(|v4| (v4[0] != 0).then(|| v4.into()))
 }
 
 fn kind_in(networks: &[(IpNet, &'static str)], ip: IpAddr) -> Option<&'static str> {
@@ -230,7 +250,7 @@ mod tests {
         "2001:200::1",
         "64:ff9b::1.1.1.1",
     ];
-    const LISTABLE: [&str; 14] = [
+    const LISTABLE: [&str; 17] = [
         "127.0.0.1",
         "127.255.255.255",
         "10.0.0.1",
@@ -245,8 +265,11 @@ mod tests {
         "::ffff:10.0.0.1",
         "64:ff9b::127.0.0.1",
         "64:ff9b:1::1",
+        "64:ff9b:1::10.0.0.1",
+        "64:ff9b:1:a00:0:100::",
+        "64:ff9b:1::1.1.1.1",
     ];
-    const CLOSED: [&str; 37] = [
+    const CLOSED: [&str; 42] = [
         "0.0.0.0",
         "0.255.255.255",
         "169.254.0.0",
@@ -271,6 +294,11 @@ mod tests {
         "::ffff:169.254.169.254",
         "::ffff:0.0.0.0",
         "64:ff9b::169.254.169.254",
+        "64:ff9b:1::169.254.169.254",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "64:ff9b:1::168.63.129.16",
+        "64:ff9b:1:a83f:81:1000::",
+        "64:ff9b:1:101:1:100:a9fe:a9fe",
         "64:ff9b:2::1",
         "100::1",
         "fe80::1",
@@ -359,5 +387,16 @@ mod tests {
         let (allowed, refused) = listed(&[]).sort_out(&endpoints);
         assert_eq!((allowed.quic, allowed.websocket), (vec![one], vec![one]));
         assert_eq!(refused.len(), 2 * limits::ENDPOINTS_MAX);
+        let plenty =
+            (0..=limits::ENDPOINTS_MAX as u8).map(|n| SocketAddr::from(([1, 1, 1, n], 7400)));
+        let quic: Vec<_> = plenty.collect();
+        let endpoints = Endpoints {
+            quic: quic.clone(),
+            websocket: quic.clone(),
+        };
+        let (allowed, refused) = listed(&[]).sort_out(&endpoints);
+        let first = &quic[..limits::ENDPOINTS_MAX];
+        assert_eq!((&allowed.quic[..], &allowed.websocket[..]), (first, first));
+        assert_eq!(refused, []);
     }
 }

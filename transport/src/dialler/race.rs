@@ -8,18 +8,21 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use pli_protocol::limits;
-use pli_protocol::session::{ServerIdentity, SessionRefusal};
+use pli_protocol::session::SessionRefusal;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Dialler, Endpoints, attempt};
+use super::{Dialler, Endpoints, Target, attempt};
 use crate::connection::{DialledConnection, Via};
 use crate::error::{Attempt, AttemptError, ConnectError};
 
 pub(super) async fn run(
     dialler: &Dialler,
-    server: &ServerIdentity,
+    target: &Target<'_>,
     endpoints: &Endpoints,
 ) -> Result<DialledConnection, ConnectError> {
+    if target.keys.is_empty() {
+        return Err(ConnectError::NoKey);
+    }
     let config = &dialler.0.config;
     let (allowed, mut failed) = config.private_networks.sort_out(endpoints);
     for Attempt {
@@ -28,7 +31,7 @@ pub(super) async fn run(
         error,
     } in &failed
     {
-        tracing::info!(server = %server.authority, %via, %address, %error, "an address is left out");
+        tracing::debug!(server = %target.authority, %via, %address, %error, "an address is left out");
     }
     let mut waiting = schedule(&allowed, Instant::now() + config.fallback_after);
     // Dropping it at the end closes the losers.
@@ -37,7 +40,7 @@ pub(super) async fn run(
         (
             via,
             address,
-            attempt::run(dialler, server, via, address).await,
+            attempt::run(dialler, target, via, address).await,
         )
     };
     loop {
@@ -70,12 +73,12 @@ pub(super) async fn run(
     }
 }
 
-/// Which way starts when: QUIC at once, WebSocket after its head start.
+/// Which way starts when: QUIC at once, WebSocket after its head start. Both lists are short by now.
 fn schedule(endpoints: &Endpoints, fallback: Instant) -> VecDeque<(Via, SocketAddr, Instant)> {
     let spaced = |via, addresses: &[SocketAddr], from: Instant| {
         let apart = Duration::from_millis(limits::NEXT_ADDRESS_AFTER_MS);
         let dues = (0_u32..).map(move |nth| from + apart * nth);
-        let ways = addresses.iter().take(limits::ENDPOINTS_MAX).zip(dues);
+        let ways = addresses.iter().zip(dues);
         ways.map(|(address, due)| (via, *address, due))
             .collect::<Vec<_>>()
     };

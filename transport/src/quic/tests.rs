@@ -2,7 +2,11 @@
 
 use pli_protocol::code::Code;
 use pli_protocol::session::Principal;
+use quinn::ConnectError;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::{ClientConfig, Session};
+use quinn_proto::transport_parameters::TransportParameters;
+use tokio::time::Instant;
 
 use super::*;
 use crate::connection::{Link, Wire};
@@ -93,9 +97,19 @@ fn sockets_have_large_buffers() {
 
 /// A dialler that the server knows nothing of: TLS and no handshake.
 async fn stranger(address: SocketAddr) -> (Endpoint, quinn::Connection) {
-    let (pinned, _) = tls::Pinned::new(server_identity().key);
-    let tls = QuicClientConfig::try_from(tls::client_config(pinned, tls::ALPN)).unwrap();
-    let mut config = quinn::ClientConfig::new(Arc::new(tls));
+    stranger_with(Arc::new(tls_of_stranger()), address).await
+}
+
+fn tls_of_stranger() -> QuicClientConfig {
+    let (pinned, _) = tls::Pinned::new([server_identity().key]);
+    QuicClientConfig::try_from(tls::client_config(pinned, tls::ALPN)).unwrap()
+}
+
+async fn stranger_with(
+    tls: Arc<dyn ClientConfig>,
+    address: SocketAddr,
+) -> (Endpoint, quinn::Connection) {
+    let mut config = quinn::ClientConfig::new(tls);
     config.transport_config(Arc::new(dialler_transport()));
     let endpoint = endpoint(unspecified(address), None).unwrap();
     let connecting = endpoint
@@ -191,4 +205,37 @@ async fn ses_2_5_a_bad_frame_of_a_handshake_resets_its_stream_with_the_code() {
     let reset = within(recv.read(&mut [0; 1])).await;
     let code = Code::FrameEmpty.number().into();
     assert_eq!(reset, Err(quinn::ReadError::Reset(code)));
+}
+
+/// Declares that it acknowledges so late that three of its probe timeouts last 49 seconds.
+struct Late(Arc<QuicClientConfig>);
+
+impl ClientConfig for Late {
+    fn start_session(
+        self: Arc<Self>,
+        version: u32,
+        server_name: &str,
+        parameters: &TransportParameters,
+    ) -> Result<Box<dyn Session>, ConnectError> {
+        let mut bytes = Vec::new();
+        parameters.write(&mut bytes);
+        // max_ack_delay, in two bytes: 16,383 ms (RFC 9000, section 18.2).
+        bytes.extend([0x0b, 2, 0x7f, 0xff]);
+        let late = TransportParameters::read(quinn::Side::Server, &mut &bytes[..]).unwrap();
+        Arc::clone(&self.0).start_session(version, server_name, &late)
+    }
+}
+
+#[tokio::test]
+async fn ses_7_5_a_peer_that_acknowledges_late_holds_up_no_stop() {
+    let listener = listener_of(SERVER_SEED, ListenerLimits::default(), None);
+    let address = listener.quic_addr().unwrap();
+    let late = Arc::new(Late(Arc::new(tls_of_stranger())));
+    let (connected, pending) = tokio::join!(stranger_with(late, address), listener.accept());
+    let began = Instant::now();
+    listener.close(None, "done").await;
+    let took = began.elapsed();
+    assert!(took >= IDLE_WITHIN, "{took:?}: it did not even try");
+    assert!(took < 4 * IDLE_WITHIN, "{took:?}");
+    drop((connected, pending));
 }

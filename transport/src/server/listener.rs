@@ -151,11 +151,12 @@ impl Listener {
 
     /// Closes every QUIC connection at once, and waits until the peers could hear of it. Those
     /// over WebSocket are closed one by one, by their holders; it waits until they have said so.
+    /// A few seconds at most, whatever a peer does.
     pub async fn close(&self, code: Option<Code>, reason: &str) {
         self.stop_accepting();
         if let Some(endpoint) = &self.quic {
             endpoint.close(code.map_or(0, Code::number).into(), reason.as_bytes());
-            endpoint.wait_idle().await;
+            quic::wait_idle(std::slice::from_ref(endpoint)).await;
         }
         if timeout(CLOSE_TIME, self.shared.muxes.closed())
             .await

@@ -1,4 +1,4 @@
-//! Takes one server key and no other. Spec: SES-1.2.
+//! Takes the keys of one server and no other. Spec: SES-1.2.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,34 +22,37 @@ pub(super) fn subject_public_key_info(key: &PublicKey) -> [u8; SPKI_LEN] {
     der
 }
 
-/// What the server showed in place of the pinned key.
+/// What the server showed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Seen {
-    Key(Box<PublicKey>),
+    /// One of the pinned keys. That the server holds it, TLS checks next.
+    Pinned(Box<PublicKey>),
+    Other(Box<PublicKey>),
     NoEd25519Key,
 }
 
 /// The verifier of one dial to one server.
 #[derive(Debug)]
 pub(crate) struct Pinned {
-    expected: PublicKey,
-    /// rustls passes no typed reason up; it is left here.
-    mismatch: Arc<OnceLock<Seen>>,
+    /// SES-1.2: any of them, since a server in the middle of a change has several.
+    expected: Arc<[PublicKey]>,
+    /// rustls passes nothing typed up; it is left here.
+    seen: Arc<OnceLock<Seen>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Pinned {
-    /// The verifier, and where it says what it saw if it refuses.
-    pub(crate) fn new(expected: PublicKey) -> (Self, Arc<OnceLock<Seen>>) {
-        let mismatch = Arc::new(OnceLock::new());
+    /// The verifier, and where it says what it saw.
+    pub(crate) fn new(expected: impl Into<Arc<[PublicKey]>>) -> (Self, Arc<OnceLock<Seen>>) {
+        let seen = Arc::new(OnceLock::new());
         let algorithms = super::provider().signature_verification_algorithms;
         (
             Self {
-                expected,
-                mismatch: mismatch.clone(),
+                expected: expected.into(),
+                seen: seen.clone(),
                 algorithms,
             },
-            mismatch,
+            seen,
         )
     }
 }
@@ -67,19 +70,23 @@ impl ServerCertVerifier for Pinned {
     ) -> Result<ServerCertVerified, Error> {
         let parsed = ParsedCertificate::try_from(end_entity)?;
         let shown = parsed.subject_public_key_info();
-        if shown.as_ref() == subject_public_key_info(&self.expected) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let key = shown
-            .strip_prefix(&SPKI_PREFIX)
-            .and_then(|raw| PublicKey::from_bytes(raw).ok());
+        let shows = |key: &&PublicKey| shown.as_ref() == subject_public_key_info(key);
+        let pinned = self.expected.iter().find(shows);
+        let seen = match pinned {
+            Some(key) => Seen::Pinned(Box::new(*key)),
+            None => shown
+                .strip_prefix(&SPKI_PREFIX)
+                .and_then(|raw| PublicKey::from_bytes(raw).ok())
+                .map_or(Seen::NoEd25519Key, |key| Seen::Other(Box::new(key))),
+        };
         // Only the first dial of this verifier can set it, and there is only one.
-        let _ = self
-            .mismatch
-            .set(key.map_or(Seen::NoEd25519Key, |key| Seen::Key(Box::new(key))));
-        Err(Error::InvalidCertificate(
-            CertificateError::ApplicationVerificationFailure,
-        ))
+        let _ = self.seen.set(seen);
+        match pinned {
+            Some(_) => Ok(ServerCertVerified::assertion()),
+            None => Err(Error::InvalidCertificate(
+                CertificateError::ApplicationVerificationFailure,
+            )),
+        }
     }
 
     fn verify_tls12_signature(

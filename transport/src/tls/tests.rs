@@ -17,7 +17,7 @@ fn identity(seed: u8) -> Identity {
 }
 
 fn client_for(seed: u8, alpn: &[u8]) -> (ClientConfig, Arc<std::sync::OnceLock<Seen>>) {
-    let (pinned, seen) = Pinned::new(*identity(seed).public_key());
+    let (pinned, seen) = Pinned::new([*identity(seed).public_key()]);
     (client_config(pinned, alpn), seen)
 }
 
@@ -62,7 +62,8 @@ fn ses_1_2_the_server_that_holds_the_pinned_key_is_taken() {
     let (mut client, mut server) = shake(client, server_config(&identity(2), ALPN)).unwrap();
     assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     assert_eq!(client.alpn_protocol(), Some(ALPN));
-    assert_eq!(seen.get(), None);
+    let key = Box::new(*identity(2).public_key());
+    assert_eq!(seen.get(), Some(&Seen::Pinned(key)));
     client.writer().write_all(b"letter").unwrap();
     pass(&mut client, &mut server).unwrap();
     let mut read = [0; 6];
@@ -91,7 +92,7 @@ fn ses_1_3_a_peer_without_it_is_served_with_x25519() {
         kx_groups: vec![kx_group::X25519],
         ..(*provider()).clone()
     };
-    let (pinned, _) = Pinned::new(*identity(2).public_key());
+    let (pinned, _) = Pinned::new([*identity(2).public_key()]);
     let mut client = ClientConfig::builder_with_provider(Arc::new(classical))
         .with_protocol_versions(&[&TLS13])
         .unwrap()
@@ -107,6 +108,23 @@ fn ses_1_3_a_peer_without_it_is_served_with_x25519() {
 }
 
 #[test]
+fn ses_1_2_any_of_the_pinned_keys_is_taken_and_no_other() {
+    let keys = [3, 2, 4].map(|seed| *identity(seed).public_key());
+    for (held, pinned) in [(2, true), (4, true), (5, false)] {
+        let (verifier, seen) = Pinned::new(keys);
+        let client = client_config(verifier, ALPN);
+        let taken = shake(client, server_config(&identity(held), ALPN));
+        let key = Box::new(*identity(held).public_key());
+        let expected = if pinned {
+            Seen::Pinned(key)
+        } else {
+            Seen::Other(key)
+        };
+        assert_eq!((taken.is_ok(), seen.get()), (pinned, Some(&expected)));
+    }
+}
+
+#[test]
 fn ses_1_2_another_key_is_refused_and_named() {
     let (client, seen) = client_for(3, ALPN);
     let refused = shake(client, server_config(&identity(2), ALPN)).map(drop);
@@ -116,7 +134,7 @@ fn ses_1_2_another_key_is_refused_and_named() {
     );
     assert_eq!(
         seen.get(),
-        Some(&Seen::Key(Box::new(*identity(2).public_key())))
+        Some(&Seen::Other(Box::new(*identity(2).public_key())))
     );
 }
 
@@ -131,7 +149,7 @@ fn ses_1_2_the_certificate_without_its_secret_key_is_refused() {
     assert_eq!(refused, Err(rustls::Error::InvalidCertificate(bad)));
     assert_eq!(
         seen.get(),
-        None,
+        Some(&Seen::Pinned(Box::new(*identity(2).public_key()))),
         "the key is the right one; who shows it does not have it"
     );
 }

@@ -12,7 +12,7 @@ use pli_protocol::session::{Principal, Refusal, SessionRefusal};
 use pli_protocol::wire;
 use pli_transport::{
     AcceptedConnection, CallStream, ConnectError, DialledConnection, HandshakeError,
-    ListenerLimits, Lost, RecvError, SendError, Via,
+    ListenerLimits, Lost, OpenError, RecvError, SendError, Via,
 };
 use support::*;
 use tokio::task::JoinHandle;
@@ -216,7 +216,10 @@ async fn ses_8_1_closing_tells_the_peer_why() {
             within(call.recv.next()).await,
             Err(RecvError::Lost(lost.clone()))
         );
-        assert_eq!(within(dialled.open_call()).await.unwrap_err(), lost);
+        assert_eq!(
+            within(dialled.open_call()).await.unwrap_err(),
+            OpenError::Lost(lost)
+        );
         // This side's own calls end as well, and say whose doing it was.
         let mut last = within(served.recv.next()).await;
         if last.is_ok() {
@@ -273,6 +276,57 @@ async fn ses_5_2_one_call_more_than_the_role_has_waits_for_others_to_end() {
             Ok(Some(Bytes::from_static(&[0xff])))
         );
     }
+}
+
+/// CUS-6.3
+#[tokio::test]
+async fn ses_5_2_a_server_that_grants_no_call_is_not_waited_for() {
+    let limit_ms = limits::REPLY_TIMEOUT_MS;
+    for via in VIAS {
+        let mut server = Server::start();
+        let dialled = server.dial(&dialler_of(Principal::Device, 7), via).await;
+        // It takes none of them, and so none ends.
+        let _accepted = server.session().await;
+        let mut calls = Vec::new();
+        tokio::time::pause();
+        let refused = within(async {
+            loop {
+                match dialled.open_call().await {
+                    Ok(call) => calls.push(call),
+                    Err(error) => break error,
+                }
+            }
+        })
+        .await;
+        tokio::time::resume();
+        assert_eq!(refused, OpenError::TimedOut { limit_ms }, "{via}");
+        assert_eq!(refused.code(), Some(Code::TooSlow));
+        assert!(calls.len() <= limits::CALLS_DEVICE_MAX as usize, "{via}");
+    }
+}
+
+/// SES-7.5: over QUIC the server waits until its last word is taken; over WebSocket it comes in order.
+#[tokio::test]
+async fn ses_8_1_a_peer_that_only_writes_can_still_read_why_it_cannot() {
+    let (dialled, accepted, _server) = pair(Via::WebSocket).await;
+    let mut call = dialled.open_call().await.unwrap();
+    call.send.send(vec![1]).await.unwrap();
+    let mut served = within(accepted.accept_call()).await.unwrap();
+    served.send.send(vec![2]).await.unwrap();
+    served.send.finish().await.unwrap();
+    accepted.close(Some(Code::ShuttingDown), "enough");
+    let broken = within(async {
+        loop {
+            if let Err(error) = call.send.send(vec![0; limits::FRAME_MAX]).await {
+                break error;
+            }
+        }
+    })
+    .await;
+    assert_eq!(broken.code(), Some(Code::ShuttingDown), "{broken}");
+    let last_word = Bytes::from_static(&[2]);
+    assert_eq!(within(call.recv.next()).await, Ok(Some(last_word)));
+    assert_eq!(within(call.recv.next()).await, Ok(None));
 }
 
 async fn open_one(dialled: &DialledConnection) -> CallStream {

@@ -93,9 +93,14 @@ impl MuxStream {
         .map_err(|error| self.stopped(&error))
     }
 
-    /// Resets both directions.
+    /// Resets both directions. One that is over already is left alone: nobody is told any more, and what the peer
+    /// said before may still be read (SES-8.1).
     pub(crate) fn abort(&self) {
-        self.lock().take();
+        let mut stream = self.lock();
+        let closed = stream.as_ref().is_some_and(yamux::Stream::is_closed);
+        if !closed && self.shared.lost().is_none() {
+            stream.take();
+        }
     }
 
     async fn flush(&mut self) -> Result<(), SendError> {

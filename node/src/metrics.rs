@@ -125,6 +125,8 @@ group! {
         commit_size: Histogram;
         /// Counts records that were put aside because they did not match their hash (case 41).
         quarantined_total: Counter;
+        /// Shows how many seconds ago the first letter expired that is still to be dealt with: above a minute, the node has more to do than it can.
+        expiry_behind_seconds: Gauge;
         /// Shows how many bytes are free on the disk of the store.
         free_bytes: Gauge;
         /// Shows how many bytes the store's files use.

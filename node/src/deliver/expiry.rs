@@ -49,8 +49,15 @@ async fn sweep(relay: &Arc<Relay>, confirm_due: &mut Instant) -> Result<bool, St
         undelivered,
         untaken,
         more,
+        behind_ms,
         ..
     } = relay.on_store(move |store| store.expire(now, PAGE)).await?;
+    let behind_seconds = behind_ms as f64 / 1_000.0;
+    relay
+        .metrics
+        .store
+        .expiry_behind_seconds
+        .set(behind_seconds);
     if !undelivered.is_empty() {
         let due = undelivered.iter().map(|due| (due.id, why(relay, due)));
         undeliverable::report(relay, due.collect()).await?;

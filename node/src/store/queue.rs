@@ -167,6 +167,8 @@ pub struct Expiry {
     pub forgotten: usize,
     /// More is due: call again after settling.
     pub more: bool,
+    /// How long ago the first thing became due that is still to be looked at; 0 if there is none.
+    pub behind_ms: u64,
 }
 
 /// An undelivered envelope whose time is over.

@@ -289,3 +289,64 @@ fn registry_key(record: &Record) -> Option<Vec<u8>> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pli_protocol::id::{EnvelopeId, KeyId, MailboxId, Timestamp};
+
+    use super::super::disk::RealDisk;
+    use super::super::{LOG_DIRECTORY, Tuning};
+    use super::*;
+    use crate::store::{Entry, OpenOptions, Place, Sender, Store};
+
+    const START: Timestamp = Timestamp::from_ms(1_790_000_000_000);
+    const HOUR_MS: u64 = 3_600_000;
+
+    #[test]
+    fn mbx_5_1_a_letter_that_expires_while_it_is_moved_leaves_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(&directory.path().join(LOG_DIRECTORY)).unwrap();
+        let options = OpenOptions::new("social.gouv.fr".parse().unwrap(), KeyId::new([7; 32]));
+        let engine = Engine::open(
+            directory.path(),
+            &options,
+            Arc::new(disk),
+            Tuning::default(),
+        )
+        .unwrap();
+        let account = AccountId::from_slice(&[1; size_of::<AccountId>()]).unwrap();
+        let entry = |number: u8, hours: u64| Entry {
+            id: EnvelopeId::new([number; 32]),
+            bytes: Bytes::from_static(b"letter"),
+            accepted_at: START,
+            expires: START.plus_ms(hours * HOUR_MS),
+            sender: Sender::Service("rdv@interieur.gouv.fr".parse().unwrap()),
+            place: Place::Mailbox {
+                account,
+                mailbox: MailboxId::new([1; 16]),
+            },
+        };
+        engine.append(&[entry(1, 100), entry(2, 1)]).unwrap();
+        let mut step = Step::default();
+        scan(&engine.log, 1, 0, |scanned| -> Result<(), io::Error> {
+            for (at, record) in &scanned.records {
+                step.add(*at, record.as_ref().expect("an undamaged log"));
+            }
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(
+            step.records.len(),
+            2,
+            "both are alive when they are looked at"
+        );
+        let expiry = engine.expire(START.plus_ms(2 * HOUR_MS), 10).unwrap();
+        assert_eq!(expiry.absent, 1);
+        let mut dropped = BTreeMap::new();
+        let moved = engine.move_records(step, &mut dropped).unwrap();
+        assert!(moved > 0, "the other one");
+        assert_eq!(dropped, BTreeMap::from([(account, 2)]));
+    }
+}

@@ -182,7 +182,10 @@ impl<'a> Round<'a> {
 
     fn unseen(&mut self, key: &[u8], bucket: u64) {
         self.result.more = true;
-        self.unhandled.get_or_insert(bucket);
+        if self.unhandled.is_none() {
+            self.unhandled = Some(bucket);
+            self.result.behind_ms = self.now.since_ms(keys::end_of_bucket(bucket));
+        }
         self.stays(key);
     }
 

@@ -35,6 +35,11 @@ pub(super) fn bucket(time: Timestamp) -> u64 {
     time.as_ms() >> BUCKET_SHIFT
 }
 
+/// When all of a bucket is over.
+pub(super) fn end_of_bucket(bucket: u64) -> Timestamp {
+    Timestamp::from_ms((bucket + 1) << BUCKET_SHIFT)
+}
+
 /// The last moment before a bucket.
 pub(super) fn before_bucket(bucket: u64) -> Timestamp {
     Timestamp::from_ms((bucket << BUCKET_SHIFT).saturating_sub(1))

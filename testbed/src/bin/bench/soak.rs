@@ -9,6 +9,7 @@ use pli_client::clock;
 use pli_protocol::custody::handover;
 use pli_protocol::id::EnvelopeId;
 use pli_protocol::wire::{self, call, call_reply};
+use pli_testbed::federation::Node;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -26,6 +27,17 @@ const SAMPLE_EVERY_TICKS: u64 = 4;
 const FIRST_SALT: u64 = 1_000_000;
 /// Between two lines of a long soak.
 const REPORT_EVERY_TICKS: u64 = 240;
+/// Before the soak: what the whole way keeps up with. Letters of this time live for so long,
+const SUSTAINED_LIFETIME: Duration = Duration::from_secs(30);
+/// nothing is counted before the first of them are forgotten, which is the stage's `evidence_kept` later,
+const SUSTAINED_WARM: Duration = Duration::from_secs(165);
+/// and then it is counted for so long.
+const SUSTAINED_COUNTED: Duration = Duration::from_secs(90);
+/// Letters on their way at any moment meanwhile.
+const SUSTAINED_WINDOW: u64 = 32 * 1_024;
+const SUSTAINED_PAUSE: Duration = Duration::from_millis(20);
+/// A node whose expiry is further behind has more to do than it can.
+const BEHIND_MAX_SECONDS: f64 = 5.0;
 /// A letter of the soak lives for so long: what the stores hold then reaches its full size within minutes.
 const LIFETIME: Duration = Duration::from_secs(180);
 /// After the last letter.
@@ -107,6 +119,102 @@ async fn take(
     }
 }
 
+/// Letters of one service, each batch another.
+struct Letters<'a> {
+    stage: &'a Stage,
+    sealed: &'a Sealed,
+    submission: Submission,
+    sent: usize,
+    next_seq: u64,
+    next_salt: u64,
+}
+
+impl Letters<'_> {
+    /// Sends some and waits until all are accepted.
+    async fn send(&mut self, count: usize, lifetime: Duration) -> Result<(), Anyhow> {
+        let some = self
+            .sealed
+            .slice(self.sent, count)
+            .renew(self.next_salt, lifetime)?;
+        let signed = some.sign(self.stage.service.key(), letters::BATCH)?;
+        let frames = letters::frames(self.next_seq, &signed);
+        self.submission.send(&frames).await?.expect_all_accepted()?;
+        self.next_seq += frames.len() as u64;
+        self.next_salt += 1;
+        self.sent += signed.len();
+        Ok(())
+    }
+}
+
+/// What has been done at some moment.
+struct Done {
+    handed_over: u64,
+    receipts: f64,
+}
+
+impl Done {
+    async fn look(devices: &Devices, origin: &Node) -> Result<Self, Anyhow> {
+        Ok(Self {
+            handed_over: devices.handed_over(),
+            receipts: answered(origin).await?,
+        })
+    }
+
+    /// Until so much more is done, or it takes too long.
+    async fn wait_for(&self, more: usize, devices: &Devices, origin: &Node) -> Result<(), Anyhow> {
+        let begun = Instant::now();
+        while begun.elapsed() < DRAIN {
+            devices.check()?;
+            let now = Self::look(devices, origin).await?;
+            if now.handed_over - self.handed_over >= more as u64
+                && now.receipts - self.receipts >= more as f64
+            {
+                break;
+            }
+            sleep(TICK).await;
+        }
+        Ok(())
+    }
+}
+
+/// Letters a second that both nodes take through their whole life, on and on: accepted, forwarded, stored, handed
+/// over, reported, expired and forgotten. Short measurements leave the end of that life to later.
+async fn sustained(letters: &mut Letters<'_>, devices: &Devices) -> Result<f64, Anyhow> {
+    let nodes = [INTERIOR, SOCIAL].map(|name| letters.stage.federation.node(name));
+    let (sent_before, before) = (letters.sent as u64, devices.handed_over());
+    let started = Instant::now();
+    let (mut looked, mut behind) = (Instant::now(), 0.0);
+    let mut counted_from = None;
+    loop {
+        devices.check()?;
+        if looked.elapsed() >= TICK {
+            looked = Instant::now();
+            behind = 0.0;
+            for node in nodes {
+                behind = f64::max(
+                    behind,
+                    node.count("pli_store_expiry_behind_seconds", "").await?,
+                );
+            }
+        }
+        let handed_over = devices.handed_over() - before;
+        let on_their_way = letters.sent as u64 - sent_before - handed_over;
+        if behind > BEHIND_MAX_SECONDS || on_their_way > SUSTAINED_WINDOW {
+            sleep(SUSTAINED_PAUSE).await;
+        } else {
+            letters.send(letters::BATCH, SUSTAINED_LIFETIME).await?;
+        }
+        let elapsed = started.elapsed();
+        let (since, count) = *match elapsed >= SUSTAINED_WARM {
+            true => counted_from.get_or_insert((elapsed, handed_over)),
+            false => continue,
+        };
+        if elapsed - since >= SUSTAINED_COUNTED {
+            return Ok((handed_over - count) as f64 / (elapsed - since).as_secs_f64());
+        }
+    }
+}
+
 /// Runs it and says what grew.
 pub(crate) async fn run(
     figures: &mut Figures,
@@ -115,33 +223,32 @@ pub(crate) async fn run(
     sealed: &Sealed,
     seconds: u64,
 ) -> Result<(), Anyhow> {
-    // The whole way: from the service to the home, and from there to the device and back with its word.
-    let seconds_each = ["forwarded_and_stored", "synced_and_handed_over"]
-        .map(|rate| 1.0 / figures.value(rate))
-        .iter()
-        .sum::<f64>();
-    let rate = 0.5 / seconds_each;
-    let each_tick = ((rate * TICK.as_secs_f64()) as usize).clamp(1, letters::BATCH * 4);
+    let mut letters = Letters {
+        stage,
+        sealed,
+        submission: Submission::open(stage).await?,
+        sent: 0,
+        next_seq: 1,
+        next_salt: FIRST_SALT,
+    };
     let nodes = [INTERIOR, SOCIAL].map(|name| stage.federation.node(name));
-    let handed_over_before = devices.handed_over();
-    let receipts_before = answered(nodes[0]).await?;
-    let mut submission = Submission::open(stage).await?;
+    let before = Done::look(devices, nodes[0]).await?;
+    let rate = sustained(&mut letters, devices).await?;
+    figures.add("sustained", rate, "1/s");
+    let each_tick = (0.5 * rate * TICK.as_secs_f64()) as usize;
+    let each_tick = each_tick.clamp(1, letters::BATCH * 4);
+    before.wait_for(letters.sent, devices, nodes[0]).await?;
+    letters.sent = 0;
+    let before = Done::look(devices, nodes[0]).await?;
     let mut samples: [Vec<f64>; 2] = Default::default();
     let mut disks: [Vec<f64>; 2] = Default::default();
-    let (mut sent, mut next_seq, mut ticks) = (0_usize, 1_u64, 0_u64);
+    let mut ticks = 0_u64;
     let started = Instant::now();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while started.elapsed().as_secs() < seconds {
         tick.tick().await;
-        let some = sealed
-            .slice(sent, each_tick)
-            .renew(FIRST_SALT + ticks, LIFETIME)?;
-        let signed = some.sign(stage.service.key(), letters::BATCH)?;
-        let frames = letters::frames(next_seq, &signed);
-        next_seq += frames.len() as u64;
-        submission.send(&frames).await?.expect_all_accepted()?;
-        sent += signed.len();
+        letters.send(each_tick, LIFETIME).await?;
         ticks += 1;
         devices.check()?;
         if ticks.is_multiple_of(SAMPLE_EVERY_TICKS) {
@@ -156,27 +263,22 @@ pub(crate) async fn run(
             let [origin, home] = [&samples[0], &samples[1]].map(|all| all[all.len() - 1]);
             let [origin_disk, home_disk] = [&disks[0], &disks[1]].map(|all| all[all.len() - 1]);
             eprintln!(
-                "    {:>4.0} s: {sent} sent, {} handed over; origin {origin:.0} MiB, {origin_disk:.0} MiB on disk; \
+                "    {:>4.0} s: {} sent, {} handed over; origin {origin:.0} MiB, {origin_disk:.0} MiB on disk; \
                  home {home:.0} MiB, {home_disk:.0} MiB on disk",
                 started.elapsed().as_secs_f64(),
-                devices.handed_over() - handed_over_before,
+                letters.sent,
+                devices.handed_over() - before.handed_over,
             );
         }
     }
-    let took = started.elapsed().as_secs_f64();
-    let drained = Instant::now();
-    while drained.elapsed() < DRAIN
-        && (devices.handed_over() - handed_over_before < sent as u64
-            || answered(nodes[0]).await? - receipts_before < sent as f64)
-    {
-        sleep(TICK).await;
-    }
+    let (took, sent) = (started.elapsed().as_secs_f64(), letters.sent);
+    before.wait_for(sent, devices, nodes[0]).await?;
     devices.check()?;
     figures.add("soak_seconds", took, "s");
     figures.add("soak_sent", sent as f64 / took, "1/s");
-    let receipts = answered(nodes[0]).await? - receipts_before;
+    let receipts = answered(nodes[0]).await? - before.receipts;
     figures.add("soak_receipts_missing", sent as f64 - receipts, "");
-    let lost = sent as f64 - (devices.handed_over() - handed_over_before) as f64;
+    let lost = sent as f64 - (devices.handed_over() - before.handed_over) as f64;
     figures.add("soak_not_handed_over", lost, "");
     let names = [
         [

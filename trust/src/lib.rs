@@ -28,7 +28,7 @@ mod store;
 pub mod write;
 
 pub use error::TrustError;
-pub use moment::{parse_utc, utc};
+pub use moment::{legible, parse_utc, utc};
 pub use pin::fetch_pinned_root;
 pub use source::Source;
 pub use sources::Unread;

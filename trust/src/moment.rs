@@ -8,6 +8,12 @@ pub fn utc(at: Timestamp) -> String {
     instant(at).to_string()
 }
 
+/// Writes a time for people: `2026-11-22 20:00:00 UTC`, so that nobody takes it for the time of a place.
+#[must_use]
+pub fn legible(at: Timestamp) -> String {
+    instant(at).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// Reads a time; only the one spelling that [`utc`] writes.
 #[must_use]
 pub fn parse_utc(text: &str) -> Option<Timestamp> {
@@ -38,6 +44,7 @@ mod tests {
         assert_eq!(at.as_ms(), 1_795_377_600_000);
         assert_eq!(utc(at), "2026-11-22T20:00:00Z");
         assert_eq!(utc(at.plus_ms(999)), "2026-11-22T20:00:00Z");
+        assert_eq!(legible(at.plus_ms(999)), "2026-11-22 20:00:00 UTC");
         for other in [
             "2026-11-22T20:00:00.000Z",
             "2026-11-22T20:00:00+00:00",

@@ -409,7 +409,7 @@ fn a_revocation_must_know_which_key() {
         .revoke(&KeyRole::Node, None, None, NOW)
         .unwrap_err();
     assert!(
-        matches!(error, WriteError::WhichKey { keys: 2, .. }),
+        matches!(&error, WriteError::WhichKey { keys, .. } if keys.len() == 2),
         "{error}"
     );
     let revoked = authority
@@ -419,11 +419,16 @@ fn a_revocation_must_know_which_key() {
     // It stays listed, with an end; ending it again is an error.
     let node = authority.node().unwrap();
     assert_eq!(node.keys[1].validity.not_after, Some(revoked.not_after));
-    assert!(
-        authority
-            .revoke(&KeyRole::Node, Some(&second.public().id()), None, NOW)
-            .is_err()
-    );
+    let error = authority
+        .revoke(&KeyRole::Node, Some(&second.public().id()), None, NOW)
+        .unwrap_err();
+    assert!(matches!(error, WriteError::EndedAlready { .. }), "{error}");
+    let change = pli_trust::write::NodeChange {
+        add_keys: vec![*second.public()],
+        ..Default::default()
+    };
+    let error = authority.set_node(change, NOW).unwrap_err();
+    assert!(matches!(error, WriteError::KeyListed { .. }), "{error}");
     assert!(
         authority
             .revoke(&KeyRole::Gateway, None, None, NOW)

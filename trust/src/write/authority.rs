@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use tough::TargetName;
 use tough::schema::Targets;
 
-use super::draft::{HandedOver, NewAuthority, NodeChange, Revoked, ServiceChange, end, from_now};
+use super::draft::{
+    HandedOver, NewAuthority, NodeChange, Revoked, ServiceChange, end, from_now, list,
+};
 use super::error::WriteError;
 use super::handover::{Handover, hashed, target};
 use super::keys::{KeyRing, RoleKeys, SigningRole, sign};
@@ -57,7 +59,7 @@ impl Authority {
         if path.exists() {
             return Err(WriteError::Occupied {
                 dir: dir.to_owned(),
-                what: "authority's workspace",
+                what: "an authority's workspace",
             });
         }
         let state = State {
@@ -201,13 +203,18 @@ impl Authority {
         write(&path, &ServiceFile::write(record))
     }
 
-    /// Changes what a drafted service may send; its keys stay.
+    /// Changes what a drafted service may send and lists further keys.
     pub fn set_service(
         &self,
         name: &str,
         change: ServiceChange,
+        now: Timestamp,
     ) -> Result<ServiceRecord, WriteError> {
         let mut record = self.service(name)?;
+        let owner = KeyOwner::service(record.service.clone());
+        for key in change.add_keys {
+            list(&mut record.keys, &owner, key, now)?;
+        }
         if !change.classes.is_empty() {
             record.classes = change.classes;
         }
@@ -251,16 +258,22 @@ impl Authority {
         if !change.websocket.is_empty() {
             node.websocket = change.websocket;
         }
-        let listed = |keys: Vec<PublicKey>| keys.into_iter().map(|key| from_now(key, now));
-        node.keys.extend(listed(change.add_keys));
-        node.gateway_keys.extend(listed(change.add_gateway_keys));
-        node.log_keys.extend(listed(change.add_log_keys));
+        for (role, added) in [
+            (KeyRole::Node, change.add_keys),
+            (KeyRole::Gateway, change.add_gateway_keys),
+            (KeyRole::Log, change.add_log_keys),
+        ] {
+            let owner = self.owner(&role);
+            for key in added {
+                list(keys_mut(&mut node, &role), &owner, key, now)?;
+            }
+        }
         self.write_node(&node)?;
         Ok(node)
     }
 
-    /// Ends a key now and keeps it listed: what it signed before stays verifiable (TRU-3.3, case 21).
-    /// `which` may be left out where only one key is in force.
+    /// Ends a key at `now`, or with the whole second that `now` is in, and keeps it listed: what it signed
+    /// before stays verifiable (TRU-3.3, case 21). `which` may be left out where only one key is in force.
     pub fn revoke(
         &self,
         owner: &KeyRole,
@@ -268,29 +281,33 @@ impl Authority {
         replacement: Option<PublicKey>,
         now: Timestamp,
     ) -> Result<Revoked, WriteError> {
-        let ended =
-            |keys: &mut Vec<ValidKey>, owner: KeyOwner| end(keys, owner, which, replacement, now);
         if let KeyRole::Service(service) = owner {
             let mut record = self.service(service.name())?;
-            let revoked = ended(&mut record.keys, KeyOwner::service(service.clone()))?;
+            let owner = KeyOwner::service(service.clone());
+            let revoked = end(&mut record.keys, owner, which, replacement, now)?;
             write(&self.service_path(service), &ServiceFile::write(&record))?;
             return Ok(revoked);
         }
         let mut node = self.node()?;
-        let keys = match owner {
-            KeyRole::Gateway => &mut node.gateway_keys,
-            KeyRole::Log => &mut node.log_keys,
-            KeyRole::Node | KeyRole::Service(_) => &mut node.keys,
-        };
-        let revoked = ended(
-            keys,
-            KeyOwner {
-                authority: self.id.clone(),
-                role: owner.clone(),
-            },
-        )?;
+        let keys = keys_mut(&mut node, owner);
+        let revoked = end(keys, self.owner(owner), which, replacement, now)?;
         self.write_node(&node)?;
         Ok(revoked)
+    }
+
+    /// The keys that the draft lists for a holder, also those that have ended.
+    pub fn keys(&self, owner: &KeyRole) -> Result<Vec<ValidKey>, WriteError> {
+        if let KeyRole::Service(service) = owner {
+            return Ok(self.service(service.name())?.keys);
+        }
+        Ok(std::mem::take(keys_mut(&mut self.node()?, owner)))
+    }
+
+    fn owner(&self, role: &KeyRole) -> KeyOwner {
+        KeyOwner {
+            authority: self.id.clone(),
+            role: role.clone(),
+        }
     }
 
     /// Signs the draft as the next version of the role and writes the hand-over. Returns the version.
@@ -353,6 +370,15 @@ impl Authority {
         self.dir
             .join("draft/services")
             .join(format!("{}.json", service.name()))
+    }
+}
+
+/// The node's own, where a service is named: its keys are in a file of its own.
+fn keys_mut<'a>(node: &'a mut NodeRecord, role: &KeyRole) -> &'a mut Vec<ValidKey> {
+    match role {
+        KeyRole::Gateway => &mut node.gateway_keys,
+        KeyRole::Log => &mut node.log_keys,
+        KeyRole::Node | KeyRole::Service(_) => &mut node.keys,
     }
 }
 

@@ -53,13 +53,9 @@ impl Federation {
         match self
             .signing_progress()?
             .into_iter()
-            .find(|line| line.got < line.need)
+            .find(|line| !line.is_met())
         {
-            Some(line) => Err(WriteError::Unfinished {
-                role: line.role,
-                got: line.got,
-                need: line.need,
-            }),
+            Some(progress) => Err(WriteError::Unfinished { progress }),
             None => Ok(()),
         }
     }

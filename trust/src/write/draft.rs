@@ -49,9 +49,11 @@ pub struct NodeChange {
     pub add_log_keys: Vec<PublicKey>,
 }
 
-/// What to change of a drafted service; empty sets leave things as they are.
+/// What to change of a drafted service; what is empty leaves things as they are.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceChange {
+    /// Listed beside the present keys.
+    pub add_keys: Vec<PublicKey>,
     /// Replaces the classes.
     pub classes: BTreeSet<Class>,
     /// Replaces the importances.
@@ -93,25 +95,38 @@ pub struct Revoked {
     pub owner: KeyOwner,
     /// The key that signs nothing new.
     pub key: PublicKey,
-    /// From when on.
+    /// From when on: the whole second that ends after the revocation, or with it.
     pub not_after: Timestamp,
-    /// What replaces it, from the same instant.
+    /// What replaces it, at once.
     pub replacement: Option<PublicKey>,
 }
 
+/// A key that holds at once, from the second that has begun: files hold whole seconds.
 pub(super) fn from_now(key: PublicKey, now: Timestamp) -> ValidKey {
     ValidKey {
         key,
         validity: Validity {
-            not_before: whole_second(now),
+            not_before: Timestamp::from_ms(now.as_ms() / SECOND_MS * SECOND_MS),
             not_after: None,
         },
     }
 }
 
-/// Files hold whole seconds; downwards, so that a new key holds and an old one ends at once.
-fn whole_second(at: Timestamp) -> Timestamp {
-    Timestamp::from_ms(at.as_ms() / 1_000 * 1_000)
+/// Lists a further key of a holder.
+pub(super) fn list(
+    keys: &mut Vec<ValidKey>,
+    owner: &KeyOwner,
+    key: PublicKey,
+    now: Timestamp,
+) -> Result<(), WriteError> {
+    if keys.iter().any(|listed| listed.key == key) {
+        return Err(WriteError::KeyListed {
+            key: key.into(),
+            owner: owner.clone().into(),
+        });
+    }
+    keys.push(from_now(key, now));
+    Ok(())
 }
 
 /// Ends one key of a holder and lists the one that takes its place (TRU-3.3).
@@ -120,44 +135,170 @@ pub(super) fn end(
     owner: KeyOwner,
     which: Option<&KeyId>,
     replacement: Option<PublicKey>,
-    now: Timestamp,
+    at: Timestamp,
 ) -> Result<Revoked, WriteError> {
-    let now = whole_second(now);
-    // A key cannot end before it began.
-    let in_force = |listed: &&mut ValidKey| {
-        listed.validity.not_before <= now && listed.validity.not_after.is_none_or(|end| now < end)
+    let index = match which {
+        Some(id) => named(keys, &owner, id, at)?,
+        None => only(keys, &owner, at)?,
     };
-    let mut candidates: Vec<_> = keys
-        .iter_mut()
-        .filter(in_force)
-        .filter(|listed| which.is_none_or(|id| listed.key.id() == *id))
-        .collect();
-    let key = match candidates.as_mut_slice() {
-        [one] => {
-            one.validity.not_after = Some(now);
-            one.key
-        }
-        [] => {
-            let what = which.map_or_else(
-                || format!("a key in force of {owner}"),
-                |id| format!("key {id} of {owner}"),
-            );
-            return Err(WriteError::NotInDraft { what });
-        }
-        several => {
-            return Err(WriteError::WhichKey {
-                what: owner.to_string(),
-                keys: several.len(),
-            });
-        }
-    };
+    let not_after = end_of(&keys[index].validity, at);
+    let key = keys[index].key;
     if let Some(new) = replacement {
-        keys.push(from_now(new, now));
+        list(keys, &owner, new, at)?;
     }
+    keys[index].validity.not_after = Some(not_after);
     Ok(Revoked {
         owner,
         key,
-        not_after: now,
+        not_after,
         replacement,
     })
+}
+
+/// The first whole second of which nothing that was signed before `at` is left out (TRU-3.3). A key that
+/// began in the same second keeps one: otherwise it would never have been valid.
+fn end_of(validity: &Validity, at: Timestamp) -> Timestamp {
+    let up = Timestamp::from_ms(at.as_ms().div_ceil(SECOND_MS) * SECOND_MS);
+    up.max(validity.not_before.plus_ms(SECOND_MS))
+}
+
+/// An end is moved forwards, to when a key was stolen, and never put off.
+fn can_end(validity: &Validity, at: Timestamp) -> bool {
+    validity
+        .not_after
+        .is_none_or(|end| end_of(validity, at) < end)
+}
+
+fn named(
+    keys: &[ValidKey],
+    owner: &KeyOwner,
+    id: &KeyId,
+    at: Timestamp,
+) -> Result<usize, WriteError> {
+    let index = keys.iter().position(|listed| listed.key.id() == *id);
+    let index = index.ok_or_else(|| WriteError::NotInDraft {
+        what: format!("key {id} of {owner}"),
+    })?;
+    let ValidKey { key, validity } = keys[index];
+    if at < validity.not_before {
+        return Err(WriteError::EndsBeforeItBegins {
+            key: key.into(),
+            owner: owner.clone().into(),
+            begins: validity.not_before,
+            ends: at,
+        });
+    }
+    match validity.not_after {
+        Some(ended) if !can_end(&validity, at) => Err(WriteError::EndedAlready {
+            key: key.into(),
+            owner: owner.clone().into(),
+            ended,
+        }),
+        _ => Ok(index),
+    }
+}
+
+fn only(keys: &[ValidKey], owner: &KeyOwner, at: Timestamp) -> Result<usize, WriteError> {
+    let in_force =
+        |listed: &ValidKey| listed.validity.not_before <= at && can_end(&listed.validity, at);
+    let candidates: Vec<usize> = (0..keys.len()).filter(|&n| in_force(&keys[n])).collect();
+    match candidates.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(WriteError::NoKeyInForce {
+            owner: owner.clone().into(),
+        }),
+        several => Err(WriteError::WhichKey {
+            owner: owner.clone().into(),
+            keys: several.iter().map(|&n| keys[n].key).collect(),
+        }),
+    }
+}
+
+const SECOND_MS: u64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+
+    fn key() -> PublicKey {
+        *crate::keyfile::generate().unwrap().public()
+    }
+
+    fn owner() -> KeyOwner {
+        KeyOwner::service("rdv@interieur.gouv.fr".parse().unwrap())
+    }
+
+    /// TRU-3.3: what was signed in the second of the revocation, before it, stays verifiable.
+    #[test]
+    fn tru_3_3_nothing_signed_before_a_revocation_falls_outside() {
+        let mut keys = vec![from_now(key(), NOW)];
+        let revoked = end(&mut keys, owner(), None, None, NOW.plus_ms(60_999)).unwrap();
+        assert_eq!(revoked.not_after, NOW.plus_ms(61_000));
+        assert!(keys[0].validity.contains(NOW.plus_ms(60_998)));
+        // On the second it ends at once.
+        let mut keys = vec![from_now(key(), NOW)];
+        let revoked = end(&mut keys, owner(), None, None, NOW.plus_ms(60_000)).unwrap();
+        assert_eq!(revoked.not_after, NOW.plus_ms(60_000));
+    }
+
+    #[test]
+    fn tru_3_3_a_key_that_is_listed_and_ended_at_once_was_valid_for_a_second() {
+        for (begins_ms, ends_ms) in [(0, 0), (0, 1), (1, 999), (999, 999)] {
+            let mut keys = vec![from_now(key(), NOW.plus_ms(begins_ms))];
+            let revoked = end(&mut keys, owner(), None, None, NOW.plus_ms(ends_ms)).unwrap();
+            assert_eq!(revoked.not_after, NOW.plus_ms(1_000));
+            assert!(keys[0].validity.contains(NOW), "{begins_ms} {ends_ms}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_has_its_end_is_not_ended_again_but_for_a_theft_before() {
+        let (first, second) = (key(), key());
+        let mut keys = vec![from_now(first, NOW)];
+        let at = |ms: u64| NOW.plus_ms(60_000 + ms);
+        end(&mut keys, owner(), None, Some(second), at(100)).unwrap();
+        let before = keys.clone();
+        for (which, ms) in [(first, 100), (first, 999), (first, 5_000)] {
+            let error = end(&mut keys, owner(), Some(&which.id()), None, at(ms)).unwrap_err();
+            let said = error.to_string();
+            assert!(matches!(error, WriteError::EndedAlready { .. }), "{said}");
+            assert!(said.contains("2027-01-15 08:01:01 UTC"), "{said}");
+            assert!(said.contains("set-service rdv --service-key"), "{said}");
+        }
+        assert_eq!(keys, before, "a refusal changes nothing");
+        // In the same second, unnamed: only the key that took its place can be meant.
+        let revoked = end(&mut keys, owner(), None, None, at(200)).unwrap();
+        assert_eq!(revoked.key, second);
+        let error = end(&mut keys, owner(), None, None, at(300)).unwrap_err();
+        assert!(matches!(error, WriteError::NoKeyInForce { .. }), "{error}");
+        // It turns out that the first was stolen before.
+        let theft = NOW.plus_ms(30_000);
+        let revoked = end(&mut keys, owner(), Some(&first.id()), None, theft).unwrap();
+        assert_eq!(revoked.not_after, theft);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_and_changes_nothing() {
+        let (first, second) = (key(), key());
+        let mut keys = vec![from_now(first, NOW), from_now(second, NOW)];
+        let before = keys.clone();
+        let early = Timestamp::from_ms(NOW.as_ms() - 1);
+        let error = end(&mut keys, owner(), Some(&first.id()), None, early).unwrap_err();
+        assert!(
+            matches!(error, WriteError::EndsBeforeItBegins { .. }),
+            "{error}"
+        );
+        let error = end(&mut keys, owner(), None, None, NOW)
+            .unwrap_err()
+            .to_string();
+        for part in ["2 keys in force", &first.to_string(), &second.to_string()] {
+            assert!(error.contains(part), "{error}");
+        }
+        // A key that is listed already takes nobody's place.
+        let error = end(&mut keys, owner(), Some(&first.id()), Some(second), NOW).unwrap_err();
+        assert!(matches!(error, WriteError::KeyListed { .. }), "{error}");
+        assert_eq!(keys, before);
+    }
 }

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use pli_protocol::id::AuthorityId;
-use pli_protocol::trust::{RecordRefusal, TermError, TrustRole};
+use pli_protocol::crypto::sign::PublicKey;
+use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::trust::{KeyOwner, KeyRole, RecordRefusal, TermError, TrustRole};
 
+use super::keys::Progress;
 use crate::error::TrustError;
 use crate::keyfile::KeyFileError;
+use crate::moment::legible;
 
 /// Why a command of a federation or an authority did nothing.
 #[non_exhaustive]
@@ -25,21 +28,17 @@ pub enum WriteError {
     },
     /// TRU-6.1: holders who are elsewhere have not all signed.
     #[error(
-        "{role} has {got} of {need} signatures; each further holder runs: \
-         pli federation sign --key <own key>"
+        "{} has {}; each further holder runs: pli federation sign --key <own key>",
+        .progress.role, .progress
     )]
-    Unfinished {
-        role: String,
-        got: usize,
-        need: usize,
-    },
+    Unfinished { progress: Progress },
     /// A key file that none of the roles at hand lists: better said than silently not used.
     #[error(
         "{key} is a key of none of these roles: {roles}; leave it out, or name another key with --key"
     )]
     ForeignKey { key: String, roles: String },
     /// A threshold that no signing could reach, or of none.
-    #[error("a threshold of {threshold} with {keys} keys")]
+    #[error("a threshold of {threshold} with {}", counted(*.keys, "different key"))]
     Threshold { threshold: usize, keys: usize },
     /// The directory holds no workspace.
     #[error("{} is no {what}; run: {make}", .dir.display())]
@@ -57,7 +56,7 @@ pub enum WriteError {
     )]
     ServiceName { got: String },
     /// Never overwritten.
-    #[error("{} holds a {what} already", .dir.display())]
+    #[error("{} holds {what} already", .dir.display())]
     Occupied { dir: PathBuf, what: &'static str },
     /// Nothing of this authority is known.
     #[error("{authority} is not in this federation; run: pli federation add-authority")]
@@ -90,8 +89,44 @@ pub enum WriteError {
     #[error("{what} is in this authority's draft already")]
     InDraft { what: String },
     /// More than one key could be meant.
-    #[error("{what} has {keys} keys in force; say which with --key-id")]
-    WhichKey { what: String, keys: usize },
+    #[error(
+        "{owner} has {} in force: {}; say which with --old-key",
+        counted(.keys.len(), "key"), joined(.keys)
+    )]
+    WhichKey {
+        owner: Box<KeyOwner>,
+        keys: Vec<PublicKey>,
+    },
+    /// None of its keys could be meant.
+    #[error("{owner} has no key in force; list one with: {}", lists(.owner))]
+    NoKeyInForce { owner: Box<KeyOwner> },
+    /// TRU-3.3: an end is moved forwards to where a theft was, and never put off.
+    #[error(
+        "{key} of {owner} has its end already, {}; list another key with: {}",
+        legible(*.ended), lists(.owner)
+    )]
+    EndedAlready {
+        key: Box<PublicKey>,
+        owner: Box<KeyOwner>,
+        ended: Timestamp,
+    },
+    /// A key that ends before it begins was never valid.
+    #[error(
+        "{key} of {owner} is valid from {} on and cannot end before, {}",
+        legible(*.begins), legible(*.ends)
+    )]
+    EndsBeforeItBegins {
+        key: Box<PublicKey>,
+        owner: Box<KeyOwner>,
+        begins: Timestamp,
+        ends: Timestamp,
+    },
+    /// TRU-3.5: a key is listed once, and one that has ended does not begin again.
+    #[error("{key} is listed for {owner} already; name another key")]
+    KeyListed {
+        key: Box<PublicKey>,
+        owner: Box<KeyOwner>,
+    },
     /// What nodes would leave out is not published.
     #[error("nodes would leave out: {}", .refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     LeftOut { refusals: Vec<RecordRefusal> },
@@ -122,5 +157,33 @@ impl WriteError {
             path,
             problem: problem.to_string(),
         }
+    }
+}
+
+/// `1 key`, `2 keys`
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+fn joined(keys: &[PublicKey]) -> String {
+    let keys: Vec<String> = keys.iter().map(PublicKey::to_string).collect();
+    keys.join(", ")
+}
+
+/// The command that lists a further key.
+fn lists(owner: &KeyOwner) -> String {
+    match &owner.role {
+        KeyRole::Service(service) => {
+            format!(
+                "pli authority set-service {} --service-key <file>.key",
+                service.name()
+            )
+        }
+        KeyRole::Node => "pli authority set-node --node-key <file>.key".to_owned(),
+        KeyRole::Gateway => "pli authority set-node --gateway-key <file>.key".to_owned(),
+        KeyRole::Log => "pli authority set-node --log-key <file>.key".to_owned(),
     }
 }

@@ -43,7 +43,7 @@ impl Federation {
         if dir.join(STATE).exists() {
             return Err(WriteError::Occupied {
                 dir: dir.to_owned(),
-                what: "federation",
+                what: "a federation",
             });
         }
         let root = Root {

@@ -1,6 +1,7 @@
 //! Keys of TUF roles, and signing with as many as the threshold asks for (TRU-6.1).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use tough::schema::decoded::{Decoded, Hex};
 use tough::schema::key::{Ed25519Key, Ed25519Scheme, Key};
 use tough::schema::{Role, RoleType, Root, Signature, Signed};
 
-use super::error::WriteError;
+use super::error::{WriteError, counted};
 use crate::keyfile;
 
 /// Most keys of one role.
@@ -236,6 +237,26 @@ pub struct Progress {
     pub need: usize,
 }
 
+impl Progress {
+    /// Whether as many signed as must.
+    #[must_use]
+    pub const fn is_met(&self) -> bool {
+        self.got >= self.need
+    }
+}
+
+/// `3 signatures, 2 needed`
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, {} needed",
+            counted(self.got, "signature"),
+            self.need
+        )
+    }
+}
+
 /// Adds the signatures of those keys of the ring that `roles` list and that have not signed yet.
 pub(crate) fn cosign<T: Role>(
     signed: &mut Signed<T>,
@@ -373,6 +394,17 @@ mod tests {
             .unwrap()
             .with(KeyRing::load(&[&other]).unwrap());
         assert!(mixed.only_for(&[&role]).is_err());
+    }
+
+    #[test]
+    fn more_signatures_than_needed_are_not_so_many_of_fewer() {
+        let said = |got, need| {
+            let role = "root version 2".to_owned();
+            Progress { role, got, need }.to_string()
+        };
+        assert_eq!(said(3, 2), "3 signatures, 2 needed");
+        assert_eq!(said(1, 2), "1 signature, 2 needed");
+        assert_eq!(said(0, 1), "0 signatures, 1 needed");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_protocol::session::ServerIdentity;
 use pli_protocol::trust::{Directory, NodeRecord, TrustRefusal};
 use pli_transport::{ConnectError, DialledConnection, Dialler, Endpoints};
 
@@ -60,8 +59,7 @@ impl ReachError {
     }
 }
 
-/// Connects to the node of `authority`, by a key that is valid now. A node that is changing its
-/// key has two; each is tried.
+/// Connects to the node of `authority`, by any key of it that is valid now.
 pub async fn connect(
     dialler: &Dialler,
     directory: &Directory,
@@ -70,25 +68,13 @@ pub async fn connect(
 ) -> Result<DialledConnection, ReachError> {
     let keys: Vec<_> = directory.node_keys(authority, now)?.copied().collect();
     let endpoints = resolve(directory.node_of(authority)?).await?;
-    let mut last = None;
-    for key in keys {
-        let server = ServerIdentity {
-            authority: authority.clone(),
-            key,
-        };
-        match dialler.connect(&server, &endpoints).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last = Some(error),
+    let dialled = dialler.connect_any(authority, &keys, &endpoints).await;
+    dialled.map_err(|error| {
+        let authority = authority.clone();
+        match error {
+            ConnectError::NoKey => ReachError::NoKey { authority },
+            source => ReachError::Connect { authority, source },
         }
-    }
-    Err(match last {
-        Some(source) => ReachError::Connect {
-            authority: authority.clone(),
-            source,
-        },
-        None => ReachError::NoKey {
-            authority: authority.clone(),
-        },
     })
 }
 
@@ -118,8 +104,6 @@ async fn resolve(node: &NodeRecord) -> Result<Endpoints, ReachError> {
 }
 
 async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(error) => Err(format!("{host}: {error}")),
-    }
+    let addresses = pli_transport::resolve((host, port)).await;
+    addresses.map_err(|error| format!("{host}: {error}"))
 }

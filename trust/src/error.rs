@@ -8,7 +8,7 @@ use pli_protocol::trust::TrustRole;
 use tough::error::Error as Tuf;
 
 use crate::fetch::FetchError;
-use crate::moment::utc;
+use crate::moment::legible;
 
 /// Why no new directory came of it.
 #[non_exhaustive]
@@ -28,7 +28,7 @@ pub enum TrustError {
     #[error("rollback: {detail}; the newer one stays in force")]
     Rollback { detail: String },
     /// Case 19: an expired file is offered as the newest: a freeze, or a federation asleep.
-    #[error("{role} expired on {}; the clock reads {}", utc(*.expires), utc(*.now))]
+    #[error("{role} expired on {}; the clock reads {}", legible(*.expires), legible(*.now))]
     Expired {
         role: TrustRole,
         expires: Timestamp,

@@ -17,8 +17,8 @@ use crate::moment::legible;
 pub enum WriteError {
     /// TRU-6.1: a threshold of k needs k different key files.
     #[error(
-        "{role} needs {need} of its {of} keys and got {got}: give {} more with --key",
-        .need.saturating_sub(*.got)
+        "{role} needs {} and got {got}: give {} more with --key",
+        needed(*.need, *.of), .need.saturating_sub(*.got)
     )]
     TooFewKeys {
         role: String,
@@ -165,6 +165,13 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
         _ => format!("{count} {noun}s"),
+    }
+}
+
+fn needed(need: usize, of: usize) -> String {
+    match of {
+        1 => "its one key".to_owned(),
+        _ => format!("{need} of its {of} keys"),
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use pli_protocol::code::Code;
 use pli_protocol::id::AuthorityId;
+use pli_trust::legible;
 use serde_json::json;
 
 use super::fact;
 use crate::clock;
 use crate::content_json::time;
-use crate::screen::{Lang, Output, plain, when};
+use crate::screen::{Output, counted, plain};
 use crate::service::campaign::{Campaign, Fault, Progress, Summary};
 use crate::service::submit::SubmitError;
 
@@ -128,7 +129,7 @@ impl Trouble {
             "pli: {} cannot be reached: {}. Trying again until {}, {} s more. {}",
             plain(&whose),
             plain(reason),
-            when(until, Lang::En),
+            legible(until),
             left.as_secs(),
             self.later(said.reached),
         );
@@ -196,8 +197,8 @@ impl Shown {
         let counts = progress.counts;
         // A line that is blank is no letter.
         let text = format!(
-            "{} lines: {} accepted, {} duplicate, {} refused, {} invalid",
-            counts.total(),
+            "{}: {} accepted, {} duplicate, {} refused, {} invalid",
+            counted(counts.total(), "line"),
             counts.accepted,
             counts.duplicate,
             counts.refused,
@@ -254,7 +255,7 @@ pub(super) fn tell(summary: &Summary, campaign: &Campaign, out: Output) {
         fact(
             out,
             "resumed after",
-            &format!("{} lines", summary.resumed_after),
+            &counted(summary.resumed_after, "line"),
         );
     }
     fact(out, "accepted", &counts.accepted.to_string());
@@ -266,8 +267,8 @@ pub(super) fn tell(summary: &Summary, campaign: &Campaign, out: Output) {
     }
     for (host, lines) in &summary.unlisted_links {
         out.line(format!(
-            "  warning: {} lines, first {}, link to {}, which the authority did not list: devices show it, but it cannot be clicked",
-            lines.count,
+            "  warning: {}, the first {}, with a link to {}, which the authority did not list: devices show it, but it cannot be clicked",
+            counted(lines.count, "line"),
             lines.first,
             plain(host)
         ));

@@ -9,6 +9,7 @@ use pli_protocol::code::Code;
 use pli_protocol::content::{Content, HttpsUrl, Kind, Link, Notice, Text};
 use pli_protocol::custody::Disposition;
 use pli_protocol::envelope::{Importance, Urgency};
+use pli_trust::legible;
 
 use super::exit::{Exit, Failed};
 use super::progress::{Shown, Trouble, stopped, tell};
@@ -16,7 +17,7 @@ use super::{Home, fact, places, stop_signal};
 use crate::clock;
 use crate::content_json;
 use crate::partner::{self, Format};
-use crate::screen::{Colour, Output, plain, when};
+use crate::screen::{Colour, Output, plain};
 use crate::service::campaign::{BYTE_ORDER_MARK, Campaign, LINE_MAX, Outcome, about_content};
 use crate::service::draft::{Draft, Handling, check_readable, is_blank};
 use crate::service::{PATIENCE, Service, ServiceError};
@@ -202,7 +203,7 @@ async fn send_one(
             let signed = format!(
                 "signed by {} at {}, verified",
                 receipt.node,
-                when(receipt.at, out.lang)
+                legible(receipt.at)
             );
             fact(out, "receipt", &signed);
         }

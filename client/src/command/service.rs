@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use pli_protocol::code::Code;
 use pli_protocol::custody::Receipt;
 use pli_protocol::id::EnvelopeId;
+use pli_trust::legible;
 use serde_json::json;
 
 use super::exit::{Exit, Failed};
@@ -19,7 +20,7 @@ use super::{Home, places};
 use crate::clock;
 use crate::content_json::time;
 use crate::names;
-use crate::screen::{Colour, Output, plain, table, when};
+use crate::screen::{Colour, Output, plain, table};
 use crate::service::config;
 use crate::service::contacts::{Added, Contact, Contacts, GRANT_SCHEME};
 use crate::service::track::Tracked;
@@ -227,7 +228,7 @@ fn list(args: &ContactListArgs, out: Output) -> Result<Exit, Failed> {
             [
                 name.clone(),
                 grant.mailbox.to_string(),
-                when(grant.issued, out.lang),
+                legible(grant.issued),
             ]
         });
         out.line(table(["Name", "Mailbox", "Granted"], cells));
@@ -304,7 +305,7 @@ fn tell_tracked(letter: &Tracked, out: Output) {
             }) => {
                 let (name, code) = names::step(*what);
                 let code = code.map(|code| format!(" {code}")).unwrap_or_default();
-                format!("{name}{code}  {node}  {}", when(*at, out.lang))
+                format!("{name}{code}  {node}  {}", legible(*at))
             }
             None => "a receipt that cannot be read".to_owned(),
         };

@@ -9,5 +9,5 @@ mod when;
 
 pub use lang::Lang;
 pub use output::{Colour, Output, table, table_within, width};
-pub use plain::{plain, plain_block};
+pub use plain::{counted, plain, plain_block};
 pub use when::when;

@@ -5,6 +5,14 @@ use std::fmt::Write;
 
 use pli_protocol::content::{is_bidi_control, is_refused_control};
 
+/// `1 line`, `2 lines`
+pub fn counted(count: u64, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
 /// One line: a line break is shown too, so that a remote text cannot write lines of its own.
 pub fn plain(text: &str) -> Cow<'_, str> {
     neutralise(text, |character| character == '\n')
@@ -35,6 +43,12 @@ fn neutralise(text: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        let said = [0, 1, 2].map(|count| counted(count, "line"));
+        assert_eq!(said, ["0 lines", "1 line", "2 lines"]);
+    }
 
     #[test]
     fn case_61_a_terminal_obeys_nothing_that_came_from_elsewhere() {

@@ -91,6 +91,16 @@ impl Failed {
         self.exit = exit;
         self
     }
+
+    /// For programs, with the words that people get: whoever wraps this command passes them on.
+    pub(super) fn to_json(&self, lang: Lang) -> serde_json::Value {
+        serde_json::json!({
+            "error": self.message,
+            "code": self.code.map(Code::name),
+            "exit": self.exit.number(),
+            "advice": self.said.as_ref().map(|said| said.text(lang)),
+        })
+    }
 }
 
 impl From<ServiceError> for Failed {
@@ -132,6 +142,24 @@ impl From<CampaignError> for Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::words::Words;
+
+    #[test]
+    fn what_people_are_advised_programs_get_too() {
+        let words = Words {
+            fr: "Réessayez plus tard.",
+            en: "Try again later.",
+        };
+        let failed = Failed::coded("busy".to_owned(), Some(Code::Overloaded)).plainly(words.into());
+        for (lang, advice) in [(Lang::Fr, words.fr), (Lang::En, words.en)] {
+            let json = failed.to_json(lang);
+            assert_eq!(json["advice"], advice);
+            assert_eq!(json["error"], "busy");
+            assert_eq!(json["code"], "OVERLOADED");
+            assert_eq!(json["exit"], 4);
+        }
+        assert!(Failed::new("no").to_json(Lang::En)["advice"].is_null());
+    }
 
     #[test]
     fn a_refusal_by_rule_is_final_and_a_busy_node_is_not() {

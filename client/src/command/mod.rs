@@ -154,17 +154,29 @@ impl Citizen {
 fn not_understood(error: &clap::Error, citizen: Citizen) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && json {
-        let text = error.to_string();
-        let first = text.split("\n\n").next().unwrap_or_default();
-        let said = first.strip_prefix("error: ").unwrap_or(first);
-        let value = serde_json::json!({ "error": said, "code": null, "exit": error.exit_code() });
-        eprintln!("{value}");
+        eprintln!("{}", not_understood_in_json(error, citizen));
     } else if error.use_stderr() && citizen.is_one && !is_help(error) {
         eprintln!("{}", device::explain(error, citizen.lang));
     } else {
         drop(error.print());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// What is wrong, and what the same words say to people of how it is right.
+fn not_understood_in_json(error: &clap::Error, citizen: Citizen) -> serde_json::Value {
+    let text = error.to_string();
+    let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let advice = match citizen.is_one && !is_help(error) {
+        true => device::explain(error, citizen.lang),
+        false => rest.trim().to_owned(),
+    };
+    serde_json::json!({
+        "error": first.strip_prefix("error: ").unwrap_or(first),
+        "code": null,
+        "exit": error.exit_code(),
+        "advice": (!advice.is_empty()).then_some(advice),
+    })
 }
 
 /// A command without its subcommand is answered by the help.
@@ -193,12 +205,7 @@ fn report(
 /// What went wrong, on standard error; remote texts in it are neutralised (case 61).
 fn tell(failed: &Failed, out: Output) {
     if out.json {
-        let value = serde_json::json!({
-            "error": failed.message,
-            "code": failed.code.map(pli_protocol::code::Code::name),
-            "exit": failed.exit.number(),
-        });
-        eprintln!("{value}");
+        eprintln!("{}", failed.to_json(out.lang));
         return;
     }
     let code = failed

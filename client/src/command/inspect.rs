@@ -14,7 +14,7 @@ use super::{fact, places};
 use crate::clock;
 use crate::device::config::DeviceConfig;
 use crate::directory::{DirectoryPlace, OpenDirectory};
-use crate::inspect::{Report, Verdict, inspect};
+use crate::inspect::{Report, UNKNOWN, Verdict, inspect};
 use crate::screen::{Colour, Output, plain};
 use crate::service::config::{self, ServiceConfig};
 
@@ -58,7 +58,7 @@ pub(super) async fn run(args: InspectArgs, out: Output) -> Result<Exit, Failed> 
             .map(|object| inspect(object.as_bytes(), directory.as_deref(), clock::now()))
             .collect()
     };
-    if !is_file && reports.iter().any(|report| report.kind == "unknown") {
+    if !is_file && reports.iter().any(|report| report.kind == UNKNOWN) {
         return Err(Failed::new(format!(
             "{}: no such file, and no object of Pli as text; expected a file, -, pli:invite?…, pli:grant?…, hexadecimal or base64url",
             args.object.chars().take(NAMED_MAX).collect::<String>()
@@ -84,7 +84,7 @@ const NAMED_MAX: usize = 80;
 fn exit(reports: &[Report]) -> Exit {
     if reports
         .iter()
-        .any(|report| report.has_failed() || report.kind == "unknown")
+        .any(|report| report.has_failed() || report.kind == UNKNOWN)
     {
         return Exit::NotDone;
     }
@@ -150,8 +150,8 @@ async fn directory(args: &InspectArgs, scratch: &Path) -> Result<Option<Arc<Dire
 
 fn show(report: &Report, out: Output) {
     out.line(out.paint(Colour::Strong, report.kind));
-    for (name, value) in &report.fields {
-        fact(out, name, value);
+    for field in &report.fields {
+        fact(out, field.name, &field.text);
     }
     for check in &report.checks {
         let (word, colour, text) = match &check.verdict {
@@ -169,12 +169,13 @@ fn show(report: &Report, out: Output) {
 
 fn to_json(report: &Report) -> Value {
     let mut fields = Map::new();
-    for (name, value) in &report.fields {
-        match fields.get_mut(*name) {
-            Some(Value::Array(values)) => values.push(value.as_str().into()),
+    for field in &report.fields {
+        let value = field.exact.as_ref().unwrap_or(&field.text).as_str();
+        match fields.get_mut(field.name) {
+            Some(Value::Array(values)) => values.push(value.into()),
             Some(first) => *first = json!([first.clone(), value]),
             None => {
-                fields.insert((*name).to_owned(), value.as_str().into());
+                fields.insert(field.name.to_owned(), value.into());
             }
         }
     }

@@ -9,15 +9,16 @@ use pli_protocol::crypto::contexts::{self, Context};
 use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::custody::Receipt;
 use pli_protocol::envelope::{Letter, Sender};
-use pli_protocol::id::{AuthorityId, KeyId, Timestamp};
+use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::limits;
 use pli_protocol::signed::Signed;
 use pli_protocol::trust::{Directory, KeyOwner};
 use pli_protocol::wire;
+use pli_trust::legible;
 
-use super::Report;
-use crate::content_json::time;
+use super::{Report, UNKNOWN, whose};
 use crate::names;
+use crate::screen::counted;
 
 pub(super) fn inspect(bytes: &[u8], directory: Option<&Directory>, now: Timestamp) -> Report {
     let encoded = Bytes::copy_from_slice(bytes);
@@ -50,8 +51,8 @@ fn envelope(letter: &Letter, directory: Option<&Directory>, now: Timestamp) -> R
     report.field("id", letter.id());
     report.field("sender", &header.sender);
     report.field("recipient", &header.recipient);
-    report.field("created", time(header.created));
-    report.field("expires", time(header.expires));
+    report.time("created", header.created);
+    report.time("expires", header.expires);
     report.field("class", names::class(header.class));
     report.field("urgency", names::urgency(header.urgency));
     report.field("importance", names::importance(header.importance));
@@ -61,23 +62,15 @@ fn envelope(letter: &Letter, directory: Option<&Directory>, now: Timestamp) -> R
     report.field("extensions", header.extensions.len());
     report.field("sealed to epoch", letter.epoch());
     report.field("bytes", letter.encoded().len());
-    wrapper(&mut report, letter.signed());
+    whose::wrapper(&mut report, letter.signed(), directory);
     report.holds("form", "canonical, bounded, well-formed (ENV-3 to ENV-5)");
     match header.check_time(now) {
-        Ok(()) => report.holds("time", format!("may be accepted at {}", time(now))),
+        Ok(()) => report.holds("time", format!("may be accepted at {}", legible(now))),
         Err(error) => report.fails("time", &error, error.code()),
     }
     match &header.sender {
         Sender::Service(service) => {
-            let owner = KeyOwner::service(service.clone());
-            // Nothing in an envelope says when it was accepted: its own time is the best there is.
-            signature(
-                &mut report,
-                letter.signed(),
-                &owner,
-                header.created,
-                directory,
-            );
+            whose::of_letter(&mut report, letter, service, directory, now);
         }
         Sender::Citizen(_) => {
             report.not_checked(
@@ -99,10 +92,10 @@ fn receipt(receipt: &Receipt, signed: &Signed, directory: Option<&Directory>) ->
     }
     report.field("node", &receipt.node);
     report.field("envelope", receipt.envelope);
-    report.field("at", time(receipt.at));
-    wrapper(&mut report, signed);
+    report.time("at", receipt.at);
+    whose::wrapper(&mut report, signed, directory);
     let owner = KeyOwner::node(receipt.node.clone());
-    signature(&mut report, signed, &owner, receipt.at, directory);
+    whose::of_owner(&mut report, signed, &owner, receipt.at, directory);
     report
 }
 
@@ -119,7 +112,7 @@ fn grant(grant: &SignedGrant, directory: Option<&Directory>, now: Timestamp) -> 
         .map(|class| names::class(*class))
         .collect();
     report.field("accepts", accepts.join(", "));
-    report.field("issued", time(said.issued));
+    report.time("issued", said.issued);
     report.holds("signature", "by the identity key in it (MBX-4.1)");
     if said.issued.since_ms(now) > limits::CLOCK_SKEW_MAX_MS {
         report.fails("time", "it was issued in the future", Code::NotYetValid);
@@ -129,7 +122,7 @@ fn grant(grant: &SignedGrant, directory: Option<&Directory>, now: Timestamp) -> 
             Ok(_) => report.holds("home", format!("{} may host citizens", said.mailbox.home)),
             Err(refusal) => report.fails("home", &refusal, refusal.code()),
         },
-        None => report.not_checked("home", NO_DIRECTORY),
+        None => report.not_checked("home", whose::NO_DIRECTORY),
     }
     report.not_checked(
         "person",
@@ -147,20 +140,15 @@ fn invitation(
     let mut report = Report::of("invitation");
     report.field("home", &invitation.home);
     report.field("id", invitation.id);
-    report.field("expires", time(invitation.expires));
+    report.time("expires", invitation.expires);
     if now >= invitation.expires {
         report.fails("time", "it has expired", Code::InvitationExpired);
     } else {
         report.holds("time", "not expired");
     }
-    wrapper(&mut report, signed);
-    signature(
-        &mut report,
-        signed,
-        &KeyOwner::node(invitation.home.clone()),
-        now,
-        directory,
-    );
+    whose::wrapper(&mut report, signed, directory);
+    let owner = KeyOwner::node(invitation.home.clone());
+    whose::of_owner(&mut report, signed, &owner, now, directory);
     report.not_checked("use", "whether it was used before is known to the home");
     report
 }
@@ -173,7 +161,7 @@ fn enrolment(encoded: &Bytes) -> Option<Report> {
     report.field("home", home);
     report.field("device key", device);
     report.field("invitation", pli_protocol::id::to_hex(&said.invitation_id));
-    report.field("at", time(Timestamp::from_ms(said.at_ms)));
+    report.time("at", Timestamp::from_ms(said.at_ms));
     own_signature(
         &mut report,
         &signed,
@@ -212,26 +200,27 @@ fn payload<M: prost::Message + prost::Name + Default>(
 }
 
 fn unknown(encoded: &Bytes) -> Report {
-    let mut report = Report::of("unknown");
-    report.field("bytes", encoded.len());
-    match Signed::decode(encoded.clone(), contexts::ENVELOPE) {
-        Ok(signed) => {
-            report.field("payload bytes", signed.payload().len());
-            wrapper(&mut report, &signed);
-            report.not_checked(
-                "payload",
-                "a Signed, but of no type that this version knows",
-            );
+    let signed = match Signed::decode(encoded.clone(), contexts::ENVELOPE) {
+        Ok(signed) => signed,
+        Err(_) if encoded.is_empty() => return Report::not_of_pli("it is empty"),
+        Err(error) => {
+            let size = counted(encoded.len() as u64, "byte");
+            let found = match std::str::from_utf8(encoded) {
+                Ok(_) => format!("{size} of text"),
+                Err(_) => format!("{size}, no signed object ({error})"),
+            };
+            return Report::not_of_pli(found);
         }
-        Err(error) => report.fails("form", &error, error.code()),
-    }
+    };
+    let mut report = Report::of(UNKNOWN);
+    report.field("bytes", encoded.len());
+    report.field("payload bytes", signed.payload().len());
+    whose::wrapper(&mut report, &signed, None);
+    report.not_checked(
+        "payload",
+        "a Signed, but of no type that this version knows",
+    );
     report
-}
-
-fn wrapper(report: &mut Report, signed: &Signed) {
-    let keys: Vec<String> = signed.key_ids().map(|key| key.to_string()).collect();
-    report.field("signed by key", keys.join(", "));
-    report.field("leaf", pli_protocol::id::to_hex(signed.leaf()));
 }
 
 fn own_signature(report: &mut Report, signed: &Signed, key: &PublicKey, by: &str) {
@@ -240,45 +229,3 @@ fn own_signature(report: &mut Report, signed: &Signed, key: &PublicKey, by: &str
         Err(error) => report.fails("signature", &error, error.code()),
     }
 }
-
-/// By a key of `owner` that was valid at `at`, as the directory says.
-fn signature(
-    report: &mut Report,
-    signed: &Signed,
-    owner: &KeyOwner,
-    at: Timestamp,
-    directory: Option<&Directory>,
-) {
-    let Some(directory) = directory else {
-        report.not_checked("signature", NO_DIRECTORY);
-        return;
-    };
-    let signers: Vec<KeyId> = signed.key_ids().collect();
-    for signer in &signers {
-        match directory.key_at(owner, signer, at) {
-            Ok(key) => match signed.verify(key) {
-                Ok(()) => {
-                    let versions = directory.versions();
-                    report.holds("signature", format!(
-                        "by a key of {owner} that was valid at {}, under directory root {} targets {} snapshot {} timestamp {}",
-                        time(at), versions.root, versions.targets, versions.snapshot, versions.timestamp,
-                    ));
-                }
-                Err(error) => report.fails("signature", &error, error.code()),
-            },
-            Err(refusal) => {
-                let owners = directory.owners(signer);
-                let listed: Vec<String> = owners.iter().map(ToString::to_string).collect();
-                let listed = match listed.is_empty() {
-                    true => "no one's".to_owned(),
-                    false => listed.join(", "),
-                };
-                let reason = format!("{refusal}; in the directory the key is {listed}");
-                report.fails("signature", reason, refusal.code());
-            }
-        }
-    }
-}
-
-const NO_DIRECTORY: &str =
-    "no directory: say --directory and --root, or --home of a service or device";

@@ -16,7 +16,14 @@ pub(super) fn inspect(bytes: &[u8]) -> Option<Report> {
     let mut report = if value["signed"].is_object() {
         metadata(&value)
     } else {
-        record(&value, bytes)
+        if WORKSPACE.iter().any(|member| value.get(member).is_some()) {
+            let found = "a file of a workspace; pli authority show and pli federation show tell what is in it";
+            return Some(Report::not_of_pli(found));
+        }
+        let Some(report) = record(&value, bytes) else {
+            return Some(Report::not_of_pli("JSON that is none of Pli's"));
+        };
+        report
     };
     report.field("sha256", to_hex(&Sha256::digest(bytes)));
     report.not_checked(
@@ -29,16 +36,12 @@ pub(super) fn inspect(bytes: &[u8]) -> Option<Report> {
 fn metadata(value: &Value) -> Report {
     let signed = &value["signed"];
     let mut report = Report::of("TUF metadata");
-    for (name, key) in [
-        ("role", "_type"),
-        ("version", "version"),
-        ("expires", "expires"),
-    ] {
-        let text = match &signed[key] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        report.field(name, text);
+    for (name, key) in [("role", "_type"), ("version", "version")] {
+        report.field(name, text(&signed[key]));
+    }
+    match signed["expires"].as_str().and_then(pli_trust::parse_utc) {
+        Some(at) => report.time("expires", at),
+        None => report.field("expires", text(&signed["expires"])),
     }
     let keys = |list: &Value| list.as_array().map_or(0, Vec::len);
     report.field("signatures", keys(&value["signatures"]));
@@ -75,7 +78,14 @@ fn metadata(value: &Value) -> Report {
     report
 }
 
-fn record(value: &Value, bytes: &[u8]) -> Report {
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn record(value: &Value, bytes: &[u8]) -> Option<Report> {
     let name = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let authority = name("authority").parse::<AuthorityId>();
     let service = name("service").parse::<ServiceId>();
@@ -96,7 +106,7 @@ fn record(value: &Value, bytes: &[u8]) -> Report {
             let read = AuthorityFile::read(&authority, &path, bytes).map(drop);
             (Report::of("authority record"), read)
         }
-        (Err(_), Err(_)) => return Report::of("JSON that is none of Pli's"),
+        (Err(_), Err(_)) => return None,
     };
     match read {
         Ok(()) => report.holds("form", "strict, as TRU-3 says"),
@@ -105,7 +115,7 @@ fn record(value: &Value, bytes: &[u8]) -> Report {
     for (key, member) in value.as_object().into_iter().flatten() {
         report.field(member_name(key), member);
     }
-    report
+    Some(report)
 }
 
 /// The members of records, so that a hostile file cannot add labels of its own.
@@ -137,6 +147,9 @@ fn member_name(key: &str) -> &'static str {
         .find(|member| *member == key)
         .unwrap_or("other member")
 }
+
+/// Members that only `authority.json`, `federation.json` and a hand-over's `request.json` have.
+const WORKSPACE: [&str; 3] = ["role_version", "lifetimes", "threshold"];
 
 /// Entries of one list that are shown.
 const SHOWN_MAX: usize = 64;

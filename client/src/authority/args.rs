@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pli_protocol::envelope::{Class, Importance};
-use pli_protocol::id::{AuthorityId, KeyId, Timestamp};
+use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::trust::{HostPort, LinkHost, WebSocketUrl};
 
 use crate::clock;
@@ -75,12 +75,15 @@ pub enum AuthorityCommand {
         #[arg(long)]
         link_host: Vec<LinkHost>,
     },
-    /// Change what a drafted service may send; its keys stay.
+    /// Change what a drafted service may send, or list further keys.
     SetService {
         /// Its name before the @: rdv
         name: String,
         #[command(flatten)]
         dir: Dir,
+        /// A further signing key (ed25519:…, .pub or .key file; a missing .key file is made); repeat.
+        #[arg(long)]
+        service_key: Vec<KeyOption>,
         /// A class it may send; repeat. Replaces those of before.
         #[arg(long, value_enum)]
         class: Vec<ClassOption>,
@@ -117,9 +120,10 @@ pub enum AuthorityCommand {
         dir: Dir,
         #[command(flatten)]
         whose: Whose,
-        /// Which key, where several are in force.
-        #[arg(long)]
-        key_id: Option<KeyId>,
+        /// Which key, where several are in force: ed25519:… or its beginning, as `pli authority show` gives it, a
+        /// .pub or .key file, or a key id, as logs give it.
+        #[arg(long, alias = "key-id", value_name = "KEY")]
+        old_key: Option<String>,
         /// The key that takes its place (a missing .key file is made).
         #[arg(long)]
         new_key: Option<KeyOption>,

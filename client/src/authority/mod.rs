@@ -4,6 +4,7 @@
 
 mod args;
 mod run;
+mod which;
 
 pub use args::AuthorityCommand;
 pub use run::run;

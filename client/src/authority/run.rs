@@ -1,17 +1,18 @@
 //! From arguments to `pli_trust::write::Authority`, and back to what to say.
 
 use std::path::Path;
+use std::time::Duration;
 
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{DisplayName, KeyRole, ServiceRecord, Standing, ValidKey};
-use pli_trust::utc;
 use pli_trust::write::{Authority, NewAuthority, NodeChange, RoleKeys, ServiceChange, WriteError};
 use serde_json::Value;
 
 use crate::names;
 
 use super::args::{AuthorityCommand, Whose};
-use crate::federation::{Cell, Failure, KeyOption, Report, make_keys, open_keys};
+use super::which::{BEGINNING_MIN, which};
+use crate::federation::{Cell, Failure, KeyOption, Report, make_keys, open_keys, time};
 
 /// Does what the command says at `now`.
 pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
@@ -44,18 +45,21 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
         AuthorityCommand::SetService {
             name,
             dir,
+            service_key,
             class,
             importance,
             link_host,
         } => {
             let change = ServiceChange {
+                add_keys: KeyOption::all(&service_key)?,
                 classes: class.into_iter().map(Into::into).collect(),
                 importances: importance.into_iter().map(Into::into).collect(),
                 link_hosts: link_host.into_iter().collect(),
             };
-            let record = Authority::open(&dir.dir)?.set_service(&name, change)?;
+            let record = Authority::open(&dir.dir)?.set_service(&name, change, now)?;
             Ok(Report::new()
                 .fact("service", &record.service)
+                .count("service_keys", record.keys.len() as u64)
                 .cell(
                     "classes",
                     Cell::list(record.classes.iter().copied().map(names::class)),
@@ -67,30 +71,7 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
                 .cell("link_hosts", Cell::list(&record.link_hosts))
                 .next(publish_line(&dir.dir)))
         }
-        AuthorityCommand::Revoke {
-            dir,
-            whose,
-            key_id,
-            new_key,
-            stolen_at,
-        } => {
-            let authority = Authority::open(&dir.dir)?;
-            let role = whose.role(&authority)?;
-            let ends = stolen_at.unwrap_or(now);
-            let new_key = new_key.as_ref().map(KeyOption::public).transpose()?;
-            let revoked = authority.revoke(&role, key_id.as_ref(), new_key, ends)?;
-            let report = Report::new()
-                .fact("owner", &revoked.owner)
-                .fact("revoked", revoked.key)
-                .fact("not_after", utc(revoked.not_after));
-            let report = match revoked.replacement {
-                Some(key) => report.fact("replacement", key),
-                None => report,
-            };
-            Ok(report
-                .next(publish_line(&dir.dir))
-                .next("until the federation publishes it, nodes still accept the old key"))
-        }
+        revoke @ AuthorityCommand::Revoke { .. } => self::revoke(revoke, now),
         AuthorityCommand::Publish { dir, key } => {
             let mut authority = Authority::open(&dir.dir)?;
             let version = authority.publish(&open_keys(&key)?, now)?;
@@ -136,7 +117,7 @@ fn init(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
     if Authority::open(&dir.dir).is_ok() {
         return Err(WriteError::Occupied {
             dir: dir.dir,
-            what: "authority's workspace",
+            what: "an authority's workspace",
         }
         .into());
     }
@@ -214,6 +195,44 @@ fn add_service(command: AuthorityCommand, now: Timestamp) -> Result<Report, Fail
         .next(publish_line(&dir.dir)))
 }
 
+fn revoke(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
+    let AuthorityCommand::Revoke {
+        dir,
+        whose,
+        old_key,
+        new_key,
+        stolen_at,
+    } = command
+    else {
+        unreachable!("called for revoke alone");
+    };
+    let authority = Authority::open(&dir.dir)?;
+    let role = whose.role(&authority)?;
+    let ends = stolen_at.unwrap_or(now);
+    let listed: Vec<_> = authority
+        .keys(&role)?
+        .iter()
+        .map(|listed| listed.key)
+        .collect();
+    let old = old_key.map(|name| which(&name, &listed)).transpose()?;
+    let new_key = new_key.as_ref().map(KeyOption::public).transpose()?;
+    let revoked = authority.revoke(&role, old.as_ref(), new_key, ends)?;
+    // The end is a whole second. Whoever hands it over reads then of a key that has ended, and so do the nodes:
+    // they look at their sessions when the directory changes.
+    std::thread::sleep(Duration::from_millis(revoked.not_after.since_ms(now)));
+    let report = Report::new()
+        .fact("owner", &revoked.owner)
+        .fact("revoked", revoked.key)
+        .cell("not_after", time("not_after_ms", revoked.not_after));
+    let report = match revoked.replacement {
+        Some(key) => report.fact("replacement", key),
+        None => report,
+    };
+    Ok(report
+        .next(publish_line(&dir.dir))
+        .next("until the federation publishes it, nodes still accept the old key"))
+}
+
 fn show(dir: &Path) -> Result<Report, Failure> {
     let authority = Authority::open(dir)?;
     let node = authority.node()?;
@@ -256,29 +275,25 @@ fn row(owner: &str, drafted: bool, listed: &ValidKey) -> Vec<Cell> {
     vec![
         Cell::text(owner),
         Cell::text(if drafted { "drafted" } else { "handed over" }),
-        day(begins).also("not_before_ms", begins.as_ms()),
+        time("not_before_ms", begins),
         match ends {
-            Some(ends) => day(ends).also("not_after_ms", ends.as_ms()),
+            Some(ends) => time("not_after_ms", ends),
             None => Cell::text("").json(Value::Null),
         },
+        // As a command takes it, and as logs and signed objects give it.
         brief(listed.key, "ed25519:"),
         brief(listed.key.id(), ""),
     ]
 }
 
-fn day(at: Timestamp) -> Cell {
-    let whole = utc(at);
-    let day = whole.split('T').next().unwrap_or_default().to_owned();
-    Cell::text(whole).brief(day)
-}
-
-/// Enough to tell one key from another.
+/// Enough to tell one key from another, and to name it to a command.
 fn brief(key: impl ToString, prefix: &str) -> Cell {
-    const SHOWN: usize = 8;
     let whole = key.to_string();
-    let bare = whole.strip_prefix(prefix).unwrap_or(&whole);
-    let shown = bare.chars().take(SHOWN).chain(['…']).collect::<String>();
-    Cell::text(&whole).brief(shown)
+    let shown = whole
+        .chars()
+        .take(prefix.len() + BEGINNING_MIN)
+        .chain(['…']);
+    Cell::text(&whole).brief(shown.collect::<String>())
 }
 
 fn publish_line(dir: &Path) -> String {

@@ -32,7 +32,7 @@ pub(super) fn init(command: FederationCommand, now: Timestamp) -> Result<Report,
     if Federation::open(&dir.dir).is_ok() {
         return Err(WriteError::Occupied {
             dir: dir.dir,
-            what: "federation",
+            what: "a federation",
         }
         .into());
     }

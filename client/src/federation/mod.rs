@@ -13,6 +13,7 @@ pub(crate) use keys::make as make_keys;
 pub use keys::{KeyOption, open_keys};
 pub use report::{Cell, Failure, Form, Report};
 pub use run::run;
+pub(crate) use run::time;
 
 #[cfg(test)]
 mod tests;

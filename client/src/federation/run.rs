@@ -4,8 +4,8 @@ use std::path::Path;
 
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{AuthorityRecord, DisplayName, Environment, Quotas, Standing};
-use pli_trust::utc;
 use pli_trust::write::{Federation, GrantChange, KeyRing, Lifetimes, Suspension, WriteError};
+use pli_trust::{legible, utc};
 
 use super::args::{FederationCommand, GrantArgs, LifetimeArgs, Sign};
 use super::ceremony;
@@ -165,16 +165,14 @@ fn show(dir: &Path) -> Result<Report, Failure> {
         .iter()
         .find(|line| line.role.starts_with("targets"))
     {
-        Some(line) => format!("staged, {} of {} signatures", line.got, line.need),
+        Some(line) => format!("staged: {line}"),
         None => "staged".to_owned(),
     };
     for record in &overview.staged_authorities {
         report = report.row(listed(record, Cell::text(&staged).json(false)));
     }
     if !progress.is_empty() {
-        let lines = progress
-            .iter()
-            .map(|line| format!("{}: {} of {} signatures", line.role, line.got, line.need));
+        let lines = progress.iter().map(|line| format!("{}: {line}", line.role));
         report = report.fact("staged", lines.collect::<Vec<_>>().join("; "));
     }
     if overview.staged {
@@ -209,15 +207,15 @@ fn listed(record: &AuthorityRecord, in_force: Cell) -> Vec<Cell> {
 fn status(record: &AuthorityRecord) -> Cell {
     match record.standing {
         Standing::Active => Cell::text("active"),
-        Standing::Suspended { since } => Cell::text(format!("suspended since {}", utc(since)))
+        Standing::Suspended { since } => Cell::text(format!("suspended since {}", legible(since)))
             .json("suspended")
             .also("suspended_since_ms", since.as_ms()),
     }
 }
 
-/// A time for people; for programs also in milliseconds.
-fn time(name: &'static str, at: Timestamp) -> Cell {
-    Cell::text(utc(at)).also(name, at.as_ms())
+/// A time for people; for programs in the form of files, and in milliseconds.
+pub(crate) fn time(name: &'static str, at: Timestamp) -> Cell {
+    Cell::text(legible(at)).json(utc(at)).also(name, at.as_ms())
 }
 
 /// Publish, or first the signatures that are still missing.
@@ -227,7 +225,7 @@ pub(super) fn next_step(
     dir: &Path,
 ) -> Result<Report, Failure> {
     let lines = federation.signing_progress()?;
-    let mut missing = lines.iter().filter(|line| line.got < line.need).peekable();
+    let mut missing = lines.iter().filter(|line| !line.is_met()).peekable();
     if missing.peek().is_none() {
         return Ok(report.next(publish_line(dir)));
     }

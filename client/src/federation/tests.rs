@@ -11,6 +11,8 @@ use super::{Failure, FederationCommand, Report};
 use crate::authority::{self, AuthorityCommand};
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+/// What is listed and ended at once was valid for a second.
+const SECOND_AFTER: Timestamp = Timestamp::from_ms(NOW.as_ms() + 1_000);
 
 #[derive(Debug, Parser)]
 enum Line {
@@ -96,7 +98,7 @@ async fn the_ceremony_by_commands_gives_a_directory_that_a_node_loads() {
     };
     assert!(
         directory
-            .sender_key(&rdv, &key(&revoked.get("revoked").unwrap()), NOW)
+            .sender_key(&rdv, &key(&revoked.get("revoked").unwrap()), SECOND_AFTER)
             .is_err()
     );
     assert!(
@@ -214,7 +216,7 @@ async fn tru_6_1_holders_who_are_apart_sign_one_after_the_other() {
     .await;
     assert_eq!(
         early.unwrap_err().to_string(),
-        "root version 1 has 1 of 2 signatures; each further holder runs: pli federation sign --key <own key>"
+        "root version 1 has 1 signature, 2 needed; each further holder runs: pli federation sign --key <own key>"
     );
     // The same holder again is still one; a holder of another role is turned away.
     let sign =
@@ -234,4 +236,82 @@ async fn tru_6_1_holders_who_are_apart_sign_one_after_the_other() {
         publish(folder, "").await.get("root_version").as_deref(),
         Some("2")
     );
+}
+
+/// What operators read: a key has one name, a time its zone, a signature that is more than needed is no fraction.
+#[tokio::test]
+async fn what_is_shown_can_be_typed_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    federation_with_interior(folder).await;
+    let form = |report: &Report, form| {
+        let mut out = Vec::new();
+        report.print(form, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let show = "authority show --dir @/interior";
+    let shown = pli(folder, show).await.unwrap();
+    let plain = form(&shown, super::Form::Plain);
+    assert!(plain.contains("\t2027-01-15 08:00:00 UTC\t"), "{plain}");
+    let json: serde_json::Value = serde_json::from_str(&form(&shown, super::Form::Json)).unwrap();
+    let row = json["rows"].as_array().unwrap();
+    let row = row
+        .iter()
+        .find(|row| row["owner"] == "rdv@interieur.gouv.fr")
+        .unwrap();
+    assert_eq!(
+        row["not_before"], "2027-01-15T08:00:00Z",
+        "a program's form"
+    );
+    let key = row["key"].as_str().unwrap().to_owned();
+
+    // The beginning that a terminal shows names the key to `revoke`; so does its id.
+    let terminal = form(&shown, super::Form::Terminal);
+    let beginning = format!("{}…", &key[..16]);
+    assert!(terminal.contains(&beginning), "{terminal}");
+    let revoke =
+        |name: &str| format!("authority revoke --dir @/interior --service rdv --old-key {name}");
+    let revoked = pli(folder, &revoke(&beginning)).await.unwrap();
+    assert_eq!(revoked.get("revoked").as_deref(), Some(key.as_str()));
+    let id = row["key_id"].as_str().unwrap();
+    let again = pli(folder, &revoke(id)).await.unwrap_err().to_string();
+    for part in [
+        &key,
+        "has its end already, 2027-01-15 08:00:01 UTC",
+        "set-service rdv --service-key",
+    ] {
+        assert!(again.contains(part), "{again}");
+    }
+    // What the refusal advises is there.
+    let more = "authority set-service rdv --dir @/interior --service-key @/interior-keys/rdv-2.key";
+    assert_eq!(
+        pli(folder, more)
+            .await
+            .unwrap()
+            .get("service_keys")
+            .as_deref(),
+        Some("2")
+    );
+    let twice = pli(folder, more).await.unwrap_err().to_string();
+    assert!(
+        twice.contains("is listed for rdv@interieur.gouv.fr already"),
+        "{twice}"
+    );
+
+    let occupied = "authority init interieur.gouv.fr --dir @/interior --keys @/other --name-fr I --name-en I --quic 127.0.0.1:7400";
+    let occupied = pli(folder, occupied).await.unwrap_err().to_string();
+    assert!(
+        occupied.ends_with("holds an authority's workspace already"),
+        "{occupied}"
+    );
+
+    let grant =
+        "federation grant interieur.gouv.fr --dir @/federation --lookup --key @/keys/offline";
+    pli(folder, grant).await.unwrap();
+    let shown = pli(folder, "federation show --dir @/federation")
+        .await
+        .unwrap();
+    let staged = shown.get("staged").unwrap();
+    assert!(staged.contains(": 3 signatures, 2 needed"), "{staged}");
+    assert!(shown.get("root_expires").unwrap().ends_with(" UTC"));
 }

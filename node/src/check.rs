@@ -63,7 +63,9 @@ impl Report {
             foundation::environment(config).map(|()| environment(config)),
         );
         let key = foundation::key(config);
-        let key = report.take("key", key, |key| key.id().to_string());
+        let key = report.take("key", key, |key| {
+            format!("{} (key id {})", key.key.public(), key.id())
+        });
         report.trust(config, key.as_ref()).await;
         if let Some(key) = &key {
             report.store(config, key);
@@ -85,8 +87,12 @@ impl Report {
             let directory = &found.directory;
             let versions = directory.versions();
             format!(
-                "{} authorities; root {}, targets {}, snapshot {}, timestamp {}",
-                directory.authorities().count(),
+                "{}; root {}, targets {}, snapshot {}, timestamp {}",
+                counted(
+                    directory.authorities().count() as u64,
+                    "authority",
+                    "authorities"
+                ),
                 versions.root,
                 versions.targets,
                 versions.snapshot,
@@ -107,7 +113,8 @@ impl Report {
             let alarm = line.alarm(now);
             if alarm != pli_protocol::trust::Alarm::Quiet {
                 let days = line.expires.since_ms(now) / 86_400_000;
-                self.warn("trust", format!("{}: {alarm}, {days} days left", line.role));
+                let left = counted(days, "day", "days");
+                self.warn("trust", format!("{}: {alarm}, {left} left", line.role));
             }
         }
         for finding in directory.findings() {
@@ -146,7 +153,7 @@ impl Report {
         if let Some(former) = look.former_key {
             self.warn(
                 "store",
-                format!("it was last opened with this node's former key {former}"),
+                format!("it was last opened with this node's former key, key id {former}"),
             );
         }
         let now = SystemClock.now();
@@ -222,6 +229,10 @@ impl Report {
             found,
         });
     }
+}
+
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 fn environment(config: &Config) -> String {

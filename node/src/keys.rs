@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::crypto::sign::{PublicKey, SigningKey};
 use pli_protocol::id::{AuthorityId, KeyId, Timestamp};
 use pli_protocol::trust::{Directory, Environment, is_published};
 use pli_trust::keyfile;
@@ -31,8 +31,8 @@ pub enum KeyRefusal {
     Published {
         /// The file.
         path: PathBuf,
-        /// Its fingerprint.
-        key: KeyId,
+        /// As the directory names it.
+        key: Box<PublicKey>,
     },
     /// It was never taken in, or has left.
     #[error(
@@ -49,12 +49,12 @@ pub enum KeyRefusal {
     NotListed {
         /// The file.
         path: PathBuf,
-        /// Fingerprint of the key in the file.
-        ours: KeyId,
+        /// The key in the file, as the directory would name it.
+        ours: Box<PublicKey>,
         /// Whose node this is configured to be.
         authority: AuthorityId,
-        /// Fingerprints that the directory lists.
-        listed: Vec<KeyId>,
+        /// What the directory lists.
+        listed: Vec<PublicKey>,
     },
 }
 
@@ -69,7 +69,7 @@ impl NodeKey {
         if environment == Environment::Production && is_published(key.public()) {
             return Err(KeyRefusal::Published {
                 path: path.to_owned(),
-                key: key.public().id(),
+                key: (*key.public()).into(),
             });
         }
         Ok(Self {
@@ -79,7 +79,7 @@ impl NodeKey {
         })
     }
 
-    /// The key's fingerprint.
+    /// By which logs and signed objects name the key.
     pub fn id(&self) -> KeyId {
         self.key.public().id()
     }
@@ -96,25 +96,25 @@ impl NodeKey {
             Err(_) => &[],
         };
         let valid = keys.iter().filter(|listed| listed.validity.contains(now));
-        let listed: Vec<KeyId> = valid.map(|listed| listed.key.id()).collect();
-        if listed.contains(&self.id()) {
+        let listed: Vec<PublicKey> = valid.map(|listed| listed.key).collect();
+        if listed.contains(self.key.public()) {
             return Ok(());
         }
         Err(KeyRefusal::NotListed {
             path: self.path.clone(),
-            ours: self.id(),
+            ours: (*self.key.public()).into(),
             authority: self.authority.clone(),
             listed,
         })
     }
 }
 
-fn join(ids: &[KeyId]) -> String {
-    if ids.is_empty() {
+fn join(keys: &[PublicKey]) -> String {
+    if keys.is_empty() {
         return "no key".to_owned();
     }
-    ids.iter()
-        .map(KeyId::to_string)
+    keys.iter()
+        .map(PublicKey::to_string)
         .collect::<Vec<_>>()
         .join(", ")
 }

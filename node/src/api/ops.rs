@@ -150,6 +150,7 @@ impl Ops {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             authority: self.key.authority.to_string(),
+            key: self.key.key.public().to_string(),
             key_id: self.key.id().to_string(),
             started_ms: self.started.1.as_ms(),
             uptime_s: self.started.0.elapsed().as_secs(),

@@ -13,7 +13,10 @@ pub struct Status {
     pub version: String,
     /// Whose node.
     pub authority: String,
-    /// Fingerprint of the node's key: SHA-256, hexadecimal.
+    /// The node's key, as the directory and commands name it.
+    #[serde(default)]
+    pub key: String,
+    /// Its fingerprint, as logs and signed objects name it: SHA-256, hexadecimal.
     pub key_id: String,
     /// When the process started.
     pub started_ms: u64,

@@ -89,15 +89,21 @@ fn what_is_not_a_key_is_refused_without_showing_it() {
 }
 
 #[test]
-fn case_74_a_key_that_is_not_in_the_directory_is_refused_with_both_fingerprints() {
+fn case_74_a_key_that_is_not_in_the_directory_is_refused_with_both_keys() {
     let (ours, listed) = (node_key(1), node_key(2));
     assert!(ours.check_listed(&directory(1, &ours, FAR), NOON).is_ok());
     let message = ours
         .check_listed(&directory(1, &listed, FAR), NOON)
         .expect_err("another key")
         .to_string();
-    assert!(message.contains(&ours.id().to_string()), "{message}");
-    assert!(message.contains(&listed.id().to_string()), "{message}");
+    assert!(
+        message.contains(&ours.key.public().to_string()),
+        "{message}"
+    );
+    assert!(
+        message.contains(&listed.key.public().to_string()),
+        "{message}"
+    );
 
     let elsewhere = NodeKey {
         authority: AuthorityId::new("social.gouv.fr").unwrap(),

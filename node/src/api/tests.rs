@@ -174,7 +174,10 @@ async fn a_node_that_takes_nothing_in_is_not_ready_and_says_why() {
         .publish(directory(2, &node_key(8), FAR), NOON);
     let (status, _, body) = get(node.at, "/readyz").await;
     assert_eq!(status, 503);
-    assert!(body.contains(&node_key(8).id().to_string()), "{body}");
+    assert!(
+        body.contains(&node_key(8).key.public().to_string()),
+        "{body}"
+    );
 }
 
 fn writable() -> StoreStatus {
@@ -203,6 +206,7 @@ async fn status_tells_everything_at_a_glance() {
     let status: Status = serde_json::from_str(&body).unwrap();
     assert_eq!(status.authority, "interieur.gouv.fr");
     assert_eq!(status.key_id, node_key(7).id().to_string());
+    assert_eq!(status.key, node_key(7).key.public().to_string());
     assert_eq!(status.live.queues, [queue]);
     assert!(status.ready.ready);
     assert_eq!(status.alarms[0].alarm, "disk_full");

@@ -244,12 +244,12 @@ async fn case_74_a_key_that_leaves_the_directory_is_an_alarm() {
     let alarm = running.alarms.raised().remove(0);
     assert_eq!(alarm.kind, AlarmKind::OwnKeyNotListed);
     assert!(
-        alarm.detail.contains(&node_key(7).id().to_string()),
+        alarm.detail.contains(&node_key(7).key.public().to_string()),
         "{}",
         alarm.detail
     );
     assert!(
-        alarm.detail.contains(&node_key(8).id().to_string()),
+        alarm.detail.contains(&node_key(8).key.public().to_string()),
         "{}",
         alarm.detail
     );

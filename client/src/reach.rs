@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::session::{Refusal, SessionRefusal};
 use pli_protocol::trust::{Directory, NodeRecord, TrustRefusal};
 use pli_transport::{ConnectError, DialledConnection, Dialler, Endpoints};
 
@@ -41,6 +42,17 @@ impl ReachError {
             Self::NoKey { .. } => Some(Code::KeyNotValid),
             Self::NoAddress { .. } => None,
             Self::Connect { source, .. } => source.code(),
+        }
+    }
+
+    /// What the node answered, if it was reached and did not let us in.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Connect {
+                source: ConnectError::Refused(SessionRefusal::ByServer(refusal)),
+                ..
+            } => Some(refusal),
+            _ => None,
         }
     }
 

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pli_client::clock;
 use pli_client::content_json;
@@ -23,6 +23,7 @@ use pli_protocol::custody::ack::{self, Issuer};
 use pli_protocol::custody::{Disposition, Receipt, Step};
 use pli_protocol::envelope::{Class, Letter};
 use pli_protocol::id::{EnvelopeId, Timestamp};
+use pli_protocol::limits;
 use pli_protocol::session::Refusal;
 use pli_protocol::wire;
 use pli_protocol::wire::call_reply::Kind as Reply;
@@ -245,6 +246,60 @@ async fn a_letter_that_is_refused_for_now_is_sent_again_and_one_that_is_refused_
         assert_eq!(settled.disposition, expected, "{first}");
         assert_eq!(*count.lock().unwrap(), batches, "{first}");
     }
+}
+
+/// SES-3.6: a node that asks to be left alone is, as long as there is patience.
+#[tokio::test]
+async fn a_node_that_says_when_to_come_back_is_left_alone_until_then_and_no_longer_than_patience() {
+    const ASKED: Duration = Duration::from_millis(1_500);
+    let federation = Arc::new(Federation::new().await);
+    let (service, draft) = service(&federation).await;
+    let busy = |ms| {
+        Refusal::new(Code::Overloaded, "busy")
+            .retry_after_ms(ms)
+            .to_wire()
+    };
+    let node = Arc::clone(&federation);
+    federation
+        .node(script(move |nth, _, mut stream| {
+            let federation = Arc::clone(&node);
+            async move {
+                if nth == 0 {
+                    // As a node does that takes nothing more: its last word, and no more is read.
+                    reply(&mut stream, Reply::Refusal(busy(ASKED.as_millis() as u64))).await;
+                    let _ = stream.send.finish().await;
+                    return;
+                }
+                while let Some(batch) = batch(&mut stream).await {
+                    let ids = ids(&batch).into_iter();
+                    let taken: Vec<_> = ids.map(|id| (id, Disposition::Accepted)).collect();
+                    let seqs = batch.seq..=batch.seq;
+                    let key = federation.node_key();
+                    reply(&mut stream, acknowledged(&federation, seqs, &taken, &key)).await;
+                }
+                let _ = stream.send.finish().await;
+            }
+        }))
+        .await;
+    let began = Instant::now();
+    let settled = service.send_one(draft.clone(), PATIENCE).await.unwrap();
+    assert_eq!(settled.disposition, Disposition::Accepted);
+    assert!(began.elapsed() >= ASKED, "{:?}", began.elapsed());
+
+    federation
+        .node(script(move |_, _, mut stream| async move {
+            reply(&mut stream, Reply::Refusal(busy(limits::INTEGER_MAX))).await;
+            let _ = stream.send.finish().await;
+        }))
+        .await;
+    let (began, patience) = (Instant::now(), Duration::from_secs(2));
+    let error = service.send_one(draft, patience).await.unwrap_err();
+    let gave_up = matches!(
+        error,
+        ServiceError::Submit(SubmitError::OutOfPatience { .. })
+    );
+    assert!(gave_up, "{error}");
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -102,6 +102,51 @@ async fn r2_a_poisoned_letter_is_set_aside_and_the_others_arrive() {
     playing.abort();
 }
 
+/// CUS-6.5: alone in its queue it is convicted by nobody, so the operator sees it, with its tries and the reason.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_a_lone_letter_that_is_never_answered_is_shown_to_the_operator() {
+    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
+    let caller = federation.service(SERVICE).await.expect("open");
+    let home = support::take_place(&mut federation, HOME).await;
+    let key = support::node_key(&federation, HOME);
+    let letters = support::letters(&service, &grant, 1).await;
+    let poison = letters[0].id;
+    submit_all(&service, letters).await.expect("answered");
+    for _ in 0..3 {
+        loop {
+            if let Some(connection) = support::next_session(&home).await
+                && take_until_poison(&connection, &key, poison).await.is_some()
+            {
+                break;
+            }
+        }
+        drop(support::node_session(&federation, &caller, HOME, ORIGIN).await);
+    }
+    let stuck = support::status(&federation, ORIGIN).await["queues"][0]["stuck"].clone();
+    assert_eq!(stuck["envelope"], poison.to_string(), "{stuck}");
+    assert!(stuck["tries"].as_u64() >= Some(2), "{stuck}");
+    let reason = stuck["reason"].as_str().expect("a reason");
+    assert!(reason.contains("poisoned"), "what the peer said: {reason}");
+    let ops = federation.node(ORIGIN).addresses().ops;
+    let shown = ["node", "status", "--url", &format!("http://{ops}")];
+    let shown = federation.pli(&shown).await.expect("shown");
+    for part in [&poison.to_string(), "tries since", "poisoned"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+
+    home.close(None, "").await;
+    drop(home);
+    federation.node_mut(HOME).restart().await.expect("ready");
+    let came = support::fetch_until(&mut citizen, 1, support::PATIENCE).await;
+    support::each_once([poison], &came);
+    let queues = support::status(&federation, ORIGIN).await["queues"].clone();
+    let stuck = |queue: &serde_json::Value| !queue["stuck"].is_null();
+    assert!(
+        !queues.as_array().expect("queues").iter().any(stuck),
+        "{queues}"
+    );
+}
+
 /// CUS-6.5: a home that falls over whatever it is sent proves nothing against the letter at the head of its queue.
 #[tokio::test(flavor = "multi_thread")]
 async fn r2_a_home_that_breaks_at_every_letter_convicts_none() {

@@ -23,7 +23,7 @@ use pli_protocol::custody::{AckError, Acknowledged, Disposition, Step};
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits;
 use pli_protocol::wire;
-use pli_transport::{DialledConnection, Dialler};
+use pli_transport::{DialledConnection, Dialler, SendError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -47,6 +47,9 @@ const FRAME_OVERHEAD: usize = 16;
 const ITEM_OVERHEAD: usize = 4;
 /// How long a node may leave batches without any acknowledgement.
 const ACK_TIME: Duration = Duration::from_millis(limits::REPLY_TIMEOUT_MS);
+
+/// A node that takes no more says why on the way back; it is listened to for so long.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Where envelopes go: the authority's own node.
 #[derive(Clone, Debug)]
@@ -119,11 +122,16 @@ impl SubmitError {
         }
     }
 
+    /// How long the node asks to be left alone (SES-3.6).
     fn retry_after(&self) -> Duration {
-        match self {
-            Self::Call(CallError::Refused(refusal)) => Duration::from_millis(refusal.retry_after()),
-            _ => Duration::ZERO,
-        }
+        let refusal = match self {
+            Self::Call(CallError::Refused(refusal)) => Some(refusal.as_ref()),
+            Self::Reach(error) => error.refusal(),
+            _ => None,
+        };
+        refusal.map_or(Duration::ZERO, |refusal| {
+            Duration::from_millis(refusal.retry_after())
+        })
     }
 }
 
@@ -173,13 +181,18 @@ pub async fn submit<T: Send>(
             // An idle connection broke: that concerns nobody.
             continue;
         }
-        if submission.progress.elapsed() >= origin.patience {
+        let left = origin
+            .patience
+            .saturating_sub(submission.progress.elapsed());
+        if left.is_zero() {
             let (patience, last) = (origin.patience, Box::new(error));
             return Err(SubmitError::OutOfPatience { patience, last });
         }
         tracing::info!(%error, "submitting again");
         origin.on_trouble.tell(&error);
-        sleep(backoff.next_delay().max(error.retry_after())).await;
+        // Nobody is put off for longer than he has patience.
+        let asked = error.retry_after().min(left);
+        sleep(backoff.next_delay().max(asked)).await;
         origin.directory.refresh(clock::now()).await;
     }
 }
@@ -252,12 +265,13 @@ impl<T: Send> Submission<T> {
         tokio::pin!(writer);
         let mut frames = Some(frames);
         let mut written = false;
+        let mut unsent = None;
 
         let mut sending = Sending::new(connection.welcome().max_batches_in_flight);
         let mut silence = Instant::now() + ACK_TIME;
         let mut arrived = Vec::new();
         loop {
-            while sending.has_room() && !self.pool.is_empty() {
+            while unsent.is_none() && sending.has_room() && !self.pool.is_empty() {
                 if sending.is_settled() {
                     silence = Instant::now() + ACK_TIME;
                 }
@@ -280,18 +294,24 @@ impl<T: Send> Submission<T> {
                 reply = call::next(&mut replies) => match reply? {
                     Some(wire::call_reply::Kind::Ack(ack)) => {
                         self.acknowledge(&ack, &mut sending, &issuer, &key).await?;
-                        silence = Instant::now() + ACK_TIME;
+                        if unsent.is_none() {
+                            silence = Instant::now() + ACK_TIME;
+                        }
                     }
                     Some(other) => {
                         let (got, expected) = (call::name(&other), "an acknowledgement");
                         return Err(CallError::Unexpected { got, expected }.into());
                     }
+                    None if unsent.is_some() => return Err(broken(unsent).into()),
                     None if frames.is_none() => return Ok(()),
                     None => return Err(CallError::Ended { expected: "an acknowledgement" }.into()),
                 },
                 result = &mut writer, if !written => {
-                    result.map_err(CallError::from)?;
                     written = true;
+                    unsent = result.err();
+                    if unsent.is_some() {
+                        silence = Instant::now() + LAST_WORD;
+                    }
                 }
                 count = self.outgoing.recv_many(&mut arrived, limits::BATCH_ENVELOPES_MAX), if room => {
                     self.open = count > 0;
@@ -300,8 +320,8 @@ impl<T: Send> Submission<T> {
                     }
                 }
                 () = sleep_until(due.unwrap_or(silence)), if due.is_some() => self.pool_due(),
-                () = sleep_until(silence), if !sending.is_settled() || frames.is_none() => {
-                    return Err(CallError::TimedOut { limit_ms: limits::REPLY_TIMEOUT_MS }.into());
+                () = sleep_until(silence), if !sending.is_settled() || frames.is_none() || unsent.is_some() => {
+                    return Err(broken(unsent).into());
                 }
             }
         }
@@ -392,6 +412,12 @@ impl<T: Send> Submission<T> {
     fn held(&self) -> usize {
         self.pool.len() + self.later.len() + self.flying.len()
     }
+}
+
+/// Why a call whose node has no more to say is over.
+fn broken(unsent: Option<SendError>) -> CallError {
+    let limit_ms = limits::REPLY_TIMEOUT_MS;
+    unsent.map_or(CallError::TimedOut { limit_ms }, CallError::from)
 }
 
 /// Frames handed to the connection in one go.

@@ -15,7 +15,7 @@ use pli_protocol::custody::pipeline::Sending;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits::{REPLY_TIMEOUT_MS, RETRY_MAX_MS};
 use pli_protocol::trust::Directory;
-use pli_protocol::wire::{self, call};
+use pli_protocol::wire::{self, call, call_reply};
 use pli_transport::{DialledConnection, FrameReader, FrameWriter};
 use prost::Message;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -30,6 +30,9 @@ use crate::store::{Lane, StoreError};
 
 /// A home that says nothing for so long holds its queue no longer (R2).
 const REPLY_TIMEOUT: Duration = Duration::from_millis(REPLY_TIMEOUT_MS);
+
+/// How long a peer that takes no more is listened to.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Why forwarding stopped.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +160,9 @@ impl<'a> Forwarding<'a> {
         stream.send.send_message(&opening).await.map_err(peer)?;
         loop {
             self.try_again().await?;
-            self.fill(&mut stream.send).await?;
+            if let Err(broken) = self.fill(&mut stream.send).await {
+                return Err(last_word(broken, &mut stream.recv).await);
+            }
             let settled = self.sending.is_settled();
             if settled && self.lanes.is_at_end() {
                 self.standing.postponed.settled();
@@ -283,6 +288,25 @@ pub async fn reply_in_time(recv: &mut FrameReader) -> Result<wire::CallReply, Br
     timeout(REPLY_TIMEOUT, next_reply(recv))
         .await
         .map_err(late)?
+}
+
+/// A peer that takes no more says why on the way back. What it acknowledges there goes again, as duplicates.
+async fn last_word(broken: Broken, recv: &mut FrameReader) -> Broken {
+    if !matches!(broken, Broken::Peer(_)) {
+        return broken;
+    }
+    let refusal = async {
+        loop {
+            match next_reply(recv).await.ok()?.kind? {
+                call_reply::Kind::Refusal(refusal) => return Some(refusal),
+                _ => continue,
+            }
+        }
+    };
+    match timeout(LAST_WORD, refusal).await {
+        Ok(Some(refusal)) => Broken::refused(&refusal),
+        Ok(None) | Err(_) => broken,
+    }
 }
 
 async fn next_reply(recv: &mut FrameReader) -> Result<wire::CallReply, Broken> {

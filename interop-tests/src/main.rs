@@ -17,7 +17,7 @@ use pli_interop::report::{self, Answer, Level, Recorder, Report};
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// What the run knows of the implementation; see interop.example.toml.
+    /// What the run knows of the implementation; interop-tests/interop.example.toml explains every key.
     #[arg(long, default_value = "interop.toml")]
     config: PathBuf,
     /// Only these levels: L0 codec, L1 crypto, L2 session, L3 relay.
@@ -35,13 +35,13 @@ struct Arguments {
     /// Compares the suite's validator with the harness's on this many generated envelopes, and nothing else.
     #[arg(long, value_name = "N")]
     differential: Option<u64>,
-    /// The seed of the generated envelopes; drawn and printed when absent.
+    /// With --differential: the seed of the generated envelopes; drawn and printed when absent.
     #[arg(long, requires = "differential")]
     seed: Option<u64>,
-    /// The number of the first generated envelope, to see one again.
+    /// With --differential: the number of the first generated envelope, to see one again.
     #[arg(long, requires = "differential", default_value_t = 0)]
     from: u64,
-    /// Harness processes that judge side by side; as many as there are cores when absent.
+    /// With --differential: harness processes that judge side by side; as many as there are cores when absent.
     #[arg(long, requires = "differential")]
     workers: Option<u64>,
     /// Prints the report as JSON on standard output.

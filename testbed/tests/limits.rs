@@ -201,11 +201,7 @@ async fn a_node_drains_while_a_peer_sends_for_ever() {
     for (via, _connection, peer) in peers {
         let refused = tokio::time::timeout(support::PATIENCE, peer).await;
         let refused = refused.expect("it hears of the end").expect("no panic");
-        eprintln!("XX {refused:?}");
-        // Over WebSocket a peer that only writes hears of the end, and may miss the reason.
-        if via == Via::Quic {
-            assert_eq!(refused, Some(Code::ShuttingDown.number()));
-        }
+        assert_eq!(refused, Some(Code::ShuttingDown.number()), "{via}");
     }
 }
 

@@ -244,8 +244,9 @@ async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
     let service = Service::open(Path::new(&args.home.folder("service")?)).await?;
     // A node that does not know it says no more than that.
     service.check_listed().await?;
-    let tracked = service.track(&args.ids).await?;
+    let tracked = service.track(&args.ids).await;
     service.hang_up().await;
+    let tracked = tracked?;
     let mut doubtful = false;
     let known = tracked
         .iter()

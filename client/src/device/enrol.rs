@@ -143,17 +143,20 @@ pub async fn enrol(folder: &Path, request: &EnrolRequest) -> Result<Enrolled, En
             invitation: unchecked.home,
         });
     }
-    let traces = Traces::begin(folder)?;
+    let mut traces = Traces::begin(folder)?;
     // Another process may have been faster.
     check_new(folder)?;
-    let enrolled = enrol_in(folder, source, request).await;
-    if enrolled
+    let joined = join(folder, source, request).await;
+    if joined
         .as_ref()
         .map_or_else(EnrolError::is_undecided, |_| true)
     {
+        // From here on the home knows the keys, or may.
         traces.stay();
     }
-    enrolled
+    let (config, enrolled) = joined?;
+    config.write_new(folder)?;
+    Ok(enrolled)
 }
 
 fn check_new(folder: &Path) -> Result<(), EnrolError> {
@@ -167,11 +170,12 @@ fn check_new(folder: &Path) -> Result<(), EnrolError> {
     }
 }
 
-async fn enrol_in(
+/// Everything up to the home's answer.
+async fn join(
     folder: &Path,
     source: Source,
     request: &EnrolRequest,
-) -> Result<Enrolled, EnrolError> {
+) -> Result<(DeviceConfig, Enrolled), EnrolError> {
     let paths = Paths::new(folder);
     let home = request.link.home.clone();
     // The invitation pins the root, so whoever serves it cannot choose another federation.
@@ -204,26 +208,27 @@ async fn enrol_in(
         invitation: request.link.invitation.clone(),
         enrolment: Enrolment::sign(&invitation, &key, now),
     });
-    let account = match call::ask(&connection, call, "an enrolment").await? {
+    let reply = call::ask(&connection, call, "an enrolment").await;
+    connection.close(None, "");
+    dialler.wait_idle().await;
+    let account = match reply? {
         wire::call_reply::Kind::Enrolled(enrolled) => AccountId::from_slice(&enrolled.account_id)?,
         other => {
             let (got, expected) = (call::name(&other), "an enrolment");
             return Err(CallError::Unexpected { got, expected }.into());
         }
     };
-    connection.close(None, "");
-    dialler.wait_idle().await;
 
     let config = DeviceConfig {
         account: account.to_string(),
         ..config
     };
-    config.write_new(folder)?;
-    Ok(Enrolled {
+    let enrolled = Enrolled {
         home,
         account,
         device: *key.public(),
-    })
+    };
+    Ok((config, enrolled))
 }
 
 /// Made once: a second attempt goes on with the same key, which the home may know already.

@@ -154,9 +154,9 @@ impl Device {
             return Ok(());
         }
         let connection = self.connect().await?;
-        self.acknowledge_on(&connection, letters).await?;
+        let ended = self.acknowledge_on(&connection, letters).await;
         hang_up(&connection);
-        Ok(())
+        ended
     }
 
     async fn acknowledge_on(
@@ -189,9 +189,9 @@ impl Device {
     pub async fn publish_grant(&self, grant: bytes::Bytes) -> Result<(), DeviceError> {
         let connection = self.connect().await?;
         let kind = wire::call::Kind::PublishGrant(wire::PublishGrant { grant });
-        expect_done(&call::ask(&connection, kind, "done").await?)?;
+        let reply = call::ask(&connection, kind, "done").await;
         hang_up(&connection);
-        Ok(())
+        Ok(expect_done(&reply?)?)
     }
 }
 

@@ -47,7 +47,7 @@ impl Traces {
     }
 
     /// It came to something, or may have.
-    pub(super) fn stay(mut self) {
+    pub(super) fn stay(&mut self) {
         self.made.clear();
         self.folders.clear();
     }
@@ -109,9 +109,10 @@ mod tests {
         assert_eq!(left.len(), 1, "{left:?}");
         assert!(paths.key().exists());
 
-        let traces = Traces::begin(&folder).expect("there");
+        let mut traces = Traces::begin(&folder).expect("there");
         fs::write(paths.root(), "root").expect("own folder");
         traces.stay();
+        drop(traces);
         assert!(paths.root().exists());
     }
 }

@@ -318,9 +318,9 @@ impl Service {
         let directory = self.directory.current();
         let origin = self.id.authority();
         let connection = reach::connect(&self.dialler, &directory, origin, now).await?;
-        let tracked = track::track(&connection, &directory, origin, ids).await?;
+        let tracked = track::track(&connection, &directory, origin, ids).await;
         connection.close(None, "");
-        Ok(tracked)
+        Ok(tracked?)
     }
 
     /// Waits a moment so that the node can hear that the connections are closed; before a process ends.

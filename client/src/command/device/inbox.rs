@@ -27,8 +27,9 @@ pub(super) async fn run(args: &InboxArgs, out: Output) -> Result<Exit, Failed> {
         false => device.fetch().await,
     };
     // What is here is shown, whatever the home does.
-    let exit = list(&device, out).await?;
+    let listed = list(&device, out).await;
     device.hang_up().await;
+    let exit = listed?;
     fetched?;
     Ok(exit)
 }
@@ -133,8 +134,9 @@ pub(super) async fn ack(args: &AckArgs, out: Output) -> Result<Exit, Failed> {
         true => not_handed_over(&device, out).await?,
         false => named(&device, &args.seqs).await?,
     };
-    device.acknowledge(&letters).await?;
+    let acknowledged = device.acknowledge(&letters).await;
     device.hang_up().await;
+    acknowledged?;
     if out.json {
         let seqs: Vec<u64> = letters.iter().map(|(seq, _)| *seq).collect();
         out.json(&json!({ "acknowledged": seqs }));

@@ -162,8 +162,9 @@ async fn run_enrol(args: EnrolArgs, out: Output) -> Result<Exit, Failed> {
 async fn run_grant(args: &GrantArgs, out: Output) -> Result<Exit, Failed> {
     let mut device = open(&args.home, Standing::Working).await?;
     let accepts: BTreeSet<Class> = args.accept.iter().map(|class| class.value()).collect();
-    let grant = device.grant(&args.authority, accepts, args.renew).await?;
+    let grant = device.grant(&args.authority, accepts, args.renew).await;
     device.hang_up().await;
+    let grant = grant?;
     let text = grants::to_text(&grant);
     if let Some(path) = &args.out {
         folder::write(path, format!("{text}\n").as_bytes(), Secrecy::Owner)

@@ -1,5 +1,6 @@
 //! `pli device … --help` in French. The English is beside each command and argument, where clap reads it.
 
+use clap::builder::Str;
 use clap::{Arg, Command};
 
 /// The name of a command or of an argument, of which command, and its French.
@@ -131,7 +132,20 @@ const FRENCH: &[(&str, &str, &str)] = &[
     ("", "version", "Afficher la version"),
 ];
 
-const TEMPLATE: &str = "{about-with-newline}\nUtilisation : {usage}\n\n{all-args}";
+/// What stands for a value, and its French.
+const VALUES: &[(&str, &str)] = &[
+    ("ACCEPT", "GENRE"),
+    ("AUTHORITY", "ADMINISTRATION"),
+    ("DIR", "DOSSIER"),
+    ("DIR|URL", "DOSSIER|URL"),
+    ("FILE", "FICHIER"),
+    ("INVITATION", "INVITATION"),
+    ("LANG", "LANGUE"),
+    ("LETTERS", "LETTRES"),
+    ("NUMBER", "NUMÉRO"),
+];
+
+const TEMPLATE: &str = "{about-with-newline}\nUtilisation : {usage}\n\n{all-args}{after-help}\n";
 const EXIT_CODES: &str = "Fin : 0 fait · 1 pas fait · 2 commande pas comprise · 3 fait en partie · \
 4 personne ne répond, réessayez plus tard · 5 quelqu'un enfreint le protocole";
 
@@ -168,29 +182,32 @@ fn translate(command: &mut Command) {
         translated = translated.about(text).long_about(text);
     }
     if name == "device" {
-        translated = translated
-            .after_help(EXIT_CODES)
-            .help_template(format!("{TEMPLATE}\n\n{{after-help}}"));
+        translated = translated.after_help(EXIT_CODES);
     }
     translated.get_subcommands_mut().for_each(translate);
     *command = translated;
 }
 
 fn translate_argument(command: &str, argument: Arg) -> Arg {
-    let heading = match argument.is_positional() {
-        true => "Arguments",
-        false => "Options",
-    };
     let text = french(command, argument.get_id().as_str());
     let argument = argument
-        .help_heading(heading)
         .hide_default_value(true)
         .hide_possible_values(true)
         .hide_env(true);
+    let values = argument.get_value_names().unwrap_or_default().to_vec();
+    let argument = match values.is_empty() {
+        true => argument,
+        false => argument.value_names(values.iter().map(value)),
+    };
     match text {
         Some(text) => argument.help(text).long_help(text),
         None => argument,
     }
+}
+
+fn value(name: &Str) -> Str {
+    let known = VALUES.iter().find(|(english, _)| name == english);
+    known.map_or_else(|| name.clone(), |(_, french)| (*french).into())
 }
 
 #[cfg(test)]
@@ -244,6 +261,11 @@ mod tests {
                 "{name} {id}"
             );
             assert_ne!(help(argument), help(same), "{name} {id}");
+            for name in argument.get_value_names().into_iter().flatten() {
+                let takes_one = argument.get_action().takes_values();
+                let known = VALUES.iter().any(|(english, _)| english == name);
+                assert!(known || !takes_one, "{id}: {name} is in one language");
+            }
             let long = |argument: &Arg| argument.get_long_help().map(ToString::to_string);
             assert_eq!(long(same), help(same), "{name} {id}");
         }
@@ -275,6 +297,7 @@ mod tests {
                     assert!(!help.contains(english), "{help}");
                 }
                 assert!(help.contains("Utilisation : pli device "), "{help}");
+                assert!(help.ends_with('\n') && !help.contains("\n\n\n"), "{help}");
             }
         }
     }

@@ -52,7 +52,9 @@ fn expected(argument: &str) -> Option<Words> {
     let known = [
         ("<INVITATION>", faults::USAGE_INVITATION),
         ("<AUTHORITY>", faults::USAGE_AUTHORITY),
+        ("<ADMINISTRATION>", faults::USAGE_AUTHORITY),
         ("NUMBER", faults::USAGE_NUMBER),
+        ("NUM\u{c9}RO", faults::USAGE_NUMBER),
         ("--count", faults::USAGE_NUMBER),
     ];
     let known = known.iter().find(|(name, _)| argument.contains(name));
@@ -69,10 +71,11 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::CommandFactory;
 
     use super::*;
     use crate::command::Cli;
+    use crate::command::device::in_french;
 
     #[test]
     fn a_mistyped_command_line_is_explained_in_french() {
@@ -90,11 +93,14 @@ mod tests {
                 "grant a.fr --accept lettre",
                 "possible : message, alert, control",
             ),
-            ("show 1 --signed", "--signed <FILE> demande une valeur"),
+            ("show 1 --signed", "--signed <FICHIER> demande une valeur"),
             ("inbox --offline --offline", "ne va pas avec le reste"),
         ] {
             let words = ["pli", "device"].into_iter().chain(line.split(' '));
-            let error = Cli::try_parse_from(words).expect_err("not understood");
+            let french = in_french(Cli::command());
+            let error = french
+                .try_get_matches_from(words)
+                .expect_err("not understood");
             let shown = explain(&error, Lang::Fr);
             assert!(shown.contains(said), "{line}: {shown}");
             assert!(shown.ends_with("pli device --help"), "{shown}");

@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     /// Fields of the groups above.
-    const FAMILIES: usize = 42;
+    const FAMILIES: usize = 43;
 
     #[test]
     fn a_series_moves_alone_and_shows_its_help() {

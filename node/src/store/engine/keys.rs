@@ -9,7 +9,7 @@ use crate::store::{InvitationId, Lane};
 pub(super) const APPLIED: &[u8] = b"applied";
 /// How rows and keys are to be read: an index of another layout is built again.
 pub(super) const LAYOUT: &[u8] = b"layout";
-pub(super) const LAYOUT_OF_NOW: &[u8] = &[2];
+pub(super) const LAYOUT_OF_NOW: &[u8] = &[3];
 /// From where on the log may hold queued letters that have no row.
 pub(super) const YOUNG: &[u8] = b"young";
 

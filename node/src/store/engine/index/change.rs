@@ -156,7 +156,8 @@ impl<'a> Change<'a> {
         for keyspace in &self.index.keyspaces {
             self.batch.insert(keyspace, MARK, number.to_le_bytes());
         }
-        self.batch.commit()
+        self.batch.commit()?;
+        self.index.rotate()
     }
 }
 

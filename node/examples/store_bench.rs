@@ -1,7 +1,7 @@
 //! Measures the store against what the disk and fjall alone can do, in one run. Prints JSON lines.
 //!
 //! ```text
-//! cargo run --release --example store_bench -- [directory] [envelopes] [group]
+//! cargo run --release --example store_bench -- [directory] [envelopes] [group] [which]
 //! ```
 //!
 //! `raw`: an append-only file, one fdatasync per group: the limit. `fjall_alone`: the same rows as the
@@ -18,7 +18,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use fjall::{Database, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use pli_node::store::{
-    self, Entry, Lane, OpenOptions, Outcome, PageBound, Place, Sender, Settlement, Store,
+    self, Entry, Lane, OpenOptions, Outcome, PageBound, Place, Report, Sender, Settlement, Store,
 };
 use pli_protocol::crypto::contexts::ENVELOPE;
 use pli_protocol::id::{AccountId, EnvelopeId, KeyId, MailboxId, Timestamp};
@@ -54,6 +54,7 @@ fn main() -> Outcomes {
         ("fjall_alone", fjall_alone),
         ("engine_mailbox", engine_mailbox),
         ("engine_queue", engine_queue),
+        ("engine_life", engine_life),
     ] {
         if wanted(name) {
             let _ = fs::remove_dir_all(&directory);
@@ -230,16 +231,81 @@ fn engine_queue(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
     compact.print("compact")
 }
 
-fn open(directory: &Path) -> Result<std::sync::Arc<dyn Store>, Box<dyn Error>> {
+/// The whole life of letters at a home, in fast motion: taken by devices, reported, expired, forgotten. What the store
+/// holds must level off once the first are forgotten.
+fn engine_life(directory: &Path, envelopes: usize, group: usize) -> Outcomes {
+    const ACCOUNTS: u64 = 64;
+    const PER_SECOND: u64 = 3_500;
+    const LIFETIME_MS: u64 = 180_000;
+    const PRINTS: usize = 40;
+    let mut options = options();
+    options.custody_retention_ms = 120_000;
+    let store = open_with(directory, &options)?;
+    let mut source = Source::new();
+    source.accounts = ACCOUNTS;
+    source.per_ms = PER_SECOND as f64 / 1_000.0;
+    source.lifetime_ms = LIFETIME_MS;
+    let origin = destination(0);
+    let mut meter = Meter::new("engine_life", directory);
+    let (mut next_print, mut next_sweep) = (envelopes / PRINTS, 0);
+    while meter.done < envelopes {
+        let entries: Vec<_> = (0..group).map(|_| source.mailbox_entry()).collect();
+        let now = entries[group - 1].accepted_at;
+        meter.timed(group, || {
+            for some in entries.chunks(group.div_ceil(4)) {
+                store.append(some)?;
+            }
+            for some in entries.chunks(14) {
+                let receipts = Bytes::from(vec![7; 96 + 4 * some.len()]);
+                let items = some.iter().map(|entry| (entry.id, Outcome::Retrieved));
+                let settlement = Settlement {
+                    receipts: receipts.clone(),
+                    items: items.collect(),
+                };
+                let report = Report {
+                    destination: origin.clone(),
+                    bytes: receipts,
+                    expires: now.plus_ms(LIFETIME_MS),
+                };
+                store.settle(&[settlement], &[report])?;
+            }
+            let reports = store.pending_reports(&origin, 0, PAGE)?;
+            let positions: Vec<u64> = reports.iter().map(|report| report.position).collect();
+            store.settle_reports(&origin, &positions)?;
+            if now.as_ms() >= next_sweep {
+                next_sweep = now.as_ms() + 1_000;
+                while store.expire(now, 1_024)?.more {}
+                while store.compact()? > 0 {}
+            }
+            Ok(())
+        })?;
+        if meter.done >= next_print {
+            next_print += envelopes / PRINTS;
+            meter.print("life")?;
+        }
+    }
+    Ok(())
+}
+
+fn options() -> OpenOptions {
     let mut options = OpenOptions::new(
         "interieur.gouv.fr".parse().expect("a domain"),
         KeyId::new([1; 32]),
     );
     options.limits.disk_free = 64 << 20;
-    Ok(store::open(
-        &format!("fjall:{}", directory.display()),
-        &options,
-    )?)
+    options
+}
+
+fn open(directory: &Path) -> Result<std::sync::Arc<dyn Store>, Box<dyn Error>> {
+    open_with(directory, &options())
+}
+
+fn open_with(
+    directory: &Path,
+    options: &OpenOptions,
+) -> Result<std::sync::Arc<dyn Store>, Box<dyn Error>> {
+    let url = format!("fjall:{}", directory.display());
+    Ok(store::open(&url, options)?)
 }
 
 const DESTINATIONS: usize = 3;
@@ -256,6 +322,9 @@ struct Source {
     body: Vec<u8>,
     sender: Sender,
     made: u64,
+    accounts: u64,
+    per_ms: f64,
+    lifetime_ms: u64,
 }
 
 impl Source {
@@ -265,6 +334,9 @@ impl Source {
             body: Vec::new(),
             sender: Sender::Service("rdv@interieur.gouv.fr".parse().expect("a valid service")),
             made: 0,
+            accounts: ACCOUNTS,
+            per_ms: 40.0,
+            lifetime_ms: 30 * DAY_MS,
         };
         source.body = (0..ENVELOPE_BYTES).map(|_| source.random() as u8).collect();
         source.body[0] = 0x0a;
@@ -293,10 +365,10 @@ impl Source {
 
     fn entry(&mut self, place: Place) -> Entry {
         let (id, bytes) = self.envelope();
-        let now = 1_790_000_000_000 + self.made / 40;
+        let now = 1_790_000_000_000 + (self.made as f64 / self.per_ms) as u64;
         let (accepted_at, expires) = (
             Timestamp::from_ms(now),
-            Timestamp::from_ms(now + 30 * DAY_MS),
+            Timestamp::from_ms(now + self.lifetime_ms),
         );
         Entry {
             id,
@@ -309,7 +381,7 @@ impl Source {
     }
 
     fn mailbox_entry(&mut self) -> Entry {
-        let number = (self.random() % ACCOUNTS).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let number = (self.random() % self.accounts).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let (mut account, mut mailbox) = ([0; 32], [0; 16]);
         account[..8].copy_from_slice(&number.to_be_bytes());
         mailbox[..8].copy_from_slice(&number.to_be_bytes());

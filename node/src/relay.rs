@@ -10,6 +10,7 @@ use pli_protocol::custody::ack::Issuer;
 use pli_protocol::custody::{Receipt, Step};
 use pli_protocol::id::{AuthorityId, EnvelopeId, MailboxId, Timestamp};
 use pli_protocol::trust::Directory;
+use tokio::task::JoinHandle;
 
 use crate::admit::{Mailbox, Mailboxes, Quotas};
 use crate::alarm::Alarms;
@@ -109,10 +110,18 @@ impl Relay {
         &self,
         work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || work(store.as_ref()))
+        self.begin_on_store(work)
             .await
             .expect("store calls do not panic and are not cancelled")
+    }
+
+    /// The same, under way at once and whether it is waited for or not.
+    pub fn begin_on_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> JoinHandle<Result<T, StoreError>> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || work(store.as_ref()))
     }
 }
 

@@ -4,6 +4,7 @@
 //! down. What is refused for now is tried again on the same connection; whatever breaks off stays queued.
 
 mod answers;
+mod writing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use pli_transport::{DialledConnection, FrameReader, FrameWriter};
 use prost::Message;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::writing::Writing;
 use super::caution::Caution;
 use super::lanes::{Choice, Lanes, Waiting};
 use super::postponed::Postponed;
@@ -107,6 +109,7 @@ pub struct Forwarding<'a> {
     lanes: Lanes,
     /// Bounded by the batches in flight.
     sent: HashMap<EnvelopeId, Waiting>,
+    writing: Writing,
     /// Since when the home owes an answer.
     waits_since: Instant,
     /// One suspect is on its way.
@@ -132,6 +135,7 @@ impl<'a> Forwarding<'a> {
             sending: Sending::new(granted),
             lanes: Lanes::unread(),
             sent: HashMap::new(),
+            writing: Writing::default(),
             waits_since: Instant::now(),
             alone: false,
         }
@@ -141,6 +145,9 @@ impl<'a> Forwarding<'a> {
     /// envelopes that were on their way then.
     pub async fn run(mut self, connection: &DialledConnection) -> (Broken, Vec<EnvelopeId>) {
         let Err(broken) = self.forward(connection).await;
+        // What was heard before it broke counts.
+        let written = self.writing.finish(self.relay).await;
+        let broken = written.err().map_or(broken, Broken::Store);
         self.standing.postponed.interrupted(Instant::now());
         self.note_waiting();
         self.relay.destinations.awaits(self.home, None);
@@ -167,13 +174,21 @@ impl<'a> Forwarding<'a> {
             if settled && self.lanes.is_at_end() {
                 self.standing.postponed.settled();
             }
+            let listens = !settled && self.writing.has_room();
             let overdue = self.waits_since + REPLY_TIMEOUT;
             let due = self.standing.postponed.next_due();
             tokio::select! {
-                reply = next_reply(&mut stream.recv), if !settled => {
-                    self.settle(reply?, &mut stream.recv).await?;
+                reply = next_reply(&mut stream.recv), if listens => {
+                    self.hear(reply?, &mut stream.recv).await?;
                 }
-                () = sleep_until(overdue), if !settled => {
+                written = self.writing.written(self.relay), if self.writing.is_under_way() => {
+                    written?;
+                    self.writing.begin(self.relay);
+                    if !listens {
+                        self.wait_from_now();
+                    }
+                }
+                () = sleep_until(overdue), if listens => {
                     return Err(Broken::Peer(format!("no answer within {REPLY_TIMEOUT:?}")));
                 }
                 () = sleep_until(due.unwrap_or(overdue)), if due.is_some() && self.has_room() => {}
@@ -231,6 +246,10 @@ impl<'a> Forwarding<'a> {
     /// Sends batches while there is something to send and room for it.
     async fn fill(&mut self, send: &mut FrameWriter) -> Result<(), Broken> {
         while self.has_room() {
+            if self.lanes.take_rewound() {
+                // What the home has taken must not be read again as if it waited.
+                self.writing.finish(self.relay).await?;
+            }
             let (lanes, mut choice) = self.choice();
             let batch = lanes.next_batch(&mut choice).await?;
             let Some(first) = batch.first() else {

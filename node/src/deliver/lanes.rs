@@ -50,6 +50,8 @@ pub struct Lanes {
     news: bool,
     /// Both lanes were read to their end.
     at_end: bool,
+    /// A part is about to be read once more.
+    rewound: bool,
 }
 
 /// What the choice depends on.
@@ -78,6 +80,7 @@ impl Lanes {
             since_suspect: 0,
             news: true,
             at_end: false,
+            rewound: false,
         }
     }
 
@@ -90,6 +93,11 @@ impl Lanes {
     /// Whether everything was read.
     pub fn is_at_end(&self) -> bool {
         self.at_end
+    }
+
+    /// Whether a part is to be read that was read before. Says so once.
+    pub fn take_rewound(&mut self) -> bool {
+        std::mem::take(&mut self.rewound)
     }
 
     /// The next envelopes, as many as a frame takes.
@@ -239,6 +247,7 @@ impl Lanes {
                 .map(|waiting| waiting.at.position);
             let first = read.fold(first, u64::min);
             self.after[lane] = self.after[lane].min(first.saturating_sub(1));
+            self.rewound = true;
             self.has_news();
         }
     }

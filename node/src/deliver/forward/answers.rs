@@ -12,41 +12,40 @@ use tokio::time::Instant;
 use super::super::evidence;
 use super::super::lanes::Waiting;
 use super::{Broken, Forwarding, next_reply, peer};
-use crate::metrics;
-use crate::store::{Outcome, Settlement};
+use crate::store::Outcome;
 use crate::verify::{is_of_the_directory, still_allowed};
 
-/// Acknowledgements written down by one fsync.
-const SETTLED_AT_ONCE: usize = 64;
-
 impl Forwarding<'_> {
-    /// Writes down what the home says: this answer, and all that have come meanwhile, by one
-    /// fsync. What breaks before that is still queued.
-    pub(super) async fn settle(
+    /// Takes what the home says: this answer, and all that have come meanwhile, as many as there is room for. What
+    /// breaks before they are written down is still queued.
+    pub(super) async fn hear(
         &mut self,
         first: wire::CallReply,
         recv: &mut FrameReader,
     ) -> Result<(), Broken> {
-        let mut settlements = vec![self.check(first)?];
-        while settlements.len() < SETTLED_AT_ONCE && !self.sending.is_settled() {
+        self.check(first)?;
+        while self.writing.has_room() && !self.sending.is_settled() {
             tokio::select! {
                 biased;
-                reply = next_reply(recv) => settlements.push(self.check(reply?)?),
+                reply = next_reply(recv) => self.check(reply?)?,
                 () = std::future::ready(()) => break,
             }
         }
-        self.relay
-            .on_store(move |store| store.settle(&settlements, &[]))
-            .await?;
+        self.writing.begin(self.relay);
         self.note_waiting();
-        self.waits_since = Instant::now();
-        let now = (!self.sending.is_settled()).then(|| self.relay.clock.now());
-        self.relay.destinations.awaits(self.home, now);
+        self.wait_from_now();
         Ok(())
     }
 
+    /// What the home still owes, it owes from now on.
+    pub(super) fn wait_from_now(&mut self) {
+        self.waits_since = Instant::now();
+        let now = (!self.sending.is_settled()).then(|| self.relay.clock.now());
+        self.relay.destinations.awaits(self.home, now);
+    }
+
     /// Checks that the home says what it says.
-    fn check(&mut self, reply: wire::CallReply) -> Result<Settlement, Broken> {
+    fn check(&mut self, reply: wire::CallReply) -> Result<(), Broken> {
         let ack = match reply.kind {
             Some(call_reply::Kind::Ack(ack)) => ack,
             // CUS-3.6: it acknowledges nothing.
@@ -72,28 +71,20 @@ impl Forwarding<'_> {
         self.sending.settle(ack.last_seq).map_err(peer)?;
         self.standing.caution.answered(&ids);
         self.alone = false;
-        Ok(evidence::of_acknowledgement(self.home, &ack, items))
+        let settlement = evidence::of_acknowledgement(self.home, &ack, items);
+        self.writing.add(settlement, acknowledged.dispositions());
+        Ok(())
     }
 
     fn outcome(&mut self, id: EnvelopeId, disposition: Disposition) -> Outcome {
-        let answered = &self.relay.metrics.deliver.answered_total;
         tracing::debug!(envelope = %id, ?disposition, home = %self.home, "answered by the home");
         let sent = self.sent.remove(&id);
         match disposition {
-            Disposition::Accepted => {
-                answered.of(metrics::Disposition::Accepted).increment(1);
+            Disposition::Accepted | Disposition::Duplicate { .. } => {
                 self.taken(sent);
                 Outcome::Delivered
             }
-            Disposition::Duplicate { .. } => {
-                answered.of(metrics::Disposition::Duplicate).increment(1);
-                self.taken(sent);
-                Outcome::Delivered
-            }
-            Disposition::Refused(code) => {
-                answered.of(metrics::Disposition::Refused).increment(1);
-                self.refused(id, code, sent)
-            }
+            Disposition::Refused(code) => self.refused(id, code, sent),
         }
     }
 

@@ -54,15 +54,13 @@ pub fn of_acknowledgement(
     }
 }
 
-/// Receipts of this node, signed together: 1 to 4,096.
-pub fn of_own(receipts: &[Receipt], key: &SigningKey) -> Settlement {
+/// Receipts of this node, signed together: 1 to 4,096. With what each of them changes.
+pub fn of_own(receipts: &[Receipt], outcomes: Vec<Outcome>, key: &SigningKey) -> Settlement {
     let payloads = receipts.iter().map(Receipt::encode).collect();
     let signed =
         signed::sign_batch(RECEIPT, payloads, key).expect("callers page by less than a tree holds");
-    let items = receipts
-        .iter()
-        .map(|receipt| (receipt.envelope, outcome_of(receipt.step)));
-    of_signed(signed, items.collect())
+    let ids = receipts.iter().map(|receipt| receipt.envelope);
+    of_signed(signed, ids.zip(outcomes).collect())
 }
 
 /// Receipts that came signed, one per item.
@@ -152,7 +150,7 @@ fn rebuild(
     )
 }
 
-/// What a receipt changes in the store.
+/// What a receipt of another node changes in the store.
 pub fn outcome_of(step: Step) -> Outcome {
     match step {
         Step::Accepted => Outcome::Unchanged,

@@ -9,22 +9,26 @@ use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
 
 use super::{evidence, outbox};
 use crate::relay::Relay;
-use crate::store::{Sender, StoreError, Untaken};
+use crate::store::{Outcome, Sender, StoreError, Untaken};
 
-/// Signs and writes down that these will not be delivered, and why: 1 to 4,096 of them.
+/// Signs and writes down that these will not be delivered, and why: 1 to 4,096 of them. Whichever its home has taken
+/// meanwhile stays delivered.
 pub async fn report(
     relay: &Arc<Relay>,
     envelopes: Vec<(EnvelopeId, Code)>,
 ) -> Result<(), StoreError> {
     let now = relay.clock.now();
     let mut receipts = Vec::with_capacity(envelopes.len());
+    let mut outcomes = Vec::with_capacity(envelopes.len());
     for (id, code) in envelopes {
         tracing::warn!(envelope = %id, %code, "undeliverable");
         let counter = &relay.metrics.deliver.undeliverable_total;
         counter.of(code).increment(1);
         receipts.push(relay.receipt(id, Step::Undeliverable(code), now));
+        let code = code.number();
+        outcomes.push(Outcome::GivenUp { code });
     }
-    let settlement = evidence::of_own(&receipts, &relay.key);
+    let settlement = evidence::of_own(&receipts, outcomes, &relay.key);
     relay
         .on_store(move |store| store.settle(&[settlement], &[]))
         .await?;

@@ -110,7 +110,7 @@ pub trait Store: Debug + Send + Sync {
 
     /// Handles up to `limit` envelopes whose time is over, by a second and a little at most: mailbox items become absences, ids past
     /// their retention are forgotten, undelivered queue items and mailbox items that nobody took are returned,
-    /// each time again until they are settled as [`Outcome::Undeliverable`].
+    /// each time again until they are settled, as [`Outcome::GivenUp`] and as [`Outcome::Undeliverable`].
     fn expire(&self, now: Timestamp, limit: usize) -> Result<Expiry, StoreError>;
 
     /// Frees space: at most one segment is compacted or deleted. Returns the bytes freed; 0 when there

@@ -22,7 +22,7 @@ pub struct PendingPage {
     /// Ascending positions.
     pub items: Vec<Pending>,
     /// CUS-6.7: records that failed their checksum or id, put aside in this read. They must be settled as
-    /// [`Outcome::Undeliverable`], since they were acknowledged (P3). The id is the one that was accepted.
+    /// [`Outcome::GivenUp`], since they were acknowledged (P3). The id is the one that was accepted.
     pub damaged: Vec<EnvelopeId>,
     /// The position to ask after for the next page; the one asked for when nothing follows.
     pub next_after: u64,
@@ -66,8 +66,11 @@ pub enum Outcome {
     Retrieved,
     /// The peer refused it, with this wire code. Leaves the queue, is set aside.
     Refused { code: u32 },
-    /// It will not be delivered: expired, damaged or given up, with this wire code. Leaves the queue.
+    /// Its home says that nobody took it, or that it cannot be had any more, with this wire code.
     Undeliverable { code: u32 },
+    /// This node will not deliver it: expired, damaged or given up, with this wire code. Leaves the queue; a letter that
+    /// waits in none any more, perhaps because its home took it at that very moment, is not changed.
+    GivenUp { code: u32 },
     /// Only a leaf of the tree; nothing changes.
     Unchanged,
 }

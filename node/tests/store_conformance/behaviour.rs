@@ -141,6 +141,28 @@ fn pages_are_bounded_and_lose_nothing(opener: Opener) {
     assert_eq!(store.read(&account(9), 0, ALL).unwrap().latest_seq, 0);
 }
 
+/// CUS-6.6: the sweep finds a letter due, and before it is written down the home's receipt is.
+fn what_its_home_has_taken_is_not_given_up(opener: Opener) {
+    let directory = fast_directory();
+    let store = open(opener, directory.path());
+    let taken = parcel(0, 1, Lane::Bulk);
+    append_new(&*store, std::slice::from_ref(&taken));
+    let settle = |outcome| {
+        let settlement = Settlement {
+            receipts: "a receipt".into(),
+            items: vec![(taken.id, outcome)],
+        };
+        store.settle(&[settlement], &[]).unwrap().applied
+    };
+    assert_eq!(settle(Outcome::Delivered), 1);
+    assert_eq!(settle(Outcome::GivenUp { code: 70 }), 0);
+    let custody = store.custody(&taken.id).unwrap().unwrap();
+    assert_eq!(custody.state, CustodyState::Delivered);
+    assert_eq!(settle(Outcome::Undeliverable { code: 70 }), 1, "its home");
+    let custody = store.custody(&taken.id).unwrap().unwrap();
+    assert_eq!(custody.state, CustodyState::Undeliverable { code: 70 });
+}
+
 /// CUS-6.4
 fn r2_a_refused_item_is_set_aside_and_the_next_goes_on(opener: Opener) {
     let directory = fast_directory();
@@ -153,7 +175,7 @@ fn r2_a_refused_item_is_set_aside_and_the_next_goes_on(opener: Opener) {
             (parcels[0].id, Outcome::Delivered),
             (parcels[1].id, Outcome::Refused { code: 61 }),
             (letter(99, 1).id, Outcome::Unchanged),
-            (parcels[2].id, Outcome::Undeliverable { code: 90 }),
+            (parcels[2].id, Outcome::GivenUp { code: 90 }),
         ],
     };
     let settled = store
@@ -212,5 +234,6 @@ crate::for_each_engine!(
     r1_exact_bytes_come_out_again,
     case_26_a_duplicate_is_stored_once_and_keeps_its_first_time,
     pages_are_bounded_and_lose_nothing,
+    what_its_home_has_taken_is_not_given_up,
     r2_a_refused_item_is_set_aside_and_the_next_goes_on,
 );

@@ -35,6 +35,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         3 => Just(Outcome::Retrieved),
         2 => (1_u32..9).prop_map(|code| Outcome::Refused { code }),
         2 => (1_u32..9).prop_map(|code| Outcome::Undeliverable { code }),
+        2 => (1_u32..9).prop_map(|code| Outcome::GivenUp { code }),
         1 => Just(Outcome::Unchanged),
     ]
 }

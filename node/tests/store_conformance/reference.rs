@@ -158,7 +158,9 @@ impl Model {
                 Outcome::Delivered => CustodyState::Delivered,
                 Outcome::Retrieved => CustodyState::Retrieved,
                 Outcome::Refused { code } => CustodyState::Refused { code },
-                Outcome::Undeliverable { code } => CustodyState::Undeliverable { code },
+                Outcome::Undeliverable { code } | Outcome::GivenUp { code } => {
+                    CustodyState::Undeliverable { code }
+                }
                 Outcome::Unchanged => unreachable!(),
             };
             known.evidence.push(Evidence {

@@ -41,7 +41,7 @@ impl Engine {
             (State::After(Outcome::Delivered), _) => CustodyState::Delivered,
             (State::After(Outcome::Retrieved), _) => CustodyState::Retrieved,
             (State::After(Outcome::Refused { code }), _) => CustodyState::Refused { code },
-            (State::After(Outcome::Undeliverable { code }), _) => {
+            (State::After(Outcome::Undeliverable { code } | Outcome::GivenUp { code }), _) => {
                 CustodyState::Undeliverable { code }
             }
             (State::Expired, _) => CustodyState::Expired,

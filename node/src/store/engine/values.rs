@@ -23,6 +23,10 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, outcome: Outcome) {
             out.put_u8(4);
             out.put_u32(code);
         }
+        Outcome::GivenUp { code } => {
+            out.put_u8(5);
+            out.put_u32(code);
+        }
     }
 }
 
@@ -40,6 +44,9 @@ fn outcome_of(tag: u8, fields: &mut Fields<'_>) -> Option<Outcome> {
             code: fields.u32()?,
         },
         4 => Outcome::Undeliverable {
+            code: fields.u32()?,
+        },
+        5 => Outcome::GivenUp {
             code: fields.u32()?,
         },
         _ => return None,

@@ -19,8 +19,9 @@ const BETWEEN: Duration = Duration::from_millis(20);
 /// Letters of each turn beside a live or dead destination, to it and to the probe.
 const BESIDE: usize = 600;
 const BESIDE_EVERY: Duration = Duration::from_millis(10);
-/// Alive and dead take turns, so that what else the machine does touches both.
-const TURNS: usize = 2;
+/// Alive and dead take turns, so that what else the machine does touches both. So many that the p99 of each stands on
+/// the 30 slowest: with 12, it moved by a quarter between runs of the same program.
+const TURNS: usize = 5;
 /// After a kill, until the origin has found out.
 const FOUND_OUT: Duration = Duration::from_secs(2);
 /// A letter that takes longer is lost.

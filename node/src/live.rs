@@ -241,6 +241,7 @@ impl LiveView {
                 priority: state.priority,
                 bulk: state.bulk,
                 bytes: state.bytes,
+                reports: state.reports,
                 oldest_ms: state.oldest.map(Timestamp::as_ms),
                 reachable: true,
                 ..QueueStatus::default()
@@ -288,6 +289,8 @@ impl LiveView {
         let sum = |of: fn(&QueueStatus) -> u64| queues.values().map(of).sum::<u64>() as f64;
         waiting.of(Lane::Priority).set(sum(|queue| queue.priority));
         waiting.of(Lane::Bulk).set(sum(|queue| queue.bulk));
+        let reports = sum(|queue| queue.reports);
+        self.metrics.deliver.reports_waiting.set(reports);
         self.metrics
             .deliver
             .unreachable_destinations

@@ -147,6 +147,10 @@ group! {
         set_aside_total: Counter;
         /// Counts envelopes that were given up, with a signed UNDELIVERABLE receipt to the sender, by the code of the reason.
         undeliverable_total: Per<Code, Counter>;
+        /// Counts receipts of homes that were written down: a device has the letter, or none took it in time.
+        reported_total: Counter;
+        /// Shows how many reports of such receipts wait here for the origins of their letters.
+        reports_waiting: Gauge;
         /// Counts envelopes that were sent to a connected device, repetitions included.
         synced_total: Counter;
         /// Counts envelopes that a device acknowledged with its signature.

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use pli_protocol::content::{Content, Kind, Notice, Text};
 use pli_protocol::wire::{self, call};
 use pli_testbed::hostile::Hostile;
@@ -30,6 +32,16 @@ async fn the_way_of_letters_shows_in_the_metrics_of_both_nodes() {
     .await;
     support::fetch_until(&mut citizen, letters.len(), PATIENCE).await;
     citizen.receive().await.expect("handed over");
+    let began = Instant::now();
+    let origin = federation.node(ORIGIN);
+    let reported = async || origin.count("pli_deliver_reported_total", "").await;
+    while reported().await.expect("counted") < 5.0 {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "the home reports what was taken"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 
     let at_origin = [
         ("pli_ingress_envelopes_total", "submit", 8.0),
@@ -40,6 +52,7 @@ async fn the_way_of_letters_shows_in_the_metrics_of_both_nodes() {
         ("pli_store_stored_total", "peer", 5.0),
         ("pli_store_duplicates_total", "", 2.0),
         ("pli_deliver_answered_total", "accepted", 5.0),
+        ("pli_deliver_reported_total", "", 5.0),
     ];
     let at_home = [
         ("pli_ingress_envelopes_total", "forward", 5.0),

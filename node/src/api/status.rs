@@ -72,6 +72,9 @@ pub struct QueueStatus {
     pub bytes: u64,
     /// When the oldest of them was accepted.
     pub oldest_ms: Option<u64>,
+    /// Reports that wait: what became of letters of that authority here.
+    #[serde(default)]
+    pub reports: u64,
     /// Whether the destination answered last time.
     pub reachable: bool,
     /// When it is tried again, if it did not answer.

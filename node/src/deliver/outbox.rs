@@ -2,9 +2,11 @@
 //!
 //! In: the reports of the store. Out: `Report` calls; what the origin has answered for good leaves the store.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use pli_protocol::code::Code;
 use pli_protocol::crypto::contexts::RECEIPT;
 use pli_protocol::crypto::sign::SigningKey;
@@ -22,12 +24,15 @@ use super::evidence;
 use super::forward::{Broken, peer, reply_in_time};
 use super::postponed::backoff;
 use crate::relay::Relay;
-use crate::store::{PageBound, Report, Settlement, StoreError};
+use crate::store::{PageBound, Report, ReportEntry, Settlement, StoreError};
 
+/// Reports read at once, and settled at once.
 const PAGE: PageBound = PageBound {
-    items: 16,
+    items: 1_024,
     bytes: 1 << 20,
 };
+/// Calls under way at once: while the origin's disk works for one, the others are on their way.
+const CALLS: usize = 8;
 
 /// What the store keeps of what happened here to letters of one origin, and what that origin is told, until then.
 pub fn told(
@@ -94,42 +99,87 @@ async fn send_all(
         if reports.is_empty() {
             return Ok(());
         }
-        for report in reports {
-            match wire::Report::decode(report.bytes) {
-                Ok(message) => send(relay, origin, connection, message).await?,
-                // The device's receipt stays here and can be asked for.
-                Err(error) => tracing::error!(%origin, %error, "a damaged report is dropped"),
+        let calls = stream::iter(gather(reports, origin)).map(async |call| {
+            send(relay, origin, connection, call.receipts).await?;
+            Ok(call.positions)
+        });
+        let mut calls = pin!(calls.buffer_unordered(CALLS));
+        let mut told = Vec::new();
+        let mut end: Result<(), Broken> = Ok(());
+        while let Some(call) = calls.next().await {
+            match call {
+                Ok(positions) => told.extend(positions),
+                Err(broken) => {
+                    end = Err(broken);
+                    break;
+                }
             }
-            let (destination, position) = (origin.clone(), report.position);
-            relay
-                .on_store(move |store| store.settle_reports(&destination, &[position]))
-                .await?;
         }
+        let destination = origin.clone();
+        relay
+            .on_store(move |store| store.settle_reports(&destination, &told))
+            .await?;
+        end?;
     }
 }
 
-/// Sends a report; if the origin wants none of it, each of its receipts alone.
+/// Reports that go in one call.
+#[derive(Debug, Default)]
+struct Gathered {
+    receipts: Vec<Bytes>,
+    positions: Vec<u64>,
+}
+
+/// As many reports to a call as it takes: under load one of a few receipts waits for each time that a device took
+/// letters, and a call of its own for each would fall behind.
+fn gather(reports: Vec<ReportEntry>, origin: &AuthorityId) -> Vec<Gathered> {
+    let mut calls = vec![Gathered::default()];
+    for report in reports {
+        let receipts = match wire::Report::decode(report.bytes) {
+            Ok(report) => report.receipts,
+            // The device's receipt stays here and can be asked for.
+            Err(error) => {
+                tracing::error!(%origin, %error, "a damaged report is dropped");
+                Vec::new()
+            }
+        };
+        let mut call = calls.last_mut().expect("there is one from the beginning");
+        if call.receipts.len() + receipts.len() > REPORT_RECEIPTS_MAX {
+            calls.push(Gathered::default());
+            call = calls.last_mut().expect("just pushed");
+        }
+        call.receipts.extend(receipts);
+        call.positions.push(report.position);
+    }
+    calls
+}
+
+/// Sends the receipts of a call; if the origin wants none of it, each of them alone.
 async fn send(
     relay: &Relay,
     origin: &AuthorityId,
     connection: &DialledConnection,
-    report: wire::Report,
+    receipts: Vec<Bytes>,
 ) -> Result<(), Broken> {
-    let receipts = in_force(report.receipts, &relay.key);
+    let receipts = in_force(receipts, &relay.key);
     if receipts.is_empty() {
         return Ok(());
     }
     let Err(code) = say(connection, receipts.clone()).await? else {
         return Ok(());
     };
-    if receipts.len() == 1 {
-        tracing::warn!(%code, %origin, "a receipt was refused");
-        return Ok(());
-    }
-    for receipt in receipts {
-        if let Err(code) = say(connection, vec![receipt]).await? {
-            tracing::warn!(%code, %origin, "a receipt was refused");
+    let mut refused = match receipts.len() {
+        1 => vec![code],
+        _ => Vec::new(),
+    };
+    if refused.is_empty() {
+        for receipt in receipts {
+            refused.extend(say(connection, vec![receipt]).await?.err());
         }
+    }
+    if let Some(code) = refused.first() {
+        let receipts = refused.len();
+        tracing::warn!(%code, receipts, %origin, "receipts were refused");
     }
     Ok(())
 }

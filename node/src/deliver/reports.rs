@@ -64,7 +64,9 @@ fn settle(
     if items.is_empty() {
         return Ok(Err(Code::UnknownEnvelope));
     }
-    store.settle(&[evidence::of_signed(signed, items)], &[])?;
+    let settled = store.settle(&[evidence::of_signed(signed, items)], &[])?;
+    let reported = &relay.metrics.deliver.reported_total;
+    reported.increment(settled.applied as u64);
     Ok(Ok(()))
 }
 

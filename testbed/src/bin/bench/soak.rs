@@ -38,6 +38,8 @@ const SUSTAINED_WINDOW: u64 = 32 * 1_024;
 const SUSTAINED_PAUSE: Duration = Duration::from_millis(20);
 /// A node whose expiry is further behind has more to do than it can.
 const BEHIND_MAX_SECONDS: f64 = 5.0;
+/// Reports of a home that wait: what is told later than this is told too late.
+const REPORTS_WAITING_MAX: f64 = 8_192.0;
 /// A letter of the soak lives for so long: what the stores hold then reaches its full size within minutes.
 const LIFETIME: Duration = Duration::from_secs(180);
 /// After the last letter.
@@ -150,6 +152,8 @@ impl Letters<'_> {
 struct Done {
     handed_over: u64,
     receipts: f64,
+    /// Of which the origin knows that a device has them.
+    reported: f64,
 }
 
 impl Done {
@@ -157,6 +161,7 @@ impl Done {
         Ok(Self {
             handed_over: devices.handed_over(),
             receipts: answered(origin).await?,
+            reported: origin.count("pli_deliver_reported_total", "").await?,
         })
     }
 
@@ -168,6 +173,7 @@ impl Done {
             let now = Self::look(devices, origin).await?;
             if now.handed_over - self.handed_over >= more as u64
                 && now.receipts - self.receipts >= more as f64
+                && now.reported - self.reported >= more as f64
             {
                 break;
             }
@@ -183,23 +189,25 @@ async fn sustained(letters: &mut Letters<'_>, devices: &Devices) -> Result<f64, 
     let nodes = [INTERIOR, SOCIAL].map(|name| letters.stage.federation.node(name));
     let (sent_before, before) = (letters.sent as u64, devices.handed_over());
     let started = Instant::now();
-    let (mut looked, mut behind) = (Instant::now(), 0.0);
+    let (mut looked, mut behind, mut reports) = (Instant::now(), 0.0, 0.0);
     let mut counted_from = None;
     loop {
         devices.check()?;
         if looked.elapsed() >= TICK {
             looked = Instant::now();
-            behind = 0.0;
+            (behind, reports) = (0.0, 0.0);
             for node in nodes {
                 behind = f64::max(
                     behind,
                     node.count("pli_store_expiry_behind_seconds", "").await?,
                 );
+                reports += node.count("pli_deliver_reports_waiting", "").await?;
             }
         }
         let handed_over = devices.handed_over() - before;
         let on_their_way = letters.sent as u64 - sent_before - handed_over;
-        if behind > BEHIND_MAX_SECONDS || on_their_way > SUSTAINED_WINDOW {
+        let busy = behind > BEHIND_MAX_SECONDS || reports > REPORTS_WAITING_MAX;
+        if busy || on_their_way > SUSTAINED_WINDOW {
             sleep(SUSTAINED_PAUSE).await;
         } else {
             letters.send(letters::BATCH, SUSTAINED_LIFETIME).await?;
@@ -260,14 +268,16 @@ pub(crate) async fn run(
             }
         }
         if ticks.is_multiple_of(REPORT_EVERY_TICKS) {
+            let now = Done::look(devices, nodes[0]).await?;
             let [origin, home] = [&samples[0], &samples[1]].map(|all| all[all.len() - 1]);
             let [origin_disk, home_disk] = [&disks[0], &disks[1]].map(|all| all[all.len() - 1]);
             eprintln!(
-                "    {:>4.0} s: {} sent, {} handed over; origin {origin:.0} MiB, {origin_disk:.0} MiB on disk; \
+                "    {:>4.0} s: {} sent, {} handed over, {:.0} reported; origin {origin:.0} MiB, {origin_disk:.0} MiB on disk; \
                  home {home:.0} MiB, {home_disk:.0} MiB on disk",
                 started.elapsed().as_secs_f64(),
                 letters.sent,
-                devices.handed_over() - before.handed_over,
+                now.handed_over - before.handed_over,
+                now.reported - before.reported,
             );
         }
     }
@@ -276,10 +286,15 @@ pub(crate) async fn run(
     devices.check()?;
     figures.add("soak_seconds", took, "s");
     figures.add("soak_sent", sent as f64 / took, "1/s");
-    let receipts = answered(nodes[0]).await? - before.receipts;
-    figures.add("soak_receipts_missing", sent as f64 - receipts, "");
-    let lost = sent as f64 - (devices.handed_over() - before.handed_over) as f64;
-    figures.add("soak_not_handed_over", lost, "");
+    let after = Done::look(devices, nodes[0]).await?;
+    let handed_over = after.handed_over - before.handed_over;
+    for (name, count) in [
+        ("soak_receipts_missing", after.receipts - before.receipts),
+        ("soak_not_handed_over", handed_over as f64),
+        ("soak_not_reported", after.reported - before.reported),
+    ] {
+        figures.add(name, sent as f64 - count, "");
+    }
     let names = [
         [
             "soak_origin_early",

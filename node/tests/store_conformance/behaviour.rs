@@ -163,6 +163,35 @@ fn what_its_home_has_taken_is_not_given_up(opener: Opener) {
     assert_eq!(custody.state, CustodyState::Undeliverable { code: 70 });
 }
 
+/// CUS-8.2: the device's way back is not the home's.
+fn a_home_s_receipt_is_kept_though_the_device_s_came_first(opener: Opener) {
+    let directory = fast_directory();
+    let store = open(opener, directory.path());
+    let taken = parcel(0, 1, Lane::Bulk);
+    append_new(&*store, std::slice::from_ref(&taken));
+    let settlement = |outcome| Settlement {
+        receipts: format!("{outcome:?}").into(),
+        items: vec![(taken.id, outcome)],
+    };
+    for (outcome, applied) in [
+        (Outcome::Retrieved, 1),
+        (Outcome::Delivered, 1),
+        (Outcome::Delivered, 0),
+        (Outcome::Retrieved, 0),
+    ] {
+        let settled = store.settle(&[settlement(outcome)], &[]).unwrap();
+        assert_eq!(settled.applied, applied, "{outcome:?}");
+    }
+    drop(store);
+    let store = open(opener, directory.path());
+    let custody = store.custody(&taken.id).unwrap().unwrap();
+    assert_eq!(custody.state, CustodyState::Retrieved);
+    let kept = custody.evidence.into_iter().map(|kept| kept.settlement);
+    let steps = [Outcome::Delivered, Outcome::Retrieved];
+    assert!(kept.eq(steps.map(settlement)), "in the order of the steps");
+    assert!(waiting(&*store, 1, Lane::Bulk).is_empty());
+}
+
 /// CUS-6.4
 fn r2_a_refused_item_is_set_aside_and_the_next_goes_on(opener: Opener) {
     let directory = fast_directory();
@@ -235,5 +264,6 @@ crate::for_each_engine!(
     case_26_a_duplicate_is_stored_once_and_keeps_its_first_time,
     pages_are_bounded_and_lose_nothing,
     what_its_home_has_taken_is_not_given_up,
+    a_home_s_receipt_is_kept_though_the_device_s_came_first,
     r2_a_refused_item_is_set_aside_and_the_next_goes_on,
 );

@@ -132,11 +132,18 @@ impl Model {
                 CustodyState::Stored { .. } | CustodyState::Delivered | CustodyState::Expired => {
                     matches!(outcome, Outcome::Retrieved | Outcome::Undeliverable { .. })
                 }
-                CustodyState::Undeliverable { .. } => {
+                CustodyState::Retrieved | CustodyState::Undeliverable { .. } => {
                     let here = matches!(known.entry.place, Place::Mailbox { .. });
-                    let mut before = known.evidence.iter().map(|kept| kept.outcome);
-                    *outcome == Outcome::Retrieved
-                        && (here || before.any(|outcome| outcome == Outcome::Delivered))
+                    let had = |sought: fn(&Outcome) -> bool| {
+                        known.evidence.iter().any(|kept| sought(&kept.outcome))
+                    };
+                    let delivered = had(|outcome| *outcome == Outcome::Delivered);
+                    let given_up = had(|outcome| matches!(outcome, Outcome::GivenUp { .. }));
+                    match outcome {
+                        Outcome::Delivered => !here && !delivered && !given_up,
+                        Outcome::Retrieved => known.state != CustodyState::Retrieved && !given_up,
+                        _ => false,
+                    }
                 }
                 _ => false,
             };
@@ -154,6 +161,16 @@ impl Model {
                     self.aside.entry(to).or_default().push(*n);
                 }
             }
+            let evidence = Evidence {
+                outcome: *outcome,
+                index,
+                settlement: settlement.clone(),
+            };
+            let waited = matches!(known.state, CustodyState::Queued { .. });
+            if *outcome == Outcome::Delivered && !waited {
+                known.evidence.insert(0, evidence);
+                continue;
+            }
             known.state = match *outcome {
                 Outcome::Delivered => CustodyState::Delivered,
                 Outcome::Retrieved => CustodyState::Retrieved,
@@ -163,11 +180,7 @@ impl Model {
                 }
                 Outcome::Unchanged => unreachable!(),
             };
-            known.evidence.push(Evidence {
-                outcome: *outcome,
-                index,
-                settlement: settlement.clone(),
-            });
+            known.evidence.push(evidence);
         }
         (applied, ignored)
     }

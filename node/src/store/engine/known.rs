@@ -312,10 +312,14 @@ impl Known {
                     State::After(Outcome::Delivered) | State::Expired,
                     Outcome::Retrieved | Outcome::Undeliverable { .. },
                 ) => true,
+                // CUS-8.2: what a device has was told before the home's own receipt was written down. They come on ways
+                // of their own.
+                (
+                    State::After(Outcome::Retrieved | Outcome::Undeliverable { .. }),
+                    Outcome::Delivered,
+                ) => queued && !self.was(Outcome::Delivered),
                 // CUS-7.5: a device that had it in time says so late.
-                (State::After(Outcome::Undeliverable { .. }), Outcome::Retrieved) => {
-                    !queued || self.was(Outcome::Delivered)
-                }
+                (State::After(Outcome::Undeliverable { .. }), Outcome::Retrieved) => true,
                 _ => false,
             }
     }
@@ -329,7 +333,12 @@ impl Known {
         self.evidence.iter().any(|kept| kept.outcome == outcome)
     }
 
+    /// Of two outcomes in the wrong order, the later step stays the last thing known.
     pub(super) fn become_settled(&mut self, evidence: EvidenceRef) {
+        if self.state != State::Held && evidence.outcome == Outcome::Delivered {
+            self.evidence.insert(0, evidence);
+            return;
+        }
         self.state = State::After(evidence.outcome);
         self.evidence.push(evidence);
     }

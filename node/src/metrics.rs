@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     /// Fields of the groups above.
-    const FAMILIES: usize = 43;
+    const FAMILIES: usize = 45;
 
     #[test]
     fn a_series_moves_alone_and_shows_its_help() {

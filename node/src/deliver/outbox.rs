@@ -260,4 +260,39 @@ mod tests {
             .map(|signed| Receipt::verify(signed, new.public()).unwrap());
         assert_eq!(verified.collect::<Vec<_>>(), receipts);
     }
+
+    /// CUS-8.3
+    #[test]
+    fn a_call_takes_as_many_reports_as_it_may_and_none_in_parts() {
+        let report = |position, receipts: usize| ReportEntry {
+            position,
+            bytes: evidence::report_bytes(vec![Bytes::from_static(b"receipt"); receipts]),
+            expires: Timestamp::from_ms(1_800_000_000_000),
+        };
+        let damaged = ReportEntry {
+            bytes: Bytes::from_static(b"\xff"),
+            ..report(5, 0)
+        };
+        let reports = vec![
+            report(1, REPORT_RECEIPTS_MAX - 1),
+            report(2, 1),
+            report(3, 1),
+            report(4, REPORT_RECEIPTS_MAX),
+            damaged,
+        ];
+        let calls = gather(reports, &"interieur.gouv.fr".parse().unwrap());
+        let calls: Vec<_> = calls
+            .into_iter()
+            .map(|call| (call.receipts.len(), call.positions))
+            .collect();
+        // What is damaged is told to nobody, and settled: it would be read for ever.
+        assert_eq!(
+            calls,
+            [
+                (REPORT_RECEIPTS_MAX, vec![1, 2]),
+                (1, vec![3]),
+                (REPORT_RECEIPTS_MAX, vec![4, 5]),
+            ]
+        );
+    }
 }

@@ -35,6 +35,9 @@ pub enum AckError {
     /// CUS-3.3
     #[error("disposition {index} has no meaning")]
     Disposition { index: usize },
+    /// CUS-3.9
+    #[error("the acknowledgement's time is {got} ms, expected 1 to {INTEGER_MAX}")]
+    Time { got: u64 },
     /// CUS-3.4
     #[error("the acknowledgement is not signed by {expected}")]
     BadSignature { expected: KeyId },
@@ -44,7 +47,7 @@ impl AckError {
     /// The wire code of this refusal.
     pub fn code(&self) -> Code {
         match self {
-            Self::Count { .. } | Self::Disposition { .. } => Code::AckMismatch,
+            Self::Count { .. } | Self::Disposition { .. } | Self::Time { .. } => Code::AckMismatch,
             Self::BadSignature { .. } => Code::BadSignature,
         }
     }
@@ -147,6 +150,10 @@ impl Acknowledged {
             .enumerate()
             .map(|(index, wire)| from_wire(wire).ok_or(AckError::Disposition { index }))
             .collect::<Result<Vec<_>, _>>()?;
+        // Its receipts would be believed here and by nobody else (CUS-2.4).
+        if !(1..=INTEGER_MAX).contains(&ack.at_ms) {
+            return Err(AckError::Time { got: ack.at_ms });
+        }
         let pairs = envelopes.iter().copied().zip(dispositions.iter().copied());
         let payloads = issuer.payloads(pairs, Timestamp::from_ms(ack.at_ms));
         let leaves = payloads
@@ -266,6 +273,30 @@ mod tests {
         assert_eq!(says(0), (id(1), Step::Stored, AT));
         assert_eq!(says(1), (id(2), Step::Refused(Code::UnknownMailbox), AT));
         assert_eq!(says(2), (id(3), Step::Stored, BEFORE));
+    }
+
+    #[test]
+    fn cus_3_9_case_31_an_acknowledgement_whose_receipts_prove_nothing_is_not_believed() {
+        for (ms, good) in [
+            (0, false),
+            (1, true),
+            (INTEGER_MAX, true),
+            (INTEGER_MAX + 1, false),
+            (u64::MAX, false),
+        ] {
+            let ack = sign(&issuer(), 1..=2, Timestamp::from_ms(ms), &batch(), &key()).unwrap();
+            match verify(&ack) {
+                Ok(acknowledged) => {
+                    assert!(good, "{ms}");
+                    Receipt::verify(acknowledged.receipt(0), key().public()).expect("stands alone");
+                }
+                Err(error) => {
+                    assert!(!good, "{ms}");
+                    assert_eq!(error, AckError::Time { got: ms });
+                    assert_eq!(error.code(), Code::AckMismatch);
+                }
+            }
+        }
     }
 
     #[test]

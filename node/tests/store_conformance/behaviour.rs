@@ -163,6 +163,32 @@ fn what_its_home_has_taken_is_not_given_up(opener: Opener) {
     assert_eq!(custody.state, CustodyState::Undeliverable { code: 70 });
 }
 
+/// CUS-6.6: the home took it in time, and its receipt comes a moment after the sweep.
+fn what_was_given_up_though_its_home_had_it_is_known_to_be_there(opener: Opener) {
+    let directory = fast_directory();
+    let store = open(opener, directory.path());
+    let taken = parcel(0, 1, Lane::Bulk);
+    append_new(&*store, std::slice::from_ref(&taken));
+    for (outcome, state) in [
+        (
+            Outcome::GivenUp { code: 70 },
+            CustodyState::Undeliverable { code: 70 },
+        ),
+        (Outcome::Delivered, CustodyState::Delivered),
+        (Outcome::Retrieved, CustodyState::Retrieved),
+    ] {
+        let settlement = Settlement {
+            receipts: "a receipt".into(),
+            items: vec![(taken.id, outcome)],
+        };
+        assert_eq!(store.settle(&[settlement], &[]).unwrap().applied, 1);
+        let custody = store.custody(&taken.id).unwrap().unwrap();
+        assert_eq!(custody.state, state);
+    }
+    let custody = store.custody(&taken.id).unwrap().unwrap();
+    assert_eq!(custody.evidence.len(), 3, "each is kept");
+}
+
 /// CUS-8.2: the device's way back is not the home's.
 fn a_home_s_receipt_is_kept_though_the_device_s_came_first(opener: Opener) {
     let directory = fast_directory();
@@ -265,5 +291,6 @@ crate::for_each_engine!(
     pages_are_bounded_and_lose_nothing,
     what_its_home_has_taken_is_not_given_up,
     a_home_s_receipt_is_kept_though_the_device_s_came_first,
+    what_was_given_up_though_its_home_had_it_is_known_to_be_there,
     r2_a_refused_item_is_set_aside_and_the_next_goes_on,
 );

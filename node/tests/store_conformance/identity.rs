@@ -1,6 +1,7 @@
 //! Whose store it is, and in which epoch.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -90,6 +91,20 @@ fn case_74_a_copy_that_is_opened_with_a_new_key_begins_a_new_epoch(opener: Opene
     let store = opener(&second, &rotated).unwrap();
     assert_eq!(store.status().epoch.number, 2);
     assert!(!store.status().new_epoch);
+}
+
+/// The log says who writes to which mailbox.
+fn a_store_is_nobody_else_s_to_read(opener: Opener) {
+    let directory = fast_directory();
+    let path = directory.path().join("store");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(open(opener, &path));
+    assert_eq!(mode(), 0o700);
+    for (before, after) in [(0o755, 0o750), (0o770, 0o770)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+        drop(open(opener, &path));
+        assert_eq!(mode(), after, "what the operator gave a group stays");
+    }
 }
 
 fn case_77_a_newer_format_is_refused_and_left_alone(opener: Opener) {
@@ -249,6 +264,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 crate::for_each_engine!(
+    a_store_is_nobody_else_s_to_read,
     case_42_a_second_process_is_refused,
     case_42_a_second_opening_in_this_process_is_refused,
     case_74_the_store_of_another_node_is_refused,

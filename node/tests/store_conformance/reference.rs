@@ -134,14 +134,12 @@ impl Model {
                 }
                 CustodyState::Retrieved | CustodyState::Undeliverable { .. } => {
                     let here = matches!(known.entry.place, Place::Mailbox { .. });
-                    let had = |sought: fn(&Outcome) -> bool| {
-                        known.evidence.iter().any(|kept| sought(&kept.outcome))
-                    };
-                    let delivered = had(|outcome| *outcome == Outcome::Delivered);
-                    let given_up = had(|outcome| matches!(outcome, Outcome::GivenUp { .. }));
+                    let mut before = known.evidence.iter().map(|kept| kept.outcome);
                     match outcome {
-                        Outcome::Delivered => !here && !delivered && !given_up,
-                        Outcome::Retrieved => known.state != CustodyState::Retrieved && !given_up,
+                        Outcome::Delivered => {
+                            !here && !before.any(|outcome| outcome == Outcome::Delivered)
+                        }
+                        Outcome::Retrieved => known.state != CustodyState::Retrieved,
                         _ => false,
                     }
                 }
@@ -166,8 +164,12 @@ impl Model {
                 index,
                 settlement: settlement.clone(),
             };
-            let waited = matches!(known.state, CustodyState::Queued { .. });
-            if *outcome == Outcome::Delivered && !waited {
+            let last = known.evidence.last().map(|kept| kept.outcome);
+            let later = matches!(
+                last,
+                Some(Outcome::Retrieved | Outcome::Undeliverable { .. })
+            );
+            if *outcome == Outcome::Delivered && later {
                 known.evidence.insert(0, evidence);
                 continue;
             }

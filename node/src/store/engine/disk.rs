@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,9 +46,12 @@ pub struct RealDisk {
 }
 
 impl RealDisk {
-    /// The directory, made if it is not there.
+    /// The directory, made for its owner alone if it is not there.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
         Ok(Self {
             directory: directory.into(),
         })

@@ -2,7 +2,6 @@
 
 use pli_protocol::id::{AccountId, AuthorityId, KeyId, MailboxId, Timestamp};
 
-use super::known::{lane_byte, lane_from_byte};
 use crate::store::{InvitationId, Lane};
 
 /// Where the log has been applied up to.
@@ -135,4 +134,19 @@ pub(super) fn owned(account: &AccountId) -> Vec<u8> {
 
 pub(super) fn numbering(account: &AccountId) -> Vec<u8> {
     [&b"n"[..], account.as_bytes()].concat()
+}
+
+pub(super) fn lane_byte(lane: Lane) -> u8 {
+    match lane {
+        Lane::Priority => 0,
+        Lane::Bulk => 1,
+    }
+}
+
+pub(super) fn lane_from_byte(byte: u8) -> Option<Lane> {
+    match byte {
+        0 => Some(Lane::Priority),
+        1 => Some(Lane::Bulk),
+        _ => None,
+    }
 }

@@ -5,6 +5,7 @@ use pli_protocol::limits::RECEIPTS_PER_ENVELOPE_MAX;
 
 use super::cursor::{Fields, Put};
 use super::format::{Position, RECORD_HEADER};
+use super::keys::{lane_byte, lane_from_byte};
 use super::values::{outcome, put_outcome};
 use crate::store::{Entry, Lane, Outcome, Place, Sender};
 
@@ -229,21 +230,6 @@ impl EnvelopeMeta {
     }
 }
 
-pub(super) fn lane_byte(lane: Lane) -> u8 {
-    match lane {
-        Lane::Priority => 0,
-        Lane::Bulk => 1,
-    }
-}
-
-pub(super) fn lane_from_byte(byte: u8) -> Option<Lane> {
-    match byte {
-        0 => Some(Lane::Priority),
-        1 => Some(Lane::Bulk),
-        _ => None,
-    }
-}
-
 /// The last thing known of an envelope, in the index.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum State {
@@ -315,11 +301,18 @@ impl Known {
                 // CUS-8.2: what a device has was told before the home's own receipt was written down. They come on ways
                 // of their own.
                 (
-                    State::After(Outcome::Retrieved | Outcome::Undeliverable { .. }),
+                    State::After(
+                        Outcome::Retrieved
+                        | Outcome::Undeliverable { .. }
+                        | Outcome::GivenUp { .. },
+                    ),
                     Outcome::Delivered,
                 ) => queued && !self.was(Outcome::Delivered),
                 // CUS-7.5: a device that had it in time says so late.
-                (State::After(Outcome::Undeliverable { .. }), Outcome::Retrieved) => true,
+                (
+                    State::After(Outcome::Undeliverable { .. } | Outcome::GivenUp { .. }),
+                    Outcome::Retrieved,
+                ) => true,
                 _ => false,
             }
     }
@@ -333,9 +326,14 @@ impl Known {
         self.evidence.iter().any(|kept| kept.outcome == outcome)
     }
 
-    /// Of two outcomes in the wrong order, the later step stays the last thing known.
+    /// Of two outcomes in the wrong order, the later step stays the last thing known. A home that took what this node
+    /// had given up knows better.
     pub(super) fn become_settled(&mut self, evidence: EvidenceRef) {
-        if self.state != State::Held && evidence.outcome == Outcome::Delivered {
+        let later = matches!(
+            self.state,
+            State::After(Outcome::Retrieved | Outcome::Undeliverable { .. })
+        );
+        if later && evidence.outcome == Outcome::Delivered {
             self.evidence.insert(0, evidence);
             return;
         }

@@ -46,6 +46,7 @@ mod young;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -94,14 +95,23 @@ pub struct Engine {
 
 /// Opens the store in a directory.
 pub fn open(directory: &Path, options: &OpenOptions) -> Result<Arc<dyn Store>, StoreError> {
-    let disk = RealDisk::new(&directory.join(LOG_DIRECTORY))
-        .map_err(|source| open_error(directory, source))?;
+    let failed = |source| open_error(directory, source);
+    let disk = RealDisk::new(&directory.join(LOG_DIRECTORY)).map_err(failed)?;
     Ok(Arc::new(Engine::open(
         directory,
         options,
         Arc::new(disk),
         Tuning::default(),
     )?))
+}
+
+/// The log says who writes to which mailbox. An operator may have let a group in; nobody else.
+fn keep_private(directory: &Path) -> io::Result<()> {
+    let mode = fs::metadata(directory)?.permissions().mode();
+    if mode & 0o007 != 0 {
+        fs::set_permissions(directory, fs::Permissions::from_mode(mode & !0o007))?;
+    }
+    Ok(())
 }
 
 /// Whose store is in a directory, without changing anything.
@@ -162,6 +172,7 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let failed = |source| open_error(directory, source);
         fs::create_dir_all(directory).map_err(failed)?;
+        keep_private(directory).map_err(failed)?;
         let lock = lock(directory)?;
         let (identity, leap) = identify(directory, options, &*disk)?;
         let confirmed = Confirmed::open(directory).map_err(failed)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pli_protocol::id::AuthorityId;
 
-use super::known::lane_byte;
+use super::keys::lane_byte;
 use crate::store::{Lane, Limits};
 
 /// The counters of all destinations. A destination with nothing left is dropped, so the map is bounded

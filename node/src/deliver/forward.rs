@@ -166,10 +166,13 @@ impl<'a> Forwarding<'a> {
         };
         stream.send.send_message(&opening).await.map_err(peer)?;
         loop {
+            let busy = Instant::now();
             self.try_again().await?;
             if let Err(broken) = self.fill(&mut stream.send).await {
                 return Err(last_word(broken, &mut stream.recv).await);
             }
+            // The home is not silent while nobody listens.
+            self.waits_since += busy.elapsed();
             let settled = self.sending.is_settled();
             if settled && self.lanes.is_at_end() {
                 self.standing.postponed.settled();
@@ -226,6 +229,8 @@ impl<'a> Forwarding<'a> {
         }
         let due = self.standing.postponed.due(Instant::now());
         if !due.is_empty() {
+            // What the home has taken is not due any more.
+            self.writing.finish(self.relay).await?;
             let (lanes, mut choice) = self.choice();
             lanes.try_again(due, &mut choice).await?;
         }

@@ -228,7 +228,13 @@ impl Lanes {
             give_up(choice.relay, page.damaged).await?;
             let found = page.items.into_iter().next();
             match found.filter(|pending| pending.position == at.position) {
-                Some(pending) => self.again.push_back(Waiting { at, pending }),
+                Some(pending) => {
+                    let same = |other: &Waiting| other.pending.id == pending.id;
+                    // It may be due for two reasons, one after the other: it goes once.
+                    if !choice.sent.contains_key(&pending.id) && !self.again.iter().any(same) {
+                        self.again.push_back(Waiting { at, pending });
+                    }
+                }
                 None => {
                     let first = choice.postponed.gone(at);
                     self.read_again(first);

@@ -105,6 +105,15 @@ enum State {
     Easing,
 }
 
+/// What a refusal changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// How long it waits, if that is new: worth a line in the log.
+    pub wait: Option<Duration>,
+    /// The first of each lane that must be read again.
+    pub again: [Option<u64>; 2],
+}
+
 /// What was put off at one destination.
 #[derive(Debug, Default)]
 pub struct Postponed {
@@ -112,17 +121,19 @@ pub struct Postponed {
 }
 
 impl Postponed {
-    /// A letter was refused for now. Gives the wait if it is a new one: that is worth a line in the log.
-    pub fn refused(
-        &mut self,
-        letter: &Letter,
-        code: Code,
-        at: Place,
-        now: Instant,
-    ) -> Option<Duration> {
+    /// A letter was refused for now. If it was tried for another reason than it is refused for, that one is over, as
+    /// if it had been taken.
+    pub fn refused(&mut self, letter: &Letter, code: Code, at: Place, now: Instant) -> Refused {
         let mut reason = Reason::of(code, letter);
         if self.delays.len() >= REASONS_MAX && !self.delays.contains_key(&reason) {
             reason = Reason::Others;
+        }
+        let mut again = [None; 2];
+        for (other, delay) in &mut self.delays {
+            if *other != reason && delay.state == State::Trying && delay.first() == Some(at) {
+                let eased = delay.ease(delay.failures / 2);
+                again = earlier(again, eased);
+            }
         }
         let delay = self.delays.entry(reason).or_insert_with(|| Delay {
             code,
@@ -137,12 +148,13 @@ impl Postponed {
             delay.add(at);
         }
         if let State::Waiting(_) = delay.state {
-            return None;
+            return Refused { wait: None, again };
         }
         delay.failures = delay.failures.saturating_add(1);
         let wait = backoff(delay.failures);
         delay.state = State::Waiting(now + wait);
-        Some(wait)
+        let wait = Some(wait);
+        Refused { wait, again }
     }
 
     /// Whether a letter that was read waits with others.
@@ -177,7 +189,7 @@ impl Postponed {
         first
     }
 
-    /// Where the letters stand that are to be tried now, and how often each was refused.
+    /// Where the letters stand that are to be tried now, each once.
     pub fn due(&mut self, now: Instant) -> Vec<Place> {
         let due = self.delays.values_mut().filter(|delay| match delay.state {
             State::Waiting(until) => until <= now,
@@ -187,7 +199,13 @@ impl Postponed {
             delay.state = State::Trying;
             delay.first()
         });
-        tried.collect()
+        let mut places = Vec::new();
+        for place in tried {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
     }
 
     /// The letter that was to be tried is not there any more: those that wait with it are read again.

@@ -105,14 +105,19 @@ impl Forwarding<'_> {
     }
 
     fn refused(&mut self, id: EnvelopeId, code: Code, sent: Option<Waiting>) -> Outcome {
-        let letter = sent.as_ref();
-        let letter = letter.and_then(|sent| Letter::decode(sent.pending.bytes.clone()).ok());
-        if let (Some(sent), Some(letter)) = (&sent, &letter)
+        // Answered before, on this very connection: the first answer counts.
+        let Some(sent) = sent else {
+            return Outcome::Unchanged;
+        };
+        let letter = Letter::decode(sent.pending.bytes.clone()).ok();
+        if let Some(letter) = &letter
             && (code.retryable() || self.is_disputed(code, letter))
         {
             // CUS-6.4: not for good. It stays where it is and is tried again.
             let now = Instant::now();
-            match self.standing.postponed.refused(letter, code, sent.at, now) {
+            let refused = self.standing.postponed.refused(letter, code, sent.at, now);
+            self.lanes.read_again(refused.again);
+            match refused.wait {
                 Some(wait) => {
                     tracing::info!(envelope = %id, %code, home = %self.home, ?wait, "put off");
                 }
@@ -123,7 +128,7 @@ impl Forwarding<'_> {
         // R2, CUS-6.4: set aside with the peer's signed refusal; the next one goes on.
         tracing::warn!(envelope = %id, %code, home = %self.home, "set aside");
         self.relay.metrics.deliver.set_aside_total.increment(1);
-        self.release(sent);
+        self.release(Some(sent));
         Outcome::Refused {
             code: code.number(),
         }

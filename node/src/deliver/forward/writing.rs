@@ -2,14 +2,17 @@
 //! coming; what has come by then is the next write.
 
 use pli_protocol::custody::Disposition;
+use pli_protocol::limits::ACK_DISPOSITIONS_MAX;
 use tokio::task::JoinHandle;
 
 use crate::metrics;
 use crate::relay::Relay;
 use crate::store::{Settled, Settlement, StoreError};
 
-/// Answers written down by one fsync; and so many wait for it at most.
+/// Answers written down by one fsync; and so many wait for it at most,
 const SETTLED_AT_ONCE: usize = 64;
+/// of so many letters; with the last answer up to twice as many. Everybody else waits for the writer meanwhile.
+const LETTERS_AT_ONCE: u64 = ACK_DISPOSITIONS_MAX as u64;
 
 /// What was answered and is not written down yet.
 #[derive(Debug, Default)]
@@ -28,7 +31,9 @@ struct Answers {
 
 impl Writing {
     pub(super) fn has_room(&self) -> bool {
-        self.next.settlements.len() < SETTLED_AT_ONCE
+        let next = &self.next;
+        let letters = next.accepted + next.duplicates + next.refused;
+        next.settlements.len() < SETTLED_AT_ONCE && letters < LETTERS_AT_ONCE
     }
 
     /// Whether [`written`](Self::written) has something to wait for.
@@ -86,5 +91,33 @@ impl Writing {
             self.written(relay).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn answers(count: usize, letters: usize) -> Writing {
+        let mut writing = Writing::default();
+        for _ in 0..count {
+            let settlement = Settlement {
+                receipts: Bytes::new(),
+                items: Vec::new(),
+            };
+            writing.add(settlement, &vec![Disposition::Accepted; letters]);
+        }
+        writing
+    }
+
+    /// R15
+    #[test]
+    fn one_write_takes_so_many_answers_and_letters_and_no_more() {
+        assert!(answers(SETTLED_AT_ONCE - 1, 1).has_room());
+        assert!(!answers(SETTLED_AT_ONCE, 1).has_room());
+        assert!(answers(1, ACK_DISPOSITIONS_MAX - 1).has_room());
+        assert!(!answers(1, ACK_DISPOSITIONS_MAX).has_room());
     }
 }

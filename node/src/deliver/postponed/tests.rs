@@ -21,6 +21,7 @@ fn cus_6_3_a_refusal_is_no_progress_and_each_wait_is_longer() {
     for failures in 0..20_u32 {
         let wait = postponed
             .refused(&letter, Code::MailboxFull, bulk(1), now)
+            .wait
             .expect("a new wait");
         let ceiling = (RETRY_BASE_MS << failures.min(16)).min(RETRY_MAX_MS);
         assert!(
@@ -40,7 +41,8 @@ fn cus_6_4_one_of_a_full_mailbox_is_tried_and_other_mailboxes_go_on() {
     let now = Instant::now();
     let full: Vec<_> = (0..100).map(|n| sealed(1, n)).collect();
     let waits = full.iter().zip(1..).filter_map(|(letter, position)| {
-        postponed.refused(letter, Code::MailboxFull, bulk(position), now)
+        let refused = postponed.refused(letter, Code::MailboxFull, bulk(position), now);
+        refused.wait
     });
     assert_eq!(waits.count(), 1, "one line in the log");
     assert!(!postponed.holds(&sealed(2, 0), bulk(101)));
@@ -107,4 +109,34 @@ fn what_was_on_its_way_when_the_first_was_refused_is_counted_too() {
     assert_eq!(postponed.due(later), [bulk(1)]);
     postponed.refused(&letter, Code::MailboxFull, bulk(1), later);
     assert_eq!(postponed.counts(), [(Code::MailboxFull, 3)].into());
+}
+
+/// R2, CUS-6.4: the first letter of an overloaded home is refused for another reason when it is tried again.
+#[test]
+fn what_is_refused_for_another_reason_frees_those_that_waited_with_it() {
+    let mut postponed = Postponed::default();
+    let now = Instant::now();
+    let letter = sealed(1, 0);
+    postponed.refused(&letter, Code::Overloaded, bulk(1), now);
+    let other = sealed(2, 0);
+    assert!(postponed.holds(&other, bulk(2)));
+    let later = now + Duration::from_secs(1);
+    assert_eq!(postponed.due(later), [bulk(1)]);
+    let refused = postponed.refused(&letter, Code::MailboxFull, bulk(1), later);
+    assert_eq!(refused.again, [None, Some(1)], "they are read again");
+    assert!(!postponed.holds_everything(), "the home answers again");
+    assert!(!postponed.holds(&other, bulk(2)), "another mailbox");
+    assert!(postponed.holds(&letter, bulk(1)), "the full one");
+}
+
+/// CUS-6.4
+#[test]
+fn a_letter_that_is_due_for_two_reasons_is_due_once() {
+    let mut postponed = Postponed::default();
+    let now = Instant::now();
+    let letter = sealed(1, 0);
+    postponed.refused(&letter, Code::MailboxFull, bulk(1), now);
+    postponed.refused(&letter, Code::QuotaExceeded, bulk(1), now);
+    let later = now + Duration::from_secs(3);
+    assert_eq!(postponed.due(later), [bulk(1)]);
 }

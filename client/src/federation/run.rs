@@ -88,6 +88,14 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
                      after a change it runs pli authority publish first"
                 ));
             }
+            if let Some(waiting) = &published.waiting {
+                let waiting = format!("{} has {waiting}", waiting.role);
+                report = report.next(format!(
+                    "what is staged was not published: {waiting}; each further holder runs: pli federation sign --key \
+                     <own key>; then publish again"
+                ));
+                report = report.fact("waiting", waiting);
+            }
             let unchanged = published.unchanged.iter().map(|(authority, _)| authority);
             if !published.unchanged.is_empty() {
                 report = report.cell("nothing_new_from", Cell::list(unchanged));

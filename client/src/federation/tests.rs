@@ -209,33 +209,81 @@ async fn tru_6_1_holders_who_are_apart_sign_one_after_the_other() {
     let rotate =
         "federation rotate-root --dir @/federation --partial --key @/keys/offline/root-2.key";
     pli(folder, rotate).await.unwrap();
-    let early = pli(
-        folder,
-        "federation publish --dir @/federation --key @/keys/online",
-    )
-    .await;
-    assert_eq!(
-        early.unwrap_err().to_string(),
-        "root version 1 has 1 signature, 2 needed; each further holder runs: pli federation sign --key <own key>"
-    );
+    // What is in force stays fresh meanwhile, and a revocation need not wait.
+    for timestamp in ["2", "3"] {
+        let early = publish(folder, "").await;
+        assert_eq!(early.get("root_version").as_deref(), Some("1"));
+        assert_eq!(early.get("timestamp_version").as_deref(), Some(timestamp));
+        assert_eq!(
+            early.get("waiting").as_deref(),
+            Some("root version 1 has 1 signature, 2 needed")
+        );
+    }
     // The same holder again is still one; a holder of another role is turned away.
     let sign =
         |key: &str| format!("federation sign --dir @/federation --key @/keys/offline/{key}.key");
     pli(folder, &sign("root-2")).await.unwrap();
-    assert!(
-        pli(
-            folder,
-            "federation publish --dir @/federation --key @/keys/online"
-        )
-        .await
-        .is_err()
-    );
+    let early = publish(folder, "").await;
+    assert_eq!(early.get("root_version").as_deref(), Some("1"));
     assert!(pli(folder, &sign("targets-1")).await.is_err());
     pli(folder, &sign("root-3")).await.unwrap();
-    assert_eq!(
-        publish(folder, "").await.get("root_version").as_deref(),
-        Some("2")
+    let published = publish(folder, "").await;
+    assert_eq!(published.get("root_version").as_deref(), Some("2"));
+    assert_eq!(published.get("waiting"), None);
+}
+
+/// The first publication needs every signature: there is nothing in force that it could leave as it is.
+#[tokio::test]
+async fn tru_6_1_nothing_is_published_first_below_its_threshold() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    federation_with_interior(folder).await;
+    let grant = "federation grant interieur.gouv.fr --host --dir @/federation --partial --key @/keys/offline/targets-1.key";
+    pli(folder, grant).await.unwrap();
+    let publish =
+        "federation publish --dir @/federation --from @/interior/handover --key @/keys/online";
+    let error = pli(folder, publish).await.unwrap_err().to_string();
+    assert!(
+        error.contains("has 1 signature, 2 needed; each further holder runs"),
+        "{error}"
     );
+}
+
+/// A key is lost while a change of the list waits for its second signature.
+#[tokio::test]
+async fn tru_6_1_what_waits_for_signatures_holds_back_no_hand_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    federation_with_interior(folder).await;
+    publish(folder, "").await;
+    let grant = "federation grant interieur.gouv.fr --host --dir @/federation --partial --key @/keys/offline/targets-1.key";
+    pli(folder, grant).await.unwrap();
+    let revoke = "authority revoke --dir @/interior --service rdv";
+    pli(folder, revoke).await.unwrap();
+    pli(
+        folder,
+        "authority publish --dir @/interior --key @/interior-keys/role.key",
+    )
+    .await
+    .unwrap();
+    let published = publish(folder, "--from @/interior/handover").await;
+    assert!(
+        published
+            .get("waiting")
+            .unwrap()
+            .starts_with("targets version 2 has 1 signature")
+    );
+    assert_eq!(published.get("targets_version").as_deref(), Some("1"));
+    assert_eq!(published.get("nothing_new_from"), None);
+    pli(
+        folder,
+        "federation sign --dir @/federation --key @/keys/offline/targets-2.key",
+    )
+    .await
+    .unwrap();
+    let published = publish(folder, "").await;
+    assert_eq!(published.get("targets_version").as_deref(), Some("2"));
+    assert_eq!(published.get("waiting"), None);
 }
 
 /// What operators read: a key has one name, a time its zone, a signature that is more than needed is no fraction.

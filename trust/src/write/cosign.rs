@@ -49,15 +49,10 @@ impl Federation {
         Ok(lines)
     }
 
-    pub(super) fn finished(&self) -> Result<(), WriteError> {
-        match self
-            .signing_progress()?
-            .into_iter()
-            .find(|line| !line.is_met())
-        {
-            Some(progress) => Err(WriteError::Unfinished { progress }),
-            None => Ok(()),
-        }
+    /// What is staged and lacks signatures.
+    pub(super) fn unfinished(&self) -> Result<Option<Progress>, WriteError> {
+        let lines = self.signing_progress()?;
+        Ok(lines.into_iter().find(|line| !line.is_met()))
     }
 
     fn staged_signing(&self) -> Result<Staged, WriteError> {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use bytes::Bytes;
 use pli_protocol::id::{AuthorityId, Timestamp, to_hex};
@@ -15,7 +16,7 @@ use tough::schema::{
 use super::error::WriteError;
 use super::federation::Federation;
 use super::handover::Handover;
-use super::keys::{KeyRing, SigningRole, sign};
+use super::keys::{KeyRing, Progress, SigningRole, sign};
 use super::metadata::{SPEC_VERSION, bare, metafile};
 use super::state::{in_days, json, next_version, read_json};
 use crate::error::TrustError;
@@ -39,11 +40,16 @@ pub struct Published {
     pub root_sha256: String,
     /// Hand-overs that held what is published already, with its version.
     pub unchanged: Vec<(AuthorityId, u64)>,
+    /// What is staged and lacks signatures: it waits, and was not published.
+    pub waiting: Option<Progress>,
 }
 
 impl Federation {
     /// Takes in hand-overs, signs the next snapshot and timestamp, reads the result as a node would
     /// from the first root on, and only then replaces what mirrors fetch.
+    ///
+    /// What still lacks signatures of its holders waits, and holds back neither a revocation nor the freshness of what
+    /// is in force. Only the first publication cannot do without it ([`WriteError::Unfinished`]).
     pub async fn publish(
         &mut self,
         handovers: &[PathBuf],
@@ -51,9 +57,15 @@ impl Federation {
         environment: Environment,
         now: Timestamp,
     ) -> Result<Published, WriteError> {
-        self.finished()?;
-        let root = self.root()?;
-        let targets = self.targets()?;
+        let waiting = self.unfinished()?;
+        let (root, targets) = match &waiting {
+            None => (self.root()?, self.targets()?),
+            Some(_) if self.state.root > 0 => (self.published_root()?, self.published_targets()?),
+            Some(progress) => {
+                let progress = progress.clone();
+                return Err(WriteError::Unfinished { progress });
+            }
+        };
         let signers = [RoleType::Snapshot, RoleType::Timestamp]
             .map(|role| SigningRole::of_root(&root.signed, role));
         ring.only_for(&signers.each_ref())?;
@@ -77,9 +89,17 @@ impl Federation {
         self.state.timestamp = versions.timestamp;
         self.state.roles = next.versions;
         self.save()?;
-        let staged = self.staged("");
-        if staged.exists() {
-            std::fs::remove_dir_all(&staged).map_err(WriteError::file(staged))?;
+        // A role of an authority that is staged itself waits with it.
+        let taken = match waiting {
+            None => vec![self.staged("")],
+            Some(_) => {
+                let roles = self.state.roles.keys();
+                let roles = roles.map(|name| self.staged("roles").join(format!("{name}.json")));
+                roles.filter(|staged| staged.is_file()).collect()
+            }
+        };
+        for staged in taken {
+            remove(&staged).map_err(WriteError::file(staged))?;
         }
         let root_sha256 = to_hex(&Sha256::digest(&verified.root));
         Ok(Published {
@@ -88,6 +108,7 @@ impl Federation {
             repository,
             root_sha256,
             unchanged,
+            waiting,
         })
     }
 
@@ -132,6 +153,14 @@ impl Federation {
     }
 }
 
+fn remove(staged: &Path) -> io::Result<()> {
+    match staged.is_dir() {
+        true => fs::remove_dir_all(staged),
+        false if staged.exists() => fs::remove_file(staged),
+        false => Ok(()),
+    }
+}
+
 /// The files of the next state.
 struct Next {
     files: BTreeMap<String, Bytes>,
@@ -158,10 +187,10 @@ impl Next {
         }
         // A published root is taken as it is: its bytes are what others hold a hash of.
         let published = federation.metadata(&format!("{root_version}.root.json"));
-        let bytes = if federation.staged("root.json").exists() {
-            json(root)
-        } else {
+        let bytes = if root_version == federation.state.root {
             std::fs::read(&published).map_err(WriteError::file(published))?
+        } else {
+            json(root)
         };
         let newest: Bytes = bytes.into();
         files.insert(format!("metadata/{root_version}.root.json"), newest.clone());

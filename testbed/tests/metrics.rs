@@ -2,13 +2,14 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pli_protocol::content::{Content, Kind, Notice, Text};
 use pli_protocol::wire::{self, call};
+use pli_testbed::federation::Federation;
 use pli_testbed::hostile::Hostile;
 use pli_testbed::sending::submit_all;
-use support::{HOME, ORIGIN, PATIENCE, two_hosts};
+use support::{HOME, ORIGIN, PATIENCE, POLL, two_hosts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_way_of_letters_shows_in_the_metrics_of_both_nodes() {
@@ -30,18 +31,7 @@ async fn the_way_of_letters_shows_in_the_metrics_of_both_nodes() {
         vec![forged.expect("made")],
     )
     .await;
-    support::fetch_until(&mut citizen, letters.len(), PATIENCE).await;
-    citizen.receive().await.expect("handed over");
-    let began = Instant::now();
-    let origin = federation.node(ORIGIN);
-    let reported = async || origin.count("pli_deliver_reported_total", "").await;
-    while reported().await.expect("counted") < 5.0 {
-        assert!(
-            began.elapsed() < PATIENCE,
-            "the home reports what was taken"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    reaches(&federation, ORIGIN, "pli_deliver_answered_total", 5.0).await;
 
     let at_origin = [
         ("pli_ingress_envelopes_total", "submit", 8.0),
@@ -52,12 +42,10 @@ async fn the_way_of_letters_shows_in_the_metrics_of_both_nodes() {
         ("pli_store_stored_total", "peer", 5.0),
         ("pli_store_duplicates_total", "", 2.0),
         ("pli_deliver_answered_total", "accepted", 5.0),
-        ("pli_deliver_reported_total", "", 5.0),
     ];
     let at_home = [
         ("pli_ingress_envelopes_total", "forward", 5.0),
         ("pli_store_stored_total", "mailbox", 5.0),
-        ("pli_deliver_synced_total", "", 5.0),
     ];
     for (node, expected) in [(ORIGIN, &at_origin[..]), (HOME, &at_home[..])] {
         for (metric, label, expected) in expected {
@@ -73,5 +61,30 @@ async fn the_way_of_letters_shows_in_the_metrics_of_both_nodes() {
             .count("pli_process_start_time_seconds", "")
             .await;
         assert!(started.expect("set") > 1.7e9, "{node} says when it started");
+    }
+
+    let received = citizen.receive_at_least(letters.len(), PATIENCE);
+    received.await.expect("taken and handed over");
+    for metric in ["pli_deliver_synced_total", "pli_deliver_retrieved_total"] {
+        reaches(&federation, HOME, metric, 5.0).await;
+    }
+    reaches(&federation, ORIGIN, "pli_deliver_reported_total", 5.0).await;
+}
+
+/// Waits for what is counted a moment after it was seen.
+async fn reaches(federation: &Federation, node: &str, metric: &str, expected: f64) {
+    let began = Instant::now();
+    loop {
+        let counted = federation.node(node).count(metric, "").await;
+        let counted = counted.expect("counted");
+        if counted >= expected {
+            assert_eq!(counted, expected, "{metric} of {node}");
+            return;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{metric} of {node} stays at {counted}"
+        );
+        tokio::time::sleep(POLL).await;
     }
 }

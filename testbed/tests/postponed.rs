@@ -4,8 +4,14 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use pli_client::clock;
 use pli_protocol::code::Code;
-use pli_protocol::custody::Step;
+use pli_protocol::codec;
+use pli_protocol::custody::ack::{self, Issuer};
+use pli_protocol::custody::{Disposition, Step};
+use pli_protocol::envelope::acknowledged_id;
+use pli_protocol::limits::FRAME_MAX;
+use pli_protocol::wire::{self, call_reply};
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
 use support::{HOME, ORIGIN, PATIENCE, SERVICE, two_hosts};
@@ -66,6 +72,68 @@ async fn cus_6_3_a_full_mailbox_costs_a_few_attempts_and_holds_back_no_other() {
         .expect("answered");
     let came = support::fetch_until(&mut other, 1, PATIENCE).await;
     support::each_once([letter.id], &came);
+}
+
+/// R2, CUS-6.4: the letter with which an overloaded home is tried again finds its own mailbox full. The home answers
+/// again, so the others go.
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_a_full_mailbox_after_an_overload_holds_back_no_other() {
+    let (mut federation, service, _citizen, grant) = support::scene(two_hosts()).await;
+    let mut other = federation.citizen("autre", HOME).await.expect("enrolled");
+    let to_other = other.grant(&service).await.expect("granted");
+    let home = support::take_place(&mut federation, HOME).await;
+    let key = support::node_key(&federation, HOME);
+    let full = support::letters(&service, &grant, 1).await.remove(0);
+    let free = support::letters(&service, &to_other, 1).await.remove(0);
+    let ids = [full.id, free.id];
+    for letter in [full, free] {
+        submit_all(&service, vec![letter]).await.expect("answered");
+    }
+    let mut codes = [Code::Overloaded, Code::MailboxFull].into_iter();
+    let began = Instant::now();
+    let mut stream = None;
+    while began.elapsed() < PATIENCE {
+        let (_connection, stream) = match &mut stream {
+            Some(open) => open,
+            none => {
+                let Some(connection) = support::next_session(&home).await else {
+                    continue;
+                };
+                let Ok(mut call) = connection.accept_call().await else {
+                    continue;
+                };
+                call.recv.next().await.expect("a call").expect("its kind");
+                none.insert((connection, call))
+            }
+        };
+        let frame = stream.recv.next().await.expect("open").expect("a batch");
+        let batch: wire::EnvelopeBatch = codec::decode_canonical(&frame, FRAME_MAX).expect("one");
+        let letters: Vec<_> = batch.envelopes.iter().map(acknowledged_id).collect();
+        if letters == ids[1..] && codes.len() == 0 {
+            return;
+        }
+        // Whatever comes at first is refused for the home's sake, then the first letter for its mailbox's.
+        let code = match letters.contains(&ids[0]) {
+            true => codes.next().unwrap_or(Code::MailboxFull),
+            false => Code::Overloaded,
+        };
+        let said: Vec<_> = letters
+            .iter()
+            .map(|id| (*id, Disposition::Refused(code)))
+            .collect();
+        let issuer = Issuer {
+            node: support::authority(HOME),
+            step: Step::Stored,
+        };
+        let seq = batch.seq;
+        let ack = ack::sign(&issuer, seq..=seq, clock::now(), &said, &key).expect("not empty");
+        let reply = wire::CallReply {
+            kind: Some(call_reply::Kind::Ack(ack)),
+        };
+        stream.send.send_message(&reply).await.expect("sent");
+    }
+    let status = support::status(&federation, ORIGIN).await;
+    panic!("the other mailbox's letter is held: {}", status["queues"]);
 }
 
 /// R2: a home that takes the connection and never answers loses it, and is not called reachable meanwhile.

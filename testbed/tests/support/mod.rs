@@ -35,7 +35,7 @@ pub const HOME: &str = "social.gouv.fr";
 pub const SERVICE: &str = "rdv@interieur.gouv.fr";
 /// Long enough for a node that is killed and started again, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
+pub const POLL: Duration = Duration::from_millis(50);
 
 /// [`ORIGIN`] and [`HOME`].
 pub fn two_hosts() -> Builder {

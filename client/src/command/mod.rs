@@ -6,7 +6,7 @@
 //! | 1 | not done: refused, or something given or of this machine is wrong |
 //! | 2 | the command was not understood |
 //! | 3 | done in part: some letters or lines were refused, or some letters cannot be shown |
-//! | 4 | not done now: nobody answered, or the node is busy; try again later |
+//! | 4 | not done now: nobody answered, the node is busy, or it was stopped; the same command goes on later |
 //! | 5 | not done: somebody breaks the protocol (a home that withholds, a forged acknowledgement) |
 
 mod device;

@@ -4,6 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use pli_client::device::{Device, Standing};
 use pli_protocol::custody::Step;
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
@@ -47,4 +48,54 @@ async fn a_device_that_watches_hands_over_on_the_connection_it_has() {
     let (watched, ()) = tokio::join!(watching, writing);
     watched.expect("it ends after the last letter");
     assert_eq!(sessions(&federation).await - before, 1.0);
+}
+
+/// Case 41: a page that is gone from a device is fetched again, beside those that are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_41_a_page_that_was_moved_away_is_given_again() {
+    const ROUNDS: usize = 4;
+    const LETTERS: usize = 5;
+    let (_federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
+    for _ in 0..ROUNDS {
+        let letters = support::letters(&service, &grant, LETTERS).await;
+        submit_all(&service, letters).await.expect("submitted");
+        support::fetch_until(&mut citizen, LETTERS, PATIENCE).await;
+    }
+    let folder = citizen.folder.clone();
+    drop(citizen);
+    let inbox = folder.join("inbox");
+    let mut pages: Vec<_> = std::fs::read_dir(&inbox)
+        .expect("its folder")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    pages.sort();
+    assert!(pages.len() >= ROUNDS, "{pages:?}");
+    for lost in [0, pages.len() / 2] {
+        std::fs::remove_file(&pages[lost]).expect("own file");
+    }
+    let mut device = Device::open(&folder, Standing::Working)
+        .await
+        .expect("opens");
+    let left: Vec<_> = device.inbox().entries().filter_map(Result::ok).collect();
+    assert!(!left.is_empty(), "what is there can be read");
+    let again = device.sync().await.expect("fetched");
+    assert_eq!(
+        again.len() + left.len(),
+        ROUNDS * LETTERS,
+        "only what was missing"
+    );
+    let numbers = |device: &Device| -> Vec<u64> {
+        let entries = device.inbox().entries();
+        entries
+            .map(|entry| entry.expect("whole").numbered.seq)
+            .collect()
+    };
+    let all: Vec<u64> = (1..=(ROUNDS * LETTERS) as u64).collect();
+    assert_eq!(numbers(&device), all);
+    assert!(device.sync().await.expect("nothing").is_empty());
+    drop(device);
+    let device = Device::open(&folder, Standing::Working)
+        .await
+        .expect("opens");
+    assert_eq!(numbers(&device), all);
 }

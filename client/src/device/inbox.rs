@@ -59,8 +59,21 @@ pub enum InboxError {
     #[error("{}: {problem}; move it away and run: pli device inbox (the home gives it again)", .path.display())]
     Damaged { path: PathBuf, problem: String },
     /// A file is missing between two others.
-    #[error("{}: the file with number {missing} is missing; move the files after it away and run: pli device inbox (the home gives them again)", .folder.display())]
-    Missing { folder: PathBuf, missing: u64 },
+    #[error("{}: numbers {first} to {last} are missing; run: pli device inbox (the home gives again what it still has)", .folder.display())]
+    Missing {
+        folder: PathBuf,
+        first: u64,
+        last: u64,
+    },
+}
+
+/// What was taken of a page.
+#[derive(Debug)]
+pub struct Taken {
+    /// Its new numbers.
+    pub entries: Vec<Entry>,
+    /// A gap is filled: what the home says next is here already.
+    pub asks_anew: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -79,8 +92,9 @@ struct Line {
 #[derive(Clone, Debug)]
 pub struct Inbox {
     folder: PathBuf,
-    /// Ascending, without gaps from 1.
+    /// Ascending, none over another. A file that was moved away leaves a gap.
     pages: Vec<(u64, u64)>,
+    /// The end of what there is without a gap, from 1.
     cursor: Cursor,
 }
 
@@ -101,24 +115,46 @@ impl Inbox {
             pages,
             cursor: Cursor::default(),
         };
-        let mut due = 1;
-        for (first, last) in &inbox.pages {
-            if *first != due {
-                return Err(InboxError::Missing {
-                    folder: folder.to_owned(),
-                    missing: due,
-                });
-            }
-            due = last + 1;
+        if let Some((one, other)) = inbox.overlap() {
+            return Err(InboxError::Damaged {
+                path: inbox.path(other),
+                problem: format!("it holds numbers of {} too", inbox.path(one).display()),
+            });
         }
         if let Some(last) = inbox.pages.last() {
-            let (line, _) = inbox.read(*last)?;
+            // A damaged one is said where it stands; what the home gave out is then known from the next answer.
+            let latest = inbox.read(*last).map_or(0, |(line, _)| line.latest_seq);
             inbox.cursor = Cursor {
-                after: last.1,
-                latest: line.latest_seq.max(last.1),
+                after: 0,
+                latest: latest.max(last.1),
             };
         }
+        inbox.move_on();
         Ok(inbox)
+    }
+
+    fn overlap(&self) -> Option<((u64, u64), (u64, u64))> {
+        let mut pairs = self.pages.windows(2).map(|pair| (pair[0], pair[1]));
+        pairs.find(|(one, other)| other.0 <= one.1)
+    }
+
+    /// The next page after the gap behind the cursor.
+    fn beyond_gap(&self) -> Option<(u64, u64)> {
+        let at = self
+            .pages
+            .partition_point(|page| page.0 <= self.cursor.after);
+        self.pages.get(at).copied()
+    }
+
+    /// Past everything that follows without a gap. Whether there was anything.
+    fn move_on(&mut self) -> bool {
+        let before = self.cursor.after;
+        while let Some((first, last)) = self.beyond_gap()
+            && first == self.cursor.after + 1
+        {
+            self.cursor.after = last;
+        }
+        self.cursor.after > before
     }
 
     /// How far the pages go.
@@ -128,16 +164,36 @@ impl Inbox {
 
     /// Checks a page of the home and keeps it; durable when it returns. A page without items only
     /// says how far the account goes, and is not kept.
+    ///
+    /// Of a page that fills a gap, what is here already is left out, and the cursor moves past it: then the home has to
+    /// be asked anew from there on ([`Taken::asks_anew`]).
     pub fn take(
         &mut self,
         page: &wire::SyncPage,
         arrival: Arrival,
-    ) -> Result<Result<Vec<Entry>, PageFault>, InboxError> {
+    ) -> Result<Result<Taken, PageFault>, InboxError> {
         let mut cursor = self.cursor;
-        let numbered = match cursor.take(page) {
+        let mut page = page.clone();
+        let mut numbered = match cursor.take(&page) {
             Ok(numbered) => numbered,
             Err(fault) => return Ok(Err(fault)),
         };
+        if let Some((first, _)) = self.beyond_gap()
+            && cursor.after >= first
+        {
+            let kept = numbered.partition_point(|numbered| numbered.seq < first);
+            // Of numbers that were never used, those up to what is here.
+            let crosses = |numbered: &&mut Numbered| numbered.holds(first - 1);
+            let crossing = numbered.get_mut(kept).filter(crosses);
+            let kept = kept + usize::from(crossing.is_some());
+            if let Some(crossing) = crossing {
+                crossing.seq = first - 1;
+                page.items[kept - 1].seq = first - 1;
+            }
+            numbered.truncate(kept);
+            page.items.truncate(kept);
+            cursor.after = first - 1;
+        }
         if !page.items.is_empty() {
             let range = (self.cursor.after + 1, cursor.after);
             let line = Line {
@@ -151,33 +207,52 @@ impl Inbox {
             };
             let mut bytes = serde_json::to_vec(&line).expect("numbers are JSON");
             bytes.push(b'\n');
-            bytes.extend_from_slice(&codec::encode(page));
+            bytes.extend_from_slice(&codec::encode(&page));
             folder::write(&self.path(range), &bytes, Secrecy::Owner)?;
-            self.pages.push(range);
+            let at = self.pages.partition_point(|page| *page < range);
+            self.pages.insert(at, range);
         }
         self.cursor = cursor;
+        let asks_anew = self.move_on();
         let entry = |numbered| Entry { numbered, arrival };
-        Ok(Ok(numbered.into_iter().map(entry).collect()))
+        let entries = numbered.into_iter().map(entry).collect();
+        Ok(Ok(Taken { entries, asks_anew }))
     }
 
-    /// Everything, in the order of the numbers; one page in memory at a time. A damaged page is an
-    /// error of its own and the next one follows.
+    /// Everything, in the order of the numbers; one page in memory at a time. A damaged page and a gap are errors of
+    /// their own, and the next page follows.
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry, InboxError>> {
-        self.pages.iter().flat_map(|range| match self.page(*range) {
+        (0..self.parts()).flat_map(|part| match self.part(part) {
             Ok(entries) => entries.into_iter().map(Ok).collect::<Vec<_>>(),
             Err(error) => vec![Err(error)],
         })
     }
 
-    /// How many pages there are.
-    pub fn pages(&self) -> usize {
-        self.pages.len()
+    /// How many parts there are: before each page, what is missing there.
+    pub fn parts(&self) -> usize {
+        self.pages.len() * 2
     }
 
-    /// What is on one page, counted from 0.
-    pub fn page_at(&self, index: usize) -> Result<Vec<Entry>, InboxError> {
-        let range = self.pages.get(index).copied();
-        range.map_or(Ok(Vec::new()), |range| self.page(range))
+    /// What is on one of them, counted from 0.
+    pub fn part(&self, part: usize) -> Result<Vec<Entry>, InboxError> {
+        let index = part / 2;
+        let Some(range) = self.pages.get(index).copied() else {
+            return Ok(Vec::new());
+        };
+        if part % 2 == 1 {
+            return self.page(range);
+        }
+        let before = index
+            .checked_sub(1)
+            .map_or(0, |before| self.pages[before].1);
+        match before + 1 < range.0 {
+            true => Err(InboxError::Missing {
+                folder: self.folder.clone(),
+                first: before + 1,
+                last: range.0 - 1,
+            }),
+            false => Ok(Vec::new()),
+        }
     }
 
     /// One number.
@@ -365,8 +440,81 @@ mod tests {
                 "cut at {cut}"
             );
         }
+        // Moved away, it is given again; nothing else is hidden meanwhile, and nothing is asked for twice.
         fs::remove_file(&second).expect("own file");
-        let missing = Inbox::open(folder.path()).expect_err("a gap");
-        assert!(matches!(missing, InboxError::Missing { missing: 2, .. }));
+        let mut inbox = Inbox::open(folder.path()).expect("with a gap");
+        let read: Vec<_> = inbox.entries().collect();
+        assert!(read[0].is_ok() && read[2].is_ok());
+        assert!(matches!(
+            read[1],
+            Err(InboxError::Missing {
+                first: 2,
+                last: 2,
+                ..
+            })
+        ));
+        assert_eq!(
+            inbox.cursor().after,
+            1,
+            "the home is asked for what is missing"
+        );
+        let taken = inbox
+            .take(&page(2..=3, 3), arrival())
+            .expect("written")
+            .expect("due");
+        assert_eq!((taken.entries.len(), taken.asks_anew), (1, true));
+        assert_eq!(inbox.cursor().after, 3);
+        let again = Inbox::open(folder.path()).expect("whole");
+        assert_eq!(
+            again
+                .entries()
+                .map(|entry| entry.expect("whole").numbered.seq)
+                .collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
+    }
+
+    #[test]
+    fn case_41_numbers_that_were_never_used_fill_a_gap_up_to_what_is_here() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut inbox = Inbox::open(folder.path()).expect("empty");
+        for seqs in [1..=1, 2..=4, 5..=5] {
+            inbox
+                .take(&page(seqs, 5), arrival())
+                .expect("written")
+                .expect("due");
+        }
+        fs::remove_file(inbox.path((2, 4))).expect("own file");
+        let mut inbox = Inbox::open(folder.path()).expect("with a gap");
+        let skipped = wire::SyncPage {
+            items: vec![wire::SyncItem {
+                seq: 9,
+                absence: wire::Absence::Skipped as i32,
+                ..wire::SyncItem::default()
+            }],
+            latest_seq: 9,
+        };
+        let taken = inbox
+            .take(&skipped, arrival())
+            .expect("written")
+            .expect("due");
+        assert!(taken.asks_anew);
+        assert_eq!(inbox.cursor().after, 5, "the letter that is here stays");
+        let again = Inbox::open(folder.path()).expect("whole");
+        assert!(
+            again
+                .entry(3)
+                .expect("readable")
+                .is_some_and(|entry| entry.numbered.holds(2))
+        );
+        assert!(matches!(
+            again
+                .entry(5)
+                .expect("readable")
+                .expect("there")
+                .numbered
+                .body,
+            crate::device::cursor::Body::Envelope { .. }
+        ));
     }
 }

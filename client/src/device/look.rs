@@ -94,8 +94,8 @@ impl Device {
         if suspects.is_empty() {
             return relations;
         }
-        for page in 0..self.inbox().pages() {
-            let mut entries = self.inbox().page_at(page).unwrap_or_default();
+        for page in 0..self.inbox().parts() {
+            let mut entries = self.inbox().part(page).unwrap_or_default();
             entries.retain(|entry| suspects.contains(entry));
             for shown in self.look_on(entries, &mut day).await {
                 relations.learn(&shown);
@@ -177,17 +177,20 @@ pub struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    /// The next page; a damaged one is an error of its own and the next one follows. `None` at the end.
+    /// The next page; a damaged one and a gap are errors of their own and the next one follows. `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Vec<Shown>, InboxError>> {
         let inbox = self.device.inbox();
-        if self.next == inbox.pages() {
-            return None;
-        }
-        let page = inbox.page_at(self.next);
-        self.next += 1;
-        let entries = match page {
-            Ok(entries) => entries,
-            Err(error) => return Some(Err(error)),
+        let entries = loop {
+            if self.next == inbox.parts() {
+                return None;
+            }
+            let part = inbox.part(self.next);
+            self.next += 1;
+            match part {
+                Ok(entries) if entries.is_empty() => {}
+                Ok(entries) => break entries,
+                Err(error) => return Some(Err(error)),
+            }
         };
         let mut shown = self.device.look_on(entries, &mut self.day).await;
         self.relations.tell(&mut shown);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::budget::{Bounds, Budget};
 use super::evidence;
-use super::inbox::{self, Arrival, Entry};
+use super::inbox::{self, Arrival, Entry, Taken};
 use super::open::{Device, DeviceError};
 use crate::backoff::Backoff;
 use crate::call::{self, CallError};
@@ -74,7 +74,10 @@ impl Device {
                 return Err(CallError::TimedOut { limit_ms }.into());
             };
             let Some(reply) = reply? else { break };
-            let entries = self.take(reply, &mut budget)?;
+            let Taken { entries, asks_anew } = self.take(reply, &mut budget)?;
+            if asks_anew {
+                stream = self.open_sync(connection, false).await?;
+            }
             // Frames alone are not progress: a home could send empty pages for ever.
             if !entries.is_empty() {
                 silent_until = Instant::now() + bounds.silence;
@@ -121,7 +124,7 @@ impl Device {
         &mut self,
         reply: wire::call_reply::Kind,
         budget: &mut Budget,
-    ) -> Result<Vec<Entry>, DeviceError> {
+    ) -> Result<Taken, DeviceError> {
         let wire::call_reply::Kind::Page(page) = reply else {
             let (got, expected) = (call::name(&reply), "a page");
             return Err(CallError::Unexpected { got, expected }.into());
@@ -282,10 +285,14 @@ impl Watch<'_> {
         let (_, stream) = self.call.as_mut().expect("made above");
         let reply = call::next(&mut stream.recv).await?;
         self.budget.renew(Instant::now());
-        match reply {
-            Some(reply) => self.device.take(reply, &mut self.budget),
-            None => Err(CallError::Ended { expected: "a page" }.into()),
+        let Some(reply) = reply else {
+            return Err(CallError::Ended { expected: "a page" }.into());
+        };
+        let Taken { entries, asks_anew } = self.device.take(reply, &mut self.budget)?;
+        if asks_anew && let Some((connection, stream)) = &mut self.call {
+            *stream = self.device.open_sync(connection, true).await?;
         }
+        Ok(entries)
     }
 
     /// Closes the connection.

@@ -92,9 +92,14 @@ pub(super) fn inbox(error: &InboxError) -> Said {
     match error {
         InboxError::File(error) => file(error),
         InboxError::Damaged { path, .. } => faults::PAGE_DAMAGED.with(&[("path", &path.display())]),
-        InboxError::Missing { folder, missing } => {
-            let facts: [(&str, &dyn Display); 2] =
-                [("folder", &folder.display()), ("number", missing)];
+        InboxError::Missing {
+            folder,
+            first,
+            last,
+        } => {
+            let folder = folder.display();
+            let facts: [(&str, &dyn Display); 3] =
+                [("folder", &folder), ("first", first), ("last", last)];
             faults::PAGE_MISSING.with(&facts)
         }
     }

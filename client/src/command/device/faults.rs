@@ -35,11 +35,11 @@ words! {
         "Le fichier {path} existe déjà et n'est pas remplacé. Choisissez un autre endroit, ou déplacez-le.",
         "The file {path} exists already and is not overwritten. Choose another place, or move it away.";
     PAGE_DAMAGED:
-        "Le fichier {path} de la boîte est abîmé. Déplacez-le, puis : pli device inbox ; votre hébergeur le redonne.",
-        "The file {path} of the inbox is damaged. Move it away, then run: pli device inbox; your home gives it again.";
+        "Le fichier {path} de la boîte est abîmé. Déplacez-le, puis : pli device inbox ; votre hébergeur redonne ce qu'il en a encore.",
+        "The file {path} of the inbox is damaged. Move it away, then run: pli device inbox; your home gives again what it still has of it.";
     PAGE_MISSING:
-        "Dans {folder}, le fichier qui commence au numéro {number} manque. Déplacez ceux qui le suivent, puis : pli device inbox ; votre hébergeur les redonne.",
-        "In {folder} the file that begins with number {number} is missing. Move those after it away, then run: pli device inbox; your home gives them again.";
+        "Dans {folder}, les numéros {first} à {last} manquent. Lancez : pli device inbox ; votre hébergeur redonne ce qu'il a encore.",
+        "In {folder} numbers {first} to {last} are missing. Run: pli device inbox; your home gives again what it still has.";
     EVIDENCE:
         "L'annuaire de ce jour ne peut pas être gardé ou relu dans le dossier de cet appareil (détail : -v).",
         "The directory of the day cannot be kept or read in the folder of this device (details: -v).";

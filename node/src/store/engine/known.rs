@@ -1,7 +1,6 @@
 //! What is known of an envelope: the meta of its record, and its row in the index.
 
 use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, MailboxId, Timestamp};
-use pli_protocol::limits::RECEIPTS_PER_ENVELOPE_MAX;
 
 use super::cursor::{Fields, Put};
 use super::format::{Position, RECORD_HEADER};
@@ -284,61 +283,6 @@ impl Known {
             evidence: Vec::new(),
             meta,
         }
-    }
-
-    /// May this outcome follow? The first final one stands.
-    pub(super) fn may_become(&self, outcome: Outcome) -> bool {
-        let queued = matches!(self.meta.place, Placed::Queue { .. });
-        self.evidence.len() < RECEIPTS_PER_ENVELOPE_MAX
-            && match (self.state, outcome) {
-                (_, Outcome::Unchanged) => false,
-                (State::Held, Outcome::Retrieved | Outcome::Undeliverable { .. }) => true,
-                (State::Held, _) => queued,
-                (
-                    State::After(Outcome::Delivered) | State::Expired,
-                    Outcome::Retrieved | Outcome::Undeliverable { .. },
-                ) => true,
-                // CUS-8.2: what a device has was told before the home's own receipt was written down. They come on ways
-                // of their own.
-                (
-                    State::After(
-                        Outcome::Retrieved
-                        | Outcome::Undeliverable { .. }
-                        | Outcome::GivenUp { .. },
-                    ),
-                    Outcome::Delivered,
-                ) => queued && !self.was(Outcome::Delivered),
-                // CUS-7.5: a device that had it in time says so late.
-                (
-                    State::After(Outcome::Undeliverable { .. } | Outcome::GivenUp { .. }),
-                    Outcome::Retrieved,
-                ) => true,
-                _ => false,
-            }
-    }
-
-    /// Counts against its mailbox's room: it is there, and no device has taken it.
-    pub(super) fn takes_room(&self) -> bool {
-        self.kept && !self.was(Outcome::Retrieved)
-    }
-
-    fn was(&self, outcome: Outcome) -> bool {
-        self.evidence.iter().any(|kept| kept.outcome == outcome)
-    }
-
-    /// Of two outcomes in the wrong order, the later step stays the last thing known. A home that took what this node
-    /// had given up knows better.
-    pub(super) fn become_settled(&mut self, evidence: EvidenceRef) {
-        let later = matches!(
-            self.state,
-            State::After(Outcome::Retrieved | Outcome::Undeliverable { .. })
-        );
-        if later && evidence.outcome == Outcome::Delivered {
-            self.evidence.insert(0, evidence);
-            return;
-        }
-        self.state = State::After(evidence.outcome);
-        self.evidence.push(evidence);
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -39,6 +39,7 @@ mod scan;
 mod settle;
 mod settlements;
 mod together;
+mod transitions;
 mod values;
 mod waiting;
 mod writer;

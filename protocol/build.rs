@@ -3,12 +3,13 @@
 use std::io::Result;
 
 const PROTO_ROOT: &str = "../spec/proto";
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "pli/v1/signed.proto",
     "pli/v1/envelope.proto",
     "pli/v1/content.proto",
     "pli/v1/account.proto",
     "pli/v1/session.proto",
+    "pli/v1/evidence.proto",
     "pli/v1/custody.proto",
 ];
 

@@ -183,6 +183,8 @@ codes! {
     Damaged = 88, "DAMAGED", Ours, Final;
     /// In an undeliverable receipt: delivery failed POISON_TRIES_MAX times without a refusal by the home.
     SetAside = 89, "SET_ASIDE", Ours, Final;
+    /// For WITNESS_FRESH_MS not enough witnesses have cosigned this node's log; it takes nothing new in.
+    Unwitnessed = 90, "UNWITNESSED", Ours, Retryable;
     // Mailbox and account.
     /// The home keeps no such mailbox.
     UnknownMailbox = 100, "UNKNOWN_MAILBOX", Misuse, Final;

@@ -15,6 +15,7 @@
 //! | [`trust`] | `spec/trust.md` | the directory, typed |
 //! | [`session`] | `spec/session.md` | who is at the other end |
 //! | [`custody`] | `spec/custody.md` | receipts and acknowledgements |
+//! | [`evidence`] | `spec/evidence.md` | events, the log's entries, proofs, checkpoints |
 
 pub mod account;
 pub mod code;
@@ -23,6 +24,7 @@ pub mod content;
 pub mod crypto;
 pub mod custody;
 pub mod envelope;
+pub mod evidence;
 pub mod id;
 pub mod limits;
 pub mod merkle;

@@ -282,6 +282,24 @@ limits! {
     DIRECTORY_ALARM_SECOND_MS: u64 = 604_800_000, None;
     /// Last alarm: 1 day.
     DIRECTORY_ALARM_LAST_MS: u64 = 86_400_000, None;
+
+    // Evidence.
+    /// An encoded event.
+    EVENT_MAX: usize = 512, Some(Code::TooLong);
+    /// A batch of events is closed after so long at the latest, or with TREE_LEAVES_MAX events.
+    EVENT_BATCH_MS: u64 = 1_000, None;
+    /// A signed note, its signatures included.
+    NOTE_MAX: usize = 16_384, Some(Code::TooLong);
+    /// Signatures of one note.
+    NOTE_SIGNATURES_MAX: usize = 64, Some(Code::TooMany);
+    /// Hashes of a path in a log's tree.
+    LOG_PATH_MAX: usize = 64, Some(Code::BadInclusion);
+    /// Without a cosignature of enough witnesses that is younger, nothing new is accepted: 4 hours.
+    WITNESS_FRESH_MS: u64 = 14_400_000, Some(Code::Unwitnessed);
+    /// Without one that is younger: an alarm.
+    WITNESS_ALARM_MS: u64 = 3_600_000, None;
+    /// The newest checkpoint is cosigned again at least so often, whether it grew or not.
+    WITNESS_EVERY_MS: u64 = 600_000, None;
 }
 
 // What the numbers promise each other. A change that breaks one does not compile.

@@ -13,7 +13,7 @@ pub type Hash = [u8; 32];
 const NODE: [u8; 1] = [0x01];
 
 /// The hash of two children. SIG-3.2.
-fn node(left: &Hash, right: &Hash) -> Hash {
+pub fn node(left: &Hash, right: &Hash) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(NODE);
     hasher.update(left);

@@ -43,10 +43,12 @@ pub const ENROLMENT: Context = Context("pli/1/enrolment");
 pub const GRANT: Context = Context("pli/1/grant");
 /// A device's statement that it has an envelope.
 pub const HANDOVER: Context = Context("pli/1/handover");
+/// A leaf of a batch of a node's log. Nobody signs one alone.
+pub const EVENT: Context = Context("pli/1/event");
 
 /// Every signed type.
-pub const ALL: [Context; 7] = [
-    ENVELOPE, RECEIPT, SESSION, INVITATION, ENROLMENT, GRANT, HANDOVER,
+pub const ALL: [Context; 8] = [
+    ENVELOPE, RECEIPT, SESSION, INVITATION, ENROLMENT, GRANT, HANDOVER, EVENT,
 ];
 
 /// HPKE `info` of the sealing (ENV-6.2).

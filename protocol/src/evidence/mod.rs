@@ -1,0 +1,17 @@
+//! Evidence: what happened to an envelope, in a log that its node cannot alter unseen (EVD).
+//!
+//! ```text
+//! Event ─ leaf ─┐
+//! Event ─ leaf ─┼─ tree of a batch ─ Entry ─ leaf ─┐
+//! Event ─ leaf ─┘                                  ├─ tree of the log ─ Checkpoint, signed, cosigned
+//!                            Entry of a batch ─ leaf ┘
+//! ```
+//!
+//! Bytes and hashes come in, checked statements go out. No disk, clock or socket.
+
+mod entry;
+mod event;
+pub mod tree;
+
+pub use entry::{ENTRY_LEN, Entry};
+pub use event::{Event, EventError, EventKind};

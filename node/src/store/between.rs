@@ -9,9 +9,9 @@ use std::sync::Arc;
 use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Timestamp};
 
 use super::{
-    AccountRecord, Appended, Custody, DestinationState, Enrolment, Entry, Expiry, InvitationId,
-    Lane, MailboxRecord, Page, PageBound, PendingPage, Report, ReportEntry, Settled, Settlement,
-    Status, Store, StoreError, Usage,
+    AccountRecord, Appended, Cursor, Custody, DestinationState, Enrolment, Entry, Expiry,
+    HappenedPage, InvitationId, Lane, MailboxRecord, Page, PageBound, PendingPage, Report,
+    ReportEntry, Settled, Settlement, Status, Store, StoreError, Usage,
 };
 
 /// Hears of operations by the names of [`Store`]'s methods. By default it changes nothing.
@@ -77,6 +77,8 @@ impl<B: Between> Store for Through<B> {
         fn custody(id: &EnvelopeId) -> Option<Custody>;
         fn expire(now: Timestamp, limit: usize) -> Expiry;
         fn compact() -> u64;
+        fn happened(after: Cursor) -> HappenedPage;
+        fn hold_from(cursor: Cursor) -> ();
         fn enrol(invitation: &InvitationId, account: &AccountRecord) -> Enrolment;
         fn account(account: &AccountId) -> Option<AccountRecord>;
         fn account_of_device(device: &KeyId) -> Option<AccountId>;

@@ -10,6 +10,7 @@ mod between;
 pub mod engine;
 mod entry;
 mod error;
+mod happened;
 mod mailbox;
 mod open;
 mod queue;
@@ -23,6 +24,7 @@ use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Tim
 pub use between::{Between, Through};
 pub use entry::{Appended, Entry, Lane, Place, Sender};
 pub use error::StoreError;
+pub use happened::{Cursor, Happened, HappenedPage, Kept};
 pub use mailbox::{AbsenceReason, Item, MailboxItem, Page, PageBound, Usage};
 pub use open::{COPIED, Epoch, Limits, Look, OpenOptions, Status, look, open};
 pub use queue::{
@@ -116,6 +118,13 @@ pub trait Store: Debug + Send + Sync {
     /// Frees space: at most one segment is compacted or deleted. Returns the bytes freed; 0 when there
     /// is nothing to do. Call it now and then from the same timer as [`Store::expire`].
     fn compact(&self) -> Result<u64, StoreError>;
+
+    /// What this node did after a cursor, oldest first: each thing once, and none that is not on disk. From
+    /// `Cursor::default()` on it gives what is left of everything.
+    fn happened(&self, after: Cursor) -> Result<HappenedPage, StoreError>;
+
+    /// From now on [`Store::compact`] leaves alone what happened after this cursor, until it is moved on.
+    fn hold_from(&self, cursor: Cursor) -> Result<(), StoreError>;
 
     /// Uses an invitation once and creates the account with its first device. The same device with the
     /// same invitation gets the same account again.

@@ -12,7 +12,7 @@ use crate::signed::leaf_hash;
 use crate::wire;
 
 /// The version of events that this implementation writes and reads.
-pub const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// Why bytes are not an event.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -245,7 +245,10 @@ mod tests {
         assert_eq!(refused(|e| e.kind = 0), Code::FieldInvalid);
         assert_eq!(refused(|e| e.kind = 11), Code::FieldInvalid);
         assert_eq!(refused(|e| e.node = "Social".into()), Code::FieldInvalid);
-        assert_eq!(refused(|e| e.envelope_id = Bytes::new()), Code::FieldInvalid);
+        assert_eq!(
+            refused(|e| e.envelope_id = Bytes::new()),
+            Code::FieldInvalid
+        );
         assert_eq!(refused(|e| e.at_ms = 0), Code::FieldInvalid);
         assert_eq!(refused(|e| e.at_ms = INTEGER_MAX + 1), Code::FieldInvalid);
         assert_eq!(refused(|e| e.code = 1), Code::FieldInvalid);

@@ -9,9 +9,12 @@
 //!
 //! Bytes and hashes come in, checked statements go out. No disk, clock or socket.
 
+mod checkpoint;
 mod entry;
 mod event;
+pub mod note;
 pub mod tree;
 
+pub use checkpoint::{Checkpoint, CheckpointError, Cosignature, Noted, Origin};
 pub use entry::{ENTRY_LEN, Entry};
 pub use event::{Event, EventError, EventKind};

@@ -49,7 +49,8 @@ pub fn is_consistent(old: (u64, &Hash), new: (u64, &Hash), path: &[Hash]) -> boo
     if old_size == 0 {
         return path.is_empty() && *old_root == empty_root();
     }
-    walk(old, new, path).is_some_and(|(from_old, from_new)| from_old == *old_root && from_new == *new_root)
+    walk(old, new, path)
+        .is_some_and(|(from_old, from_new)| from_old == *old_root && from_new == *new_root)
 }
 
 /// The roots of both trees by the path, 0 < old < new.

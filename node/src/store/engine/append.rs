@@ -12,7 +12,7 @@ use super::format::{Group, Kind};
 use super::index::{Change, Space};
 use super::known::{EnvelopeMeta, Known};
 use super::queues::Reserved;
-use super::{Engine, ReserveShare};
+use super::{Engine, ReserveShare, follow};
 use crate::store::{Appended, Entry, Place, StoreError, Usage};
 
 /// Index changes per envelope: id, item or queue, row.
@@ -41,6 +41,13 @@ impl Engine {
             return Ok(outcomes);
         }
         let (segment, offset) = self.write(&mut writer.tail, &group, ReserveShare::None)?;
+        self.note_happened((segment, offset), group.total_bytes(), || {
+            let own = &self.options.authority;
+            taken
+                .iter()
+                .map(|(meta, _)| follow::stored(meta, own))
+                .collect()
+        });
         let mut applier = Applier::new(change, &mut writer.memory, group.number);
         let begins = (segment, u64::from(offset));
         for ((meta, bytes), at) in taken.into_iter().zip(group.positions(segment, offset)) {

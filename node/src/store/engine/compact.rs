@@ -39,6 +39,7 @@ impl Step {
             at,
             Record {
                 kind: record.kind,
+                moved: true,
                 meta: Bytes::copy_from_slice(&record.meta),
                 body: Bytes::copy_from_slice(&record.body),
             },
@@ -87,7 +88,7 @@ impl Engine {
     fn worst_segment(&self) -> Option<u32> {
         let writer = self.writer();
         let mut closed = self.log.segments();
-        closed.retain(|&(segment, _)| segment != writer.tail.segment);
+        closed.retain(|&(segment, _)| segment != writer.tail.segment && self.is_released(segment));
         writer.memory.dead.worst(&closed)
     }
 
@@ -182,9 +183,7 @@ impl Engine {
                 note_dropped(&record, dropped);
                 continue;
             }
-            group.push(record.kind, record.body, |meta| {
-                meta.extend_from_slice(&record.meta)
-            });
+            group.push_moved(record);
         }
         self.write_moved(&mut writer, &group)
     }

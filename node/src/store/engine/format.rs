@@ -21,6 +21,8 @@ pub(super) const GROUP_HEADER: usize = 32;
 pub(super) const RECORD_HEADER: usize = 16;
 pub(super) const GROUP_MAGIC: [u8; 8] = *b"PLIGROUP";
 const SEGMENT_MAGIC: [u8; 8] = *b"PLILOG\0\x01";
+/// In the flags of a record that compaction moved.
+const MOVED: u8 = 1;
 /// Bits of a position that number a record within its group.
 pub(super) const GROUP_SHIFT: u32 = 13;
 /// Records of one group: a full group of envelopes and a few more.
@@ -78,6 +80,8 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) kind: Kind,
+    /// Compaction put it here; it was in the log before.
+    pub(super) moved: bool,
     pub(super) meta: Bytes,
     pub(super) body: Bytes,
 }
@@ -96,6 +100,7 @@ impl Record {
         let kind = Kind::from_byte(header.kind)?;
         Some(Self {
             kind,
+            moved: header.flags & MOVED != 0,
             meta: raw.slice(RECORD_HEADER..meta_end),
             body: raw.slice(meta_end..),
         })
@@ -107,6 +112,7 @@ pub(super) struct RecordHeader {
     checksum: u64,
     meta_length: usize,
     kind: u8,
+    flags: u8,
     body_length: usize,
 }
 
@@ -117,6 +123,7 @@ impl RecordHeader {
             checksum: u64_at(head, 0),
             meta_length: usize::from(u16::from_le_bytes([head[8], head[9]])),
             kind: head[10],
+            flags: head[11],
             body_length: u32_at(head, 12) as usize,
         })
     }
@@ -216,6 +223,18 @@ impl Group {
 
     /// Adds a record.
     pub(super) fn push(&mut self, kind: Kind, body: Bytes, meta: impl FnOnce(&mut Vec<u8>)) {
+        self.push_with(0, kind, body, meta);
+    }
+
+    /// Adds a record that was in the log before.
+    pub(super) fn push_moved(&mut self, record: Record) {
+        let Record {
+            kind, meta, body, ..
+        } = record;
+        self.push_with(MOVED, kind, body, |out| out.extend_from_slice(&meta));
+    }
+
+    fn push_with(&mut self, flags: u8, kind: Kind, body: Bytes, meta: impl FnOnce(&mut Vec<u8>)) {
         let start = self.heads.len();
         self.heads.extend_from_slice(&[0; RECORD_HEADER]);
         meta(&mut self.heads);
@@ -225,6 +244,7 @@ impl Group {
         let body_length = u32::try_from(body.len()).expect("bodies are bounded by a group's bytes");
         head[8..10].copy_from_slice(&meta_length.to_le_bytes());
         head[10] = kind as u8;
+        head[11] = flags;
         head[12..16].copy_from_slice(&body_length.to_le_bytes());
         let checksum = record_checksum(self.seed, &head[8..], &body);
         head[..8].copy_from_slice(&checksum.to_le_bytes());
@@ -304,6 +324,7 @@ impl Group {
                     position,
                     Record {
                         kind,
+                        moved: head[11] & MOVED != 0,
                         meta,
                         body: body.clone(),
                     },

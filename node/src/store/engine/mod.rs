@@ -18,6 +18,7 @@ mod custody;
 mod dead;
 pub mod disk;
 mod expire;
+mod follow;
 mod format;
 mod identity;
 mod index;
@@ -88,6 +89,10 @@ pub struct Engine {
     read_only: AtomicBool,
     queued_bytes: AtomicU64,
     confirmed: Confirmed,
+    /// What the last groups did, for whoever follows.
+    latest: Mutex<follow::Latest>,
+    /// Where whoever follows stands; [`follow::NOBODY`] if nobody does.
+    held_from: AtomicU64,
     /// It began with this opening.
     new_epoch: bool,
     /// Held for as long as the store is open (case 42).
@@ -205,6 +210,8 @@ impl Engine {
             read_only: AtomicBool::new(false),
             queued_bytes,
             confirmed,
+            latest: Mutex::default(),
+            held_from: AtomicU64::new(follow::NOBODY),
             new_epoch: false,
             _lock: lock,
         };

@@ -6,9 +6,9 @@ use pli_protocol::id::{AccountId, AuthorityId, EnvelopeId, KeyId, MailboxId, Tim
 
 use super::{Engine, format};
 use crate::store::{
-    AccountRecord, Appended, Custody, DestinationState, Enrolment, Entry, Expiry, InvitationId,
-    Lane, MailboxRecord, Page, PageBound, PendingPage, Report, ReportEntry, Settled, Settlement,
-    Status, Store, StoreError, Usage,
+    AccountRecord, Appended, Cursor, Custody, DestinationState, Enrolment, Entry, Expiry,
+    HappenedPage, InvitationId, Lane, MailboxRecord, Page, PageBound, PendingPage, Report,
+    ReportEntry, Settled, Settlement, Status, Store, StoreError, Usage,
 };
 
 impl Store for Engine {
@@ -109,6 +109,17 @@ impl Store for Engine {
     fn compact(&self) -> Result<u64, StoreError> {
         self.alive()?;
         self.compact_one()
+    }
+
+    fn happened(&self, after: Cursor) -> Result<HappenedPage, StoreError> {
+        self.alive()?;
+        self.happened_after(after)
+    }
+
+    fn hold_from(&self, cursor: Cursor) -> Result<(), StoreError> {
+        self.alive()?;
+        self.held_from.store(cursor.0, Ordering::Relaxed);
+        Ok(())
     }
 
     fn enrol(

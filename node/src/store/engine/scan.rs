@@ -44,12 +44,26 @@ pub(super) fn scan<E: From<io::Error>>(
     log: &Log,
     segment: u32,
     from: u64,
-    mut visit: impl FnMut(Scanned) -> Result<(), E>,
+    visit: impl FnMut(Scanned) -> Result<(), E>,
 ) -> Result<(), E> {
     let Some(file) = log.file(segment)? else {
         return Ok(());
     };
     let length = file.length()?;
+    scan_to(log, segment, from, length, visit)
+}
+
+/// The same as far as an offset at which a group ends.
+pub(super) fn scan_to<E: From<io::Error>>(
+    log: &Log,
+    segment: u32,
+    from: u64,
+    length: u64,
+    mut visit: impl FnMut(Scanned) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some(file) = log.file(segment)? else {
+        return Ok(());
+    };
     let walk = Walk {
         segment,
         file,

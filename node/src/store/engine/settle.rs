@@ -14,7 +14,7 @@ use super::known::{EnvelopeMeta, EvidenceRef, Known};
 use super::registry::encode_positions;
 use super::together::Request;
 use super::values::{ReportMeta, encode_settlement};
-use super::{Engine, ReserveShare, Writer};
+use super::{Engine, ReserveShare, Writer, follow};
 use crate::store::{Outcome, Report, Settled, Settlement, StoreError};
 
 impl Engine {
@@ -50,7 +50,20 @@ impl Engine {
             });
         }
         if group.len() > 0 {
-            self.write_and_apply_with(rows, writer, &group, ReserveShare::Half)?;
+            let place = self.write_and_apply_with(rows, writer, &group, ReserveShare::Half)?;
+            self.note_happened(place, group.total_bytes(), || {
+                let changed = settlements.iter().zip(&effects);
+                let changed = changed.filter(|(_, effect)| effect.settled.applied > 0);
+                changed
+                    .filter_map(|(settlement, effect)| {
+                        follow::settled(
+                            settlement.receipts.clone(),
+                            &settlement.items,
+                            &effect.metas,
+                        )
+                    })
+                    .collect()
+            });
             self.note_queued(&writer.memory);
         }
         let mut effects = effects.into_iter();
@@ -119,7 +132,8 @@ impl Engine {
         group: &super::Group,
         share: ReserveShare,
     ) -> Result<(), StoreError> {
-        self.write_and_apply_with(IdRows::new(), writer, group, share)
+        self.write_and_apply_with(IdRows::new(), writer, group, share)?;
+        Ok(())
     }
 
     fn write_and_apply_with(
@@ -128,7 +142,7 @@ impl Engine {
         writer: &mut super::Writer,
         group: &super::Group,
         share: ReserveShare,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(u32, u32), StoreError> {
         let (segment, offset) = self.write(&mut writer.tail, group, share)?;
         let mut applier = Applier::new(
             self.index.change(group.len() * 4),
@@ -140,7 +154,8 @@ impl Engine {
             self.indexed(applier.record(&record, at))?
                 .expect("this program encoded it");
         }
-        self.indexed(applier.finish(Some(writer.tail.applied())))
+        self.indexed(applier.finish(Some(writer.tail.applied())))?;
+        Ok((segment, offset))
     }
 }
 

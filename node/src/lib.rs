@@ -23,6 +23,7 @@ pub mod api;
 pub mod check;
 pub mod clock;
 pub mod config;
+pub mod evidence;
 pub mod fatal;
 pub mod federation;
 pub mod foundation;

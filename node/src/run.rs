@@ -9,7 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits, PlainHttp};
+use pli_protocol::session::Principal;
+use pli_transport::{
+    Credential, Dialler, DiallerConfig, Identity, Listener, ListenerConfig, ListenerLimits,
+    PlainHttp,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -21,6 +25,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::deliver;
+use crate::deliver::neighbours::Neighbours;
+use crate::evidence::recorder::{Recorder, Refusals};
+use crate::evidence::{Keeper, serve};
 use crate::fatal::Fatal;
 use crate::federation::{self, Publisher, Refreshed, Refresher};
 use crate::foundation;
@@ -46,6 +53,7 @@ pub struct Opened {
     key: NodeKey,
     directory: federation::Opened,
     store: Arc<dyn Store>,
+    evidence: Option<Arc<Keeper>>,
     listener: Listener,
     http: TcpListener,
     handed: mpsc::Receiver<PlainHttp>,
@@ -63,6 +71,7 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
     let directory = foundation::trust(&config, now).await?;
     key.check_listed(&directory.found.directory, now)?;
     let store = foundation::store(&config, &key)?;
+    let evidence = foundation::evidence(&config, store.as_ref(), now)?;
     let (hand_over, handed) = mpsc::channel(HANDED_OVER_MAX);
     let listener = Listener::bind(listener_config(&config, &key, hand_over)?)
         .map_err(|error| Fatal::Internal(error.to_string()))?;
@@ -74,6 +83,7 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
         key,
         directory,
         store,
+        evidence,
         listener,
         http,
         handed,
@@ -156,6 +166,7 @@ impl Opened {
             key,
             directory,
             store,
+            evidence,
             listener,
             http,
             handed,
@@ -200,7 +211,39 @@ impl Opened {
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
+        let refusals = match &evidence {
+            Some(keeper) => {
+                if let Some(why) = keeper.begun_anew() {
+                    alarms.raise(AlarmKind::EvidenceAnew, clock.now(), begun_anew(why));
+                }
+                let recorder = Recorder {
+                    authority: config.authority.clone(),
+                    store: Arc::clone(&store),
+                    keeper: Arc::clone(keeper),
+                    clock: Arc::clone(&clock),
+                    metrics: Arc::clone(&metrics),
+                    alarms: alarms.clone(),
+                };
+                let started = recorder.start(shutdown.clone());
+                let (refusals, _evidence_thread) =
+                    started.map_err(|error| Fatal::StoreFailed(error.to_string()))?;
+                refusals
+            }
+            None => Refusals::nowhere(),
+        };
+        let credential = Credential {
+            principal: Principal::Node(config.authority.clone()),
+            key: Arc::new(key.key.clone()),
+        };
+        let dialling = DiallerConfig {
+            private_networks: config.dial.networks(),
+            ..DiallerConfig::default()
+        };
         let relay = Arc::new(Relay {
+            dialler: Dialler::with_config(credential, dialling),
+            neighbours: Neighbours::default(),
+            evidence: evidence.clone(),
+            refusals,
             authority: config.authority.clone(),
             key: key.key.clone(),
             directory: watch.clone(),
@@ -250,18 +293,16 @@ impl Opened {
             live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });
-        let public_router = api::public::router(&mirror);
+        let mut public_router = api::public::router(&mirror);
+        if let Some(keeper) = evidence {
+            public_router = public_router.merge(serve::router(keeper));
+        }
         let listener = Arc::new(listener);
         let caps = config.caps.http;
         let all = async {
             tokio::join!(
                 sessions::run(Arc::clone(&relay), Arc::clone(&listener), shutdown.clone()),
-                deliver::peer::run(
-                    Arc::clone(&relay),
-                    config.dial,
-                    destinations,
-                    shutdown.clone()
-                ),
+                deliver::peer::run(Arc::clone(&relay), destinations, shutdown.clone()),
                 deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
                 deliver::expiry::compact(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
@@ -308,6 +349,14 @@ impl Opened {
         tracing::info!("stopped");
         outcome
     }
+}
+
+/// EVD-3.4, case 43: for the operator.
+fn begun_anew(why: &str) -> String {
+    format!(
+        "{why}: a new log was begun. What the one before holds stays provable by whoever has proofs; tell the \
+         federation's other operators"
+    )
 }
 
 /// What a former run left in the queues has a destination again.

@@ -288,6 +288,10 @@ limits! {
     EVENT_MAX: usize = 512, Some(Code::TooLong);
     /// Events of one envelope that one node is asked for at once.
     EVENTS_PER_ENVELOPE_MAX: usize = 8, Some(Code::TooMany);
+    /// An evidence bundle.
+    BUNDLE_MAX: usize = 16_777_216, Some(Code::TooLong);
+    /// Receipts, proofs or checkpoints of one bundle, each.
+    BUNDLE_PARTS_MAX: usize = 32, Some(Code::TooMany);
     /// A batch of events is closed after so long at the latest, or with TREE_LEAVES_MAX events.
     EVENT_BATCH_MS: u64 = 1_000, None;
     /// A signed note, its signatures included.

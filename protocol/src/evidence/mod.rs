@@ -9,12 +9,16 @@
 //!
 //! Bytes and hashes come in, checked statements go out. No disk, clock or socket.
 
+mod bundle;
 mod checkpoint;
 mod entry;
 mod event;
 pub mod note;
+mod proof;
 pub mod tree;
 
+pub use bundle::{Bundle, BundleError};
 pub use checkpoint::{Checkpoint, CheckpointError, Cosignature, Noted, Origin};
 pub use entry::{ENTRY_LEN, Entry};
 pub use event::{Event, EventError, EventKind};
+pub use proof::{InLog, ProofError};

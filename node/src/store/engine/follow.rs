@@ -172,10 +172,12 @@ impl Engine {
             });
             match walked {
                 Ok(()) => {}
-                Err(Stop::Enough) => break,
+                Err(Stop::Enough) => return Ok(page),
                 Err(Stop::Io(error)) => return Err(error),
             }
         }
+        // Nothing is left before what is in memory.
+        page.next = page.next.max(before.unwrap_or_default());
         Ok(page)
     }
 

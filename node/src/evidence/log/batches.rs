@@ -88,6 +88,18 @@ impl Batch {
     }
 }
 
+/// Where an event is.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The number of its batch.
+    pub(super) number: u64,
+    pub(super) batch: Batch,
+    /// All leaves of the batch.
+    pub(super) leaves: Vec<Hash>,
+    /// Which of them is its own.
+    pub(super) index: usize,
+}
+
 /// The two files.
 #[derive(Debug)]
 pub(super) struct Batches {
@@ -203,11 +215,7 @@ impl Batches {
 
     /// The batch that holds the leaf of an event of that time, and where in it. Entries ascend in time and none is dated
     /// before its events, so that the search begins where the event may be; a node that recorded late looks further.
-    pub(super) fn find(
-        &self,
-        leaf: &Hash,
-        at: Timestamp,
-    ) -> io::Result<Option<(u64, Batch, Vec<Hash>, usize)>> {
+    pub(super) fn find(&self, leaf: &Hash, at: Timestamp) -> io::Result<Option<Place>> {
         /// Records that one question may cost: as many as ten hours have.
         const SEARCHED_MAX: u64 = 36_000;
         let (mut low, mut high) = (0, self.count);
@@ -225,7 +233,12 @@ impl Batches {
             }
             let leaves = self.leaves(&batch)?;
             if let Some(index) = leaves.iter().position(|one| one == leaf) {
-                return Ok(Some((number, batch, leaves, index)));
+                return Ok(Some(Place {
+                    number,
+                    batch,
+                    leaves,
+                    index,
+                }));
             }
         }
         Ok(None)

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 pub use batches::Batch;
 pub use tiles::TILE;
 
-use batches::Batches;
+use batches::{Batches, Place};
 use published::Published;
 use tiles::Tiles;
 
@@ -183,9 +183,15 @@ impl EventLog {
     /// The proof of an event up to the published checkpoint.
     pub fn prove(&self, event: &Event) -> io::Result<Found> {
         let found = self.batches.lock().find(&event.leaf(), event.at)?;
-        let Some((number, batch, leaves, index)) = found else {
+        let Some(place) = found else {
             return Ok(Found::Nothing);
         };
+        let Place {
+            number,
+            batch,
+            leaves,
+            index,
+        } = place;
         let Some(head) = self.published().filter(|head| number < head.size) else {
             return Ok(Found::Pending);
         };

@@ -82,7 +82,7 @@ impl Tiles {
             position /= TILE;
         }
         self.size += 1;
-        if self.size % SYNC_EVERY == 0 {
+        if self.size.is_multiple_of(SYNC_EVERY) {
             for file in &self.levels {
                 file.sync_data()?;
             }

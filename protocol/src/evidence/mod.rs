@@ -13,8 +13,11 @@ mod checkpoint;
 mod entry;
 mod event;
 pub mod note;
+mod split_view;
+pub mod submission;
 pub mod tree;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Cosignature, Noted, Origin};
 pub use entry::{ENTRY_LEN, Entry};
 pub use event::{Event, EventError, EventKind};
+pub use split_view::SplitView;

@@ -12,6 +12,7 @@
 pub mod admit;
 pub mod commit;
 pub mod deliver;
+pub mod evidence;
 pub mod ingress;
 pub mod route;
 pub mod store;

@@ -314,7 +314,7 @@ limits! {
     SPLIT_VIEW_MAX: usize = 4_096, Some(Code::TooLong);
     /// Convictions that a node keeps; more of them prove nothing more.
     SPLIT_VIEWS_MAX: usize = 1_024, None;
-    /// Checkpoints of one log that a node compares others with: the newest that it saw.
+    /// Checkpoints of one authority's logs that a node compares others with: the newest that it saw.
     HEADS_REMEMBERED_MAX: usize = 64, None;
 }
 

@@ -145,6 +145,10 @@ label! {
         RecordQuarantined = "record_quarantined",
         /// Case 43: the store was copied, moved or restored before this start.
         StoreCopied = "store_copied",
+        /// R13: too few other nodes have cosigned this node's log lately.
+        Unwitnessed = "unwitnessed",
+        /// Case 20: a log has said two things; the proof is kept.
+        SplitView = "split_view",
     }
 }
 

@@ -17,6 +17,7 @@ use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::clock::sync::{ClockState, ClockWatch};
 use crate::commit::Committer;
+use crate::evidence::witness::Witnessed;
 use crate::federation::DirectoryWatch;
 use crate::live::{Destinations, Sessions};
 use crate::metrics::{AlarmKind, Metrics};
@@ -59,6 +60,8 @@ pub struct Relay {
     pub roots: RootMemory,
     /// What senders have used up.
     pub quotas: Quotas,
+    /// When other nodes last cosigned this node's log.
+    pub witnessed: Arc<Witnessed>,
     /// Mailboxes asked for lately.
     pub mailboxes: KnownMailboxes,
 }

@@ -21,6 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::deliver;
+use crate::evidence::witness::Witnessed;
 use crate::fatal::Fatal;
 use crate::federation::{self, Publisher, Refreshed, Refresher};
 use crate::foundation;
@@ -200,6 +201,7 @@ impl Opened {
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
+        let witnessed = Arc::new(Witnessed::default());
         let relay = Arc::new(Relay {
             authority: config.authority.clone(),
             key: key.key.clone(),
@@ -218,6 +220,7 @@ impl Opened {
                 sender_mailbox_per_day: config.quotas.sender_mailbox_per_day,
                 sync_bytes_per_hour: config.quotas.sync_bytes_per_hour.0,
             }),
+            witnessed: Arc::clone(&witnessed),
             sessions: Arc::new(Sessions::default()),
             destinations: Arc::new(Destinations::default()),
         });
@@ -247,6 +250,7 @@ impl Opened {
             metrics: Arc::clone(&metrics),
             alarms,
             directory: watch,
+            witnessed,
             live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });

@@ -85,6 +85,7 @@ async fn node() -> Node {
         metrics,
         alarms: alarms.clone(),
         directory,
+        witnessed: Arc::default(),
         live: Arc::clone(&live) as Arc<dyn Live>,
         started: (Instant::now(), NOON),
     };

@@ -50,6 +50,9 @@ tests() {
     cargo build --workspace --bins --locked --quiet && cargo test --workspace --locked --no-fail-fast
 }
 
+# The checker of logs in another language, against logs that it makes itself.
+log_checker() { (cd interop-tests && ../.venv/bin/python -m unittest discover -q -s tlog/tests -t .); }
+
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 step "documentation" documentation
@@ -58,6 +61,7 @@ step "advisories" advisories
 step "tidy" cargo xtask tidy
 if [ "$only_check" != check ]; then
     step "tests" tests
+    step "log checker" log_checker
     step "conformance suite" scripts/interop.sh
 fi
 

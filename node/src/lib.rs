@@ -12,6 +12,7 @@
 pub mod admit;
 pub mod commit;
 pub mod deliver;
+pub mod evidence;
 pub mod ingress;
 pub mod route;
 pub mod store;
@@ -23,7 +24,6 @@ pub mod api;
 pub mod check;
 pub mod clock;
 pub mod config;
-pub mod evidence;
 pub mod fatal;
 pub mod federation;
 pub mod foundation;

@@ -21,6 +21,7 @@ use crate::commit::Committer;
 use crate::deliver::neighbours::Neighbours;
 use crate::evidence::Keeper;
 use crate::evidence::recorder::Refusals;
+use crate::evidence::witness::Witnessed;
 use crate::federation::DirectoryWatch;
 use crate::live::{Destinations, Sessions};
 use crate::metrics::{AlarmKind, Metrics};
@@ -71,6 +72,8 @@ pub struct Relay {
     pub roots: RootMemory,
     /// What senders have used up.
     pub quotas: Quotas,
+    /// When other nodes last cosigned this node's log.
+    pub witnessed: Arc<Witnessed>,
     /// Mailboxes asked for lately.
     pub mailboxes: KnownMailboxes,
 }

@@ -26,8 +26,10 @@ use crate::commit::Committer;
 use crate::config::Config;
 use crate::deliver;
 use crate::deliver::neighbours::Neighbours;
-use crate::evidence::recorder::{Recorder, Refusals};
-use crate::evidence::{Keeper, serve};
+use crate::evidence::Keeper;
+use crate::evidence::recorder::Refusals;
+use crate::evidence::start::{Around, start};
+use crate::evidence::witness::Witnessed;
 use crate::fatal::Fatal;
 use crate::federation::{self, Publisher, Refreshed, Refresher};
 use crate::foundation;
@@ -211,26 +213,25 @@ impl Opened {
             Arc::clone(&clock),
             Arc::clone(&metrics),
         );
-        let refusals = match &evidence {
+        let witnessed = Arc::new(Witnessed::default());
+        let evidence_parts = match &evidence {
             Some(keeper) => {
-                if let Some(why) = keeper.begun_anew() {
-                    alarms.raise(AlarmKind::EvidenceAnew, clock.now(), begun_anew(why));
-                }
-                let recorder = Recorder {
+                let around = Around {
                     authority: config.authority.clone(),
-                    store: Arc::clone(&store),
                     keeper: Arc::clone(keeper),
+                    store: Arc::clone(&store),
+                    directory: watch.clone(),
+                    witnessed: Arc::clone(&witnessed),
+                    networks: config.dial.networks(),
                     clock: Arc::clone(&clock),
                     metrics: Arc::clone(&metrics),
                     alarms: alarms.clone(),
                 };
-                let started = recorder.start(shutdown.clone());
-                let (refusals, _evidence_thread) =
-                    started.map_err(|error| Fatal::StoreFailed(error.to_string()))?;
-                refusals
+                Some(start(&around, &shutdown)?)
             }
-            None => Refusals::nowhere(),
+            None => None,
         };
+        let refusals = evidence_parts.as_ref().map(|parts| parts.refusals.clone());
         let credential = Credential {
             principal: Principal::Node(config.authority.clone()),
             key: Arc::new(key.key.clone()),
@@ -243,7 +244,7 @@ impl Opened {
             dialler: Dialler::with_config(credential, dialling),
             neighbours: Neighbours::default(),
             evidence: evidence.clone(),
-            refusals,
+            refusals: refusals.unwrap_or_else(Refusals::nowhere),
             authority: config.authority.clone(),
             key: key.key.clone(),
             directory: watch.clone(),
@@ -261,6 +262,7 @@ impl Opened {
                 sender_mailbox_per_day: config.quotas.sender_mailbox_per_day,
                 sync_bytes_per_hour: config.quotas.sync_bytes_per_hour.0,
             }),
+            witnessed: Arc::clone(&witnessed),
             sessions: Arc::new(Sessions::default()),
             destinations: Arc::new(Destinations::default()),
         });
@@ -290,13 +292,22 @@ impl Opened {
             metrics: Arc::clone(&metrics),
             alarms,
             directory: watch,
+            witnessed,
             live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });
         let mut public_router = api::public::router(&mirror);
-        if let Some(keeper) = evidence {
-            public_router = public_router.merge(serve::router(keeper));
+        if let Some(parts) = &evidence_parts {
+            public_router = public_router.merge(parts.router.clone());
         }
+        let asking = async {
+            let Some(parts) = evidence_parts else { return };
+            let Some(keeper) = evidence else { return };
+            parts
+                .pusher
+                .run(keeper.log().watch(), shutdown.clone())
+                .await;
+        };
         let listener = Arc::new(listener);
         let caps = config.caps.http;
         let all = async {
@@ -306,6 +317,7 @@ impl Opened {
                 deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
                 deliver::expiry::compact(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
+                asking,
                 upkeep(Arc::clone(&relay), live, shutdown.clone()),
                 api::serve::serve_handed(
                     handed,
@@ -349,14 +361,6 @@ impl Opened {
         tracing::info!("stopped");
         outcome
     }
-}
-
-/// EVD-3.4, case 43: for the operator.
-fn begun_anew(why: &str) -> String {
-    format!(
-        "{why}: a new log was begun. What the one before holds stays provable by whoever has proofs; tell the \
-         federation's other operators"
-    )
 }
 
 /// What a former run left in the queues has a destination again.

@@ -308,6 +308,22 @@ limits! {
     WITNESS_ALARM_MS: u64 = 3_600_000, None;
     /// The newest checkpoint is cosigned again at least so often, whether it grew or not.
     WITNESS_EVERY_MS: u64 = 600_000, None;
+    /// Hashes of the consistency proof in a request to cosign (C2SP tlog-witness).
+    WITNESS_PROOF_MAX: usize = 63, None;
+    /// The body of a request to cosign.
+    WITNESS_REQUEST_MAX: usize = 20_480, None;
+    /// The answer of a witness that is read.
+    WITNESS_ANSWER_MAX: usize = 16_384, None;
+    /// A witness answers within, or is asked again later.
+    WITNESS_TIMEOUT_MS: u64 = 5_000, None;
+    /// Logs of one authority that a witness remembers: the newest.
+    ORIGINS_PER_AUTHORITY_MAX: usize = 16, None;
+    /// Two checkpoints that convict a log.
+    SPLIT_VIEW_MAX: usize = 4_096, Some(Code::TooLong);
+    /// Convictions that a node keeps; more of them prove nothing more.
+    SPLIT_VIEWS_MAX: usize = 1_024, None;
+    /// Checkpoints of one authority's logs that a node compares others with: the newest that it saw.
+    HEADS_REMEMBERED_MAX: usize = 64, None;
 }
 
 // What the numbers promise each other. A change that breaks one does not compile.

@@ -77,6 +77,8 @@ pub struct Admission<'a, M> {
     pub mailboxes: &'a M,
     /// What senders have used up.
     pub quotas: &'a Quotas,
+    /// R13: too few witnesses have cosigned this node's log lately (EVD-9.2).
+    pub unwitnessed: bool,
     /// The time of the batch.
     pub now: Timestamp,
 }
@@ -121,7 +123,11 @@ impl<M: Mailboxes> Admission<'_, M> {
             }
         };
         // Last, so that what was refused for another reason costs the sender nothing.
-        match self.charge(verified) {
+        let charge = match self.unwitnessed {
+            true => Err(Code::Unwitnessed),
+            false => self.charge(verified),
+        };
+        match charge {
             // CUS-5.3: a duplicate takes no room, and refusing it now would take back a receipt.
             Err(_) if self.mailboxes.took(&verified.letter().id())?.is_some() => Ok((place, None)),
             Err(code) => Err(code),

@@ -51,6 +51,7 @@ fn admit_within(
         directory: &directory,
         mailboxes: known,
         quotas,
+        unwitnessed: false,
         now: NOW,
     };
     let admitted = admission
@@ -145,4 +146,32 @@ fn r6_what_exceeds_its_senders_quota_is_refused() {
     // CUS-5.3: what filled it was accepted; sent again it is a duplicate, not a refusal.
     known.1 = true;
     assert!(admitted(&known).is_ok());
+}
+
+#[test]
+fn r13_a_node_that_nobody_witnesses_takes_in_nothing_new() {
+    let admitted = |known: &Known, way: &Way| {
+        let (directory, quotas) = (directory(None), Quotas::new(QuotaLimits::default()));
+        let received = Received::decode(letter(&header(), &rdv_key())).unwrap();
+        let own = social();
+        let verified =
+            verify(received, way, &own, &directory, &RootMemory::default(), NOW).unwrap();
+        let admission = Admission {
+            own: &own,
+            directory: &directory,
+            mailboxes: known,
+            quotas: &quotas,
+            unwitnessed: true,
+            now: NOW,
+        };
+        admission
+            .admit(verified, way)
+            .map_err(|refused| refused.code)
+    };
+    let way = Way::Forward(interior());
+    let mut known = granted_to(interior(), Class::Message);
+    assert_eq!(admitted(&known, &way).unwrap_err(), Code::Unwitnessed);
+    // CUS-5.3, EVD-9.2: what was accepted before stays accepted.
+    known.1 = true;
+    assert!(admitted(&known, &way).is_ok());
 }

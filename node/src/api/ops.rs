@@ -15,6 +15,7 @@ use pli_protocol::id::Timestamp;
 use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::clock::sync::{ClockState, ClockWatch};
+use crate::evidence::witness::Witnessed;
 use crate::federation::{DirectoryWatch, Refreshed, standing};
 use crate::keys::NodeKey;
 use crate::metrics::{Label, Metrics};
@@ -46,6 +47,8 @@ pub struct Ops {
     pub alarms: Alarms,
     /// The directory.
     pub directory: DirectoryWatch,
+    /// When other nodes last cosigned this node's log.
+    pub witnessed: Arc<Witnessed>,
     /// The run loop.
     pub live: Arc<dyn Live>,
     /// When the process started, by both clocks.
@@ -134,6 +137,10 @@ impl Ops {
         // Case 17
         if let Some(doubt) = self.clock_watch.doubt(Instant::now(), now) {
             because.push(doubt.to_string());
+        }
+        // R13
+        if let Some(stale) = self.witnessed.refuses(&directory, now) {
+            because.push(stale.to_string());
         }
         if !live.store.writable {
             because.push("the store takes nothing in".to_owned());

@@ -23,6 +23,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use pli_protocol::limits::WITNESS_REQUEST_MAX;
+
+use crate::evidence::witness::ADD_CHECKPOINT;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -32,8 +35,8 @@ pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
 pub const HEAD_MAX: usize = 16_384;
 /// Header lines of a request.
 pub const HEADERS_MAX: usize = 64;
-/// Nothing here reads a body, so a body is a mistake or an attack (case 68).
-pub const BODY_MAX: u64 = 0;
+/// Almost nothing here reads a body, so elsewhere a body is a mistake or an attack (case 68).
+const BODIES_MAX: [(&str, u64); 1] = [(ADD_CHECKPOINT, WITNESS_REQUEST_MAX as u64)];
 /// Life of a connection: a reader as slow as 90 kB/s still gets the largest trust file.
 pub const CONNECTION_LIFE: Duration = Duration::from_secs(120);
 /// The answer under way when a connection's life or the node ends.
@@ -163,7 +166,11 @@ async fn refuse_bodies(request: Request, next: Next) -> Response {
     let announced = length
         .and_then(|value| value.parse::<u64>().ok())
         .unwrap_or(0);
-    if announced > BODY_MAX || headers.contains_key(header::TRANSFER_ENCODING) {
+    let path = request.uri().path();
+    let allowed = BODIES_MAX.iter().find(|(reads, _)| *reads == path);
+    if announced > allowed.map_or(0, |(_, most)| *most)
+        || headers.contains_key(header::TRANSFER_ENCODING)
+    {
         // The body is not read: the connection ends with this answer.
         return (
             StatusCode::PAYLOAD_TOO_LARGE,

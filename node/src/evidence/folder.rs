@@ -122,6 +122,16 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// Where the logs are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What signs them.
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// Why a new log was begun with this opening, if one was and it is not the first.
     pub fn begun_anew(&self) -> Option<&str> {
         self.anew.as_deref()

@@ -13,5 +13,7 @@ pub mod folder;
 pub mod log;
 pub mod recorder;
 pub mod serve;
+pub mod start;
+pub mod witness;
 
 pub use folder::{Keeper, KeeperError};

@@ -20,6 +20,7 @@ use super::log::Closed;
 use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::deliver::evidence::Rebuilt;
+use crate::federation::DirectoryWatch;
 use crate::metrics::{AlarmKind, Metrics};
 use crate::shutdown::Shutdown;
 use crate::store::{Cursor, Evidence, Happened, Kept, Outcome, Settlement, Store, StoreError};
@@ -68,6 +69,8 @@ pub struct Recorder {
     pub store: Arc<dyn Store>,
     /// Where it writes.
     pub keeper: Arc<Keeper>,
+    /// How many witnesses the federation demands.
+    pub directory: DirectoryWatch,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
@@ -154,7 +157,9 @@ impl Recorder {
             let events: u64 = closed.iter().map(|one| one.leaves.len() as u64).sum();
             let log = self.keeper.log();
             log.append(closed, self.clock.now())?;
-            if let Some(head) = log.newest() {
+            // EVD-7.7: where the federation demands witnesses, they come first.
+            let demanded = self.directory.current().policy().witnesses;
+            if let Some(head) = log.newest().filter(|_| demanded == 0) {
                 log.publish(head)?;
             }
             let (cursor, _) = log.resume();

@@ -127,12 +127,14 @@ impl Reader {
             .of(way)
             .increment(batch.envelopes.len() as u64);
         let directory = self.relay.directory();
+        let now = self.relay.clock.now();
         let admission = Admission {
             own: &self.relay.authority,
             directory: &directory,
             mailboxes: &self.relay.mailboxes,
             quotas: &self.relay.quotas,
-            now: self.relay.clock.now(),
+            unwitnessed: self.relay.witnessed.refuses(&directory, now).is_some(),
+            now,
         };
         let mut admitted = Vec::with_capacity(batch.envelopes.len());
         let mut answered = Vec::with_capacity(batch.envelopes.len());

@@ -8,6 +8,8 @@ use crate::admit::sync_again_ms;
 
 /// A node that stops is mostly started again.
 const AFTER_STOP_MS: u64 = 2_000;
+/// As often as a witness that does not answer is asked again.
+const AFTER_UNWITNESSED_MS: u64 = 60_000;
 /// As often as the disk and the clock are looked at.
 const AFTER_OVERLOAD_MS: u64 = 10_000;
 
@@ -16,6 +18,7 @@ pub(super) fn retry_after_ms(code: Code, now: Timestamp) -> u64 {
     match code {
         Code::ShuttingDown => AFTER_STOP_MS,
         Code::Overloaded => AFTER_OVERLOAD_MS,
+        Code::Unwitnessed => AFTER_UNWITNESSED_MS,
         // No other call than Sync has a quota.
         Code::QuotaExceeded => sync_again_ms(now),
         _ => 0,
@@ -33,6 +36,7 @@ mod tests {
         for (code, expected) in [
             (Code::ShuttingDown, AFTER_STOP_MS),
             (Code::Overloaded, AFTER_OVERLOAD_MS),
+            (Code::Unwitnessed, AFTER_UNWITNESSED_MS),
             (Code::QuotaExceeded, 600_000),
             (Code::UnknownKey, 0),
             (Code::Internal, 0),

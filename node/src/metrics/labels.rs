@@ -151,6 +151,10 @@ label! {
         EvidenceAnew = "evidence_anew",
         /// Events wait to be recorded: the disk of the log refuses.
         EvidenceBehind = "evidence_behind",
+        /// R13: too few other nodes have cosigned this node's log lately.
+        Unwitnessed = "unwitnessed",
+        /// Case 20: a log has said two things; the proof is kept.
+        SplitView = "split_view",
     }
 }
 

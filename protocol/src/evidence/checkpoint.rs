@@ -55,7 +55,7 @@ impl FromStr for Origin {
 }
 
 /// A decimal number as it is written: without sign or leading zeros.
-fn decimal(text: &str) -> Option<u64> {
+pub(super) fn decimal(text: &str) -> Option<u64> {
     let plain =
         text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     let number = text.parse().ok().filter(|_| plain)?;
@@ -179,6 +179,21 @@ impl Noted {
             origin: origin.clone(),
             key: (*key).into(),
         })
+    }
+
+    /// The same with the signature by this key alone; `None` if it has none that verifies.
+    pub fn signed_by(&self, key: &PublicKey) -> Option<Self> {
+        let Checkpoint { origin, .. } = self.verify(key).ok()?;
+        let name = origin.to_string();
+        let signatures = self.note.by(&name, Algorithm::Ed25519, key);
+        let mut alone = signatures.map(|signature| Self {
+            checkpoint: self.checkpoint.clone(),
+            note: Note {
+                text: self.note.text.clone(),
+                signatures: vec![signature.clone()],
+            },
+        });
+        alone.find(|alone| alone.verify(key).is_ok())
     }
 
     /// The line by which a witness says that it saw this head at `at`, and none that contradicts it. EVD-7.1.

@@ -15,6 +15,8 @@ mod entry;
 mod event;
 pub mod note;
 mod proof;
+mod split_view;
+pub mod submission;
 pub mod tree;
 
 pub use bundle::{Bundle, BundleError};
@@ -22,3 +24,4 @@ pub use checkpoint::{Checkpoint, CheckpointError, Cosignature, Noted, Origin};
 pub use entry::{ENTRY_LEN, Entry};
 pub use event::{Event, EventError, EventKind};
 pub use proof::{InLog, ProofError};
+pub use split_view::SplitView;

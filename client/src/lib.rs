@@ -9,6 +9,7 @@
 //! | [`directory`], [`reach`], [`call`] | whom to believe, how to get there, what to say |
 //! | [`federation`], [`authority`] | what operators sign and publish |
 //! | [`inspect`] | any object, for people |
+//! | [`monitor`] | other nodes' logs, seen from outside |
 //! | [`command`], [`screen`] | the `pli` command and what it shows |
 //! | [`folder`], [`clock`], [`names`] | the disk, the time, words |
 
@@ -23,6 +24,7 @@ pub mod directory;
 pub mod federation;
 pub mod folder;
 pub mod inspect;
+pub mod monitor;
 pub mod names;
 pub mod partner;
 pub mod reach;

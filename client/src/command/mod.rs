@@ -12,6 +12,7 @@
 mod device;
 mod exit;
 mod inspect;
+mod monitor;
 mod node;
 mod places;
 mod progress;
@@ -34,6 +35,7 @@ use crate::screen::{Colour, Lang, Output, plain};
 use device::DeviceCommand;
 use exit::{Exit, Failed};
 use inspect::InspectArgs;
+use monitor::MonitorArgs;
 use node::NodeCommand;
 use service::ServiceCommand;
 
@@ -70,6 +72,8 @@ enum Command {
     Node(NodeCommand),
     /// Show any object of Pli, and what verifies
     Inspect(InspectArgs),
+    /// Follow nodes' logs as an outside auditor: alarms on standard error, and by the exit code
+    Monitor(MonitorArgs),
     /// Run a federation: authorities, root keys, publishing
     #[command(subcommand)]
     Federation(FederationCommand),
@@ -100,6 +104,7 @@ pub async fn run() -> ExitCode {
         Command::Device(command) => device::run(command, out).await,
         Command::Node(command) => node::run(command, out).await,
         Command::Inspect(args) => inspect::run(args, out).await,
+        Command::Monitor(args) => monitor::run(args, out).await,
         Command::Federation(command) => {
             report(crate::federation::run(command, clock::now()).await, out)
         }

@@ -10,6 +10,7 @@
 //! | [`federation`], [`authority`] | what operators sign and publish |
 //! | [`evidence`] | bundles that prove what happened, made and verified |
 //! | [`inspect`] | any object, for people |
+//! | [`monitor`] | other nodes' logs, seen from outside |
 //! | [`command`], [`screen`] | the `pli` command and what it shows |
 //! | [`folder`], [`clock`], [`names`] | the disk, the time, words |
 
@@ -25,6 +26,7 @@ pub mod evidence;
 pub mod federation;
 pub mod folder;
 pub mod inspect;
+pub mod monitor;
 pub mod names;
 pub mod partner;
 pub mod reach;

@@ -13,6 +13,7 @@ mod device;
 mod evidence;
 mod exit;
 mod inspect;
+mod monitor;
 mod node;
 mod places;
 mod progress;
@@ -36,6 +37,7 @@ use device::DeviceCommand;
 use evidence::EvidenceCommand;
 use exit::{Exit, Failed};
 use inspect::InspectArgs;
+use monitor::MonitorArgs;
 use node::NodeCommand;
 use service::ServiceCommand;
 
@@ -75,6 +77,8 @@ enum Command {
     Node(NodeCommand),
     /// Show any object of Pli, and what verifies
     Inspect(InspectArgs),
+    /// Follow nodes' logs as an outside auditor: alarms on standard error, and by the exit code
+    Monitor(MonitorArgs),
     /// Run a federation: authorities, root keys, publishing
     #[command(subcommand)]
     Federation(FederationCommand),
@@ -106,6 +110,7 @@ pub async fn run() -> ExitCode {
         Command::Evidence(command) => evidence::run(command, out).await,
         Command::Node(command) => node::run(command, out).await,
         Command::Inspect(args) => inspect::run(args, out).await,
+        Command::Monitor(args) => monitor::run(args, out).await,
         Command::Federation(command) => {
             report(crate::federation::run(command, clock::now()).await, out)
         }

@@ -50,7 +50,11 @@ pub(super) fn tile_path(level: &str, index: u64, width: u64) -> String {
         digits = format!("x{:03}/{digits}", rest % 1_000);
         rest /= 1_000;
     }
-    let partial = if width == super::look::TILE { String::new() } else { format!(".p/{width}") };
+    let partial = if width == super::look::TILE {
+        String::new()
+    } else {
+        format!(".p/{width}")
+    };
     format!("tile/{level}/{digits}{partial}")
 }
 

@@ -150,20 +150,20 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         if let Some(kept) = &kept {
             self.not_less(kept, &noted)?;
         }
-        let read = Reading::new(&self.fetch, &prefix, kept.as_ref(), checkpoint.size)?;
-        let read = read.all(now).await?;
+        let reading = Reading::new(&self.fetch, &prefix, kept.as_ref(), checkpoint.size)?;
+        let mut read = reading.all(now).await?;
         if let Some(kept) = &kept {
-            let before = kept.noted.checkpoint();
-            if read.at_kept != Some(before.root) {
-                // What convicts is the checkpoint: that of now must not lead back to that of then.
-                return Err(self.forked(&kept.noted, &noted, read.frontier_root == checkpoint.root)?);
+            if read.root != checkpoint.root || read.at_kept != Some(kept.noted.checkpoint().root) {
+                // Before a log is accused it is read from its beginning: then what was kept has no part in it.
+                read = Reading::again(&self.fetch, &prefix, kept, checkpoint.size)?.all(now).await?;
+            }
+            if read.root == checkpoint.root && read.at_kept != Some(kept.noted.checkpoint().root) {
+                return Err(self.forked(&kept.noted, &noted)?);
             }
         }
-        if read.frontier_root != checkpoint.root {
-            return Err(match &kept {
-                Some(kept) if read.tiles_agree => self.forked(&kept.noted, &noted, true)?,
-                _ => found(Alarm::TilesDiffer, "the entries do not hash to the root of the checkpoint"),
-            });
+        if read.root != checkpoint.root {
+            let detail = "the entries do not hash to the root of the checkpoint";
+            return Err(found(Alarm::TilesDiffer, detail));
         }
         if let Some(path) = read.differs {
             return Err(found(Alarm::TilesDiffer, format!("{path} is not what the entries hash to")));
@@ -197,19 +197,17 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             return Err(found(Alarm::Shrunk, detail));
         }
         match now.size == before.size && now.root != before.root {
-            true => Err(self.forked(&kept.noted, noted, true)?),
+            true => Err(self.forked(&kept.noted, noted)?),
             false => Ok(()),
         }
     }
 
-    fn forked(&self, before: &Noted, now: &Noted, convicts: bool) -> Result<Trouble, StateError> {
+    fn forked(&self, before: &Noted, now: &Noted) -> Result<Trouble, StateError> {
         let path = self.state.convict(before, now)?;
         let (old, new) = (before.checkpoint().size, now.checkpoint().size);
-        let sure = if convicts { "" } else { " (or what it serves is damaged)" };
-        Ok(found(
-            Alarm::Forked,
-            format!("the log of {old} entries that was seen does not lead to that of {new}{sure}; both are in {}", path.display()),
-        ))
+        let path = path.display();
+        let detail = format!("the log of {old} entries that was seen does not lead to that of {new}; both are in {path}");
+        Ok(found(Alarm::Forked, detail))
     }
 
     fn freshness(&self, seen: &Seen, now: Timestamp) -> Option<(Alarm, String)> {
@@ -252,10 +250,9 @@ struct Read {
     /// The root at the size that was kept,
     at_kept: Option<Hash>,
     /// and at that of the checkpoint.
-    frontier_root: Hash,
+    root: Hash,
     whole: Frontier,
     last_at: Option<Timestamp>,
-    tiles_agree: bool,
     /// The first tile that differs.
     differs: Option<String>,
     /// The first entry whose time is wrong.
@@ -276,6 +273,16 @@ impl<'a> Reading<'a> {
             kept_size: kept.map(|kept| kept.noted.checkpoint().size),
             last_at: kept.and_then(|kept| kept.last_at),
             whole,
+        })
+    }
+
+    /// The same from the beginning.
+    fn again(fetch: &'a Fetch, prefix: &'a str, kept: &Kept, size: u64) -> Result<Self, Trouble> {
+        let from_nothing = Self::new(fetch, prefix, None, size)?;
+        Ok(Self {
+            kept_size: Some(kept.noted.checkpoint().size),
+            last_at: kept.last_at,
+            ..from_nothing
         })
     }
 
@@ -319,10 +326,9 @@ impl<'a> Reading<'a> {
         }
         Ok(Read {
             at_kept,
-            frontier_root: frontier.root(),
+            root: frontier.root(),
             whole: self.whole,
             last_at: self.last_at,
-            tiles_agree: differs.is_none(),
             differs,
             time,
         })

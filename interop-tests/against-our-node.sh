@@ -48,6 +48,9 @@ authority = "$authority"
 key = "keys/node.key"
 [store]
 url = "fjall:store"
+[evidence]
+folder = "evidence"
+key = "keys/log.key"
 [listen]
 quic = "127.0.0.1:$quic"
 websocket = "127.0.0.1:$websocket"

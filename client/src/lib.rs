@@ -8,6 +8,7 @@
 //! | [`content_json`] | contents as JSON |
 //! | [`directory`], [`reach`], [`call`] | whom to believe, how to get there, what to say |
 //! | [`federation`], [`authority`] | what operators sign and publish |
+//! | [`evidence`] | bundles that prove what happened, made and verified |
 //! | [`inspect`] | any object, for people |
 //! | [`monitor`] | other nodes' logs, seen from outside |
 //! | [`command`], [`screen`] | the `pli` command and what it shows |
@@ -21,6 +22,7 @@ pub mod command;
 pub mod content_json;
 pub mod device;
 pub mod directory;
+pub mod evidence;
 pub mod federation;
 pub mod folder;
 pub mod inspect;

@@ -38,6 +38,8 @@ pub struct Config {
     pub drain: Period,
     /// Where envelopes are kept.
     pub store: Store,
+    /// What can be proven later.
+    pub evidence: Evidence,
     /// Where the node listens.
     pub listen: Listen,
     /// Whom the node dials.
@@ -79,6 +81,7 @@ section! {
         /// done by then is not lost, only done after the next start.
         drain: Period = default "\"20s\"";
         store: Store = default "{}";
+        evidence: Evidence = default "{}";
         listen: Listen = default "{}";
         dial: Dial = default "{}";
         trust: TrustKeys = default "{}";
@@ -100,6 +103,21 @@ section! {
         /// What became of a letter is kept so long after its expiry, with the signed evidence: senders
         /// ask for it, and devices' receipts come late.
         evidence_kept: Period = default "\"30d\"";
+    }
+}
+
+section! {
+    /// The log of what this node does with each letter: hashes alone, watched by the other nodes. It is what proves a
+    /// delivery years later.
+    "evidence" => pub Evidence {
+        /// Without it nothing can be proven but by the receipts of this node alone.
+        enabled: bool = default "true";
+        /// Where the log is kept: about 40 bytes for each event. Keep it like the store: a log that is lost or copied
+        /// back from a backup begins anew, and says so.
+        folder: PathBuf = default "\"/var/lib/pli/evidence\"";
+        /// The file of the secret key that signs the log, whose public half the directory lists (log_keys). Its mode
+        /// is 0600, or the node does not start.
+        key: PathBuf = default "\"/etc/pli/log.key\"";
     }
 }
 
@@ -247,6 +265,11 @@ impl Config {
             },
             drain: top.drain,
             store,
+            evidence: Evidence {
+                folder: folder.join(top.evidence.folder),
+                key: folder.join(top.evidence.key),
+                ..top.evidence
+            },
             listen,
             dial: top.dial,
             trust: Trust::check(top.trust, folder)?,

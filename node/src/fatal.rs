@@ -27,6 +27,9 @@ pub enum Fatal {
     /// The store does not open: another process has it, or it is of a newer version (cases 42, 77).
     #[error("store: {0}")]
     StoreOpen(String),
+    /// The evidence log does not open: another process has it, or it is another node's (cases 42, 74).
+    #[error("evidence: {0}")]
+    EvidenceOpen(String),
     /// An address cannot be listened on.
     #[error("cannot listen on `{key}` = {address}: {source}")]
     Listen {
@@ -63,7 +66,7 @@ Exit codes:
    65  the trust repository is refused or was never reached
    69  an address cannot be listened on
    70  a fault of the program
-   73  the store cannot be opened: in use by another process, or of a newer version
+   73  the store or the evidence cannot be opened: in use by another process, or of a newer version
    74  the store failed while running (no room, or the disk refused to sync)
    77  the key is refused: readable by others, not the one in the directory, published
    78  the configuration is refused
@@ -77,7 +80,7 @@ impl Fatal {
             Self::Listen { .. } => 69,
             Self::Internal(_) | Self::System(_) => 70,
             Self::Usage(_) => 2,
-            Self::StoreOpen(_) => 73,
+            Self::StoreOpen(_) | Self::EvidenceOpen(_) => 73,
             Self::StoreFailed(_) => 74,
             Self::Key(_) => 77,
             Self::Config(_) | Self::KeyLog | Self::Log(_) => 78,

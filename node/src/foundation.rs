@@ -5,10 +5,12 @@
 use std::env;
 use std::sync::Arc;
 
+use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::Environment;
 
 use crate::config::Config;
+use crate::evidence::Keeper;
 use crate::fatal::Fatal;
 use crate::federation::{self, Found, Opened};
 use crate::keys::NodeKey;
@@ -52,6 +54,30 @@ pub async fn look_at_trust(config: &Config, now: Timestamp) -> Result<Found, Fat
 pub fn store(config: &Config, key: &NodeKey) -> Result<Arc<dyn Store>, Fatal> {
     store::open(&config.store.url.to_string(), &store_options(config, key))
         .map_err(|error| Fatal::StoreOpen(error.to_string()))
+}
+
+/// Opens the evidence log, making it if there is none; `None` where the operator wants none.
+pub fn evidence(
+    config: &Config,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Option<Arc<Keeper>>, Fatal> {
+    if !config.evidence.enabled {
+        return Ok(None);
+    }
+    let key = log_key(config)?;
+    let epoch = store.status().epoch;
+    let keeper = Keeper::open(&config.evidence.folder, &config.authority, key, epoch, now);
+    let keeper = keeper.map_err(|error| Fatal::EvidenceOpen(error.to_string()))?;
+    Ok(Some(Arc::new(keeper)))
+}
+
+/// Reads the key of the evidence log.
+pub fn log_key(config: &Config) -> Result<SigningKey, Fatal> {
+    Ok(NodeKey::load_log_key(
+        &config.evidence.key,
+        config.environment,
+    )?)
 }
 
 /// Case 17: a person says that the clock is right. For a node that does not run and has a store.

@@ -79,6 +79,18 @@ impl NodeKey {
         })
     }
 
+    /// Reads the key of the log, by the same rules.
+    pub fn load_log_key(path: &Path, environment: Environment) -> Result<SigningKey, KeyRefusal> {
+        let key = keyfile::load(path)?;
+        if environment == Environment::Production && is_published(key.public()) {
+            return Err(KeyRefusal::Published {
+                path: path.to_owned(),
+                key: (*key.public()).into(),
+            });
+        }
+        Ok(key)
+    }
+
     /// By which logs and signed objects name the key.
     pub fn id(&self) -> KeyId {
         self.key.public().id()

@@ -49,6 +49,8 @@ pub struct Metrics {
     pub store: Store,
     /// What leaves.
     pub deliver: Deliver,
+    /// What can be proven.
+    pub evidence: Evidence,
     /// The directory.
     pub trust: Trust,
     /// This process.
@@ -165,6 +167,18 @@ group! {
 }
 
 group! {
+    /// What can be proven.
+    "evidence" => Evidence {
+        /// Counts events that were written to the log and synced.
+        events_total: Counter;
+        /// Counts refusals that were not recorded as events because too many came at once.
+        refusals_dropped_total: Counter;
+        /// Shows how many entries the log has.
+        entries: Gauge;
+    }
+}
+
+group! {
     /// The directory.
     "trust" => Trust {
         /// Counts refreshes of the directory that were attempted, by the outcome.
@@ -213,6 +227,7 @@ impl Metrics {
             admit: Admit::register(),
             store: Store::register(),
             deliver: Deliver::register(),
+            evidence: Evidence::register(),
             trust: Trust::register(),
             process: Process::register(),
             exporter: recorder.handle(),
@@ -243,7 +258,7 @@ mod tests {
     use super::*;
 
     /// Fields of the groups above.
-    const FAMILIES: usize = 45;
+    const FAMILIES: usize = 48;
 
     #[test]
     fn a_series_moves_alone_and_shows_its_help() {

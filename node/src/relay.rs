@@ -10,6 +10,7 @@ use pli_protocol::custody::ack::Issuer;
 use pli_protocol::custody::{Receipt, Step};
 use pli_protocol::id::{AuthorityId, EnvelopeId, MailboxId, Timestamp};
 use pli_protocol::trust::Directory;
+use pli_transport::Dialler;
 use tokio::task::JoinHandle;
 
 use crate::admit::{Mailbox, Mailboxes, Quotas};
@@ -17,6 +18,9 @@ use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::clock::sync::{ClockState, ClockWatch};
 use crate::commit::Committer;
+use crate::deliver::neighbours::Neighbours;
+use crate::evidence::Keeper;
+use crate::evidence::recorder::Refusals;
 use crate::evidence::witness::Witnessed;
 use crate::federation::DirectoryWatch;
 use crate::live::{Destinations, Sessions};
@@ -44,6 +48,14 @@ pub struct Relay {
     pub committer: Committer,
     /// Who waits for what.
     pub router: Arc<Router>,
+    /// Dials other nodes, where the operator lets it.
+    pub dialler: Dialler,
+    /// Who is asked questions.
+    pub neighbours: Neighbours,
+    /// The log of what happened; `None` where the operator wants none.
+    pub evidence: Option<Arc<Keeper>>,
+    /// Where refusals become events.
+    pub refusals: Refusals,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.

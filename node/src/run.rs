@@ -9,7 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits, PlainHttp};
+use pli_protocol::session::Principal;
+use pli_transport::{
+    Credential, Dialler, DiallerConfig, Identity, Listener, ListenerConfig, ListenerLimits,
+    PlainHttp,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -21,6 +25,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::deliver;
+use crate::deliver::neighbours::Neighbours;
+use crate::evidence::Keeper;
+use crate::evidence::recorder::Refusals;
+use crate::evidence::start::{Around, start};
 use crate::evidence::witness::Witnessed;
 use crate::fatal::Fatal;
 use crate::federation::{self, Publisher, Refreshed, Refresher};
@@ -47,6 +55,7 @@ pub struct Opened {
     key: NodeKey,
     directory: federation::Opened,
     store: Arc<dyn Store>,
+    evidence: Option<Arc<Keeper>>,
     listener: Listener,
     http: TcpListener,
     handed: mpsc::Receiver<PlainHttp>,
@@ -64,6 +73,7 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
     let directory = foundation::trust(&config, now).await?;
     key.check_listed(&directory.found.directory, now)?;
     let store = foundation::store(&config, &key)?;
+    let evidence = foundation::evidence(&config, store.as_ref(), now)?;
     let (hand_over, handed) = mpsc::channel(HANDED_OVER_MAX);
     let listener = Listener::bind(listener_config(&config, &key, hand_over)?)
         .map_err(|error| Fatal::Internal(error.to_string()))?;
@@ -75,6 +85,7 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
         key,
         directory,
         store,
+        evidence,
         listener,
         http,
         handed,
@@ -157,6 +168,7 @@ impl Opened {
             key,
             directory,
             store,
+            evidence,
             listener,
             http,
             handed,
@@ -202,7 +214,37 @@ impl Opened {
             Arc::clone(&metrics),
         );
         let witnessed = Arc::new(Witnessed::default());
+        let evidence_parts = match &evidence {
+            Some(keeper) => {
+                let around = Around {
+                    authority: config.authority.clone(),
+                    keeper: Arc::clone(keeper),
+                    store: Arc::clone(&store),
+                    directory: watch.clone(),
+                    witnessed: Arc::clone(&witnessed),
+                    networks: config.dial.networks(),
+                    clock: Arc::clone(&clock),
+                    metrics: Arc::clone(&metrics),
+                    alarms: alarms.clone(),
+                };
+                Some(start(&around, &shutdown)?)
+            }
+            None => None,
+        };
+        let refusals = evidence_parts.as_ref().map(|parts| parts.refusals.clone());
+        let credential = Credential {
+            principal: Principal::Node(config.authority.clone()),
+            key: Arc::new(key.key.clone()),
+        };
+        let dialling = DiallerConfig {
+            private_networks: config.dial.networks(),
+            ..DiallerConfig::default()
+        };
         let relay = Arc::new(Relay {
+            dialler: Dialler::with_config(credential, dialling),
+            neighbours: Neighbours::default(),
+            evidence: evidence.clone(),
+            refusals: refusals.unwrap_or_else(Refusals::nowhere),
             authority: config.authority.clone(),
             key: key.key.clone(),
             directory: watch.clone(),
@@ -254,21 +296,28 @@ impl Opened {
             live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });
-        let public_router = api::public::router(&mirror);
+        let mut public_router = api::public::router(&mirror);
+        if let Some(parts) = &evidence_parts {
+            public_router = public_router.merge(parts.router.clone());
+        }
+        let asking = async {
+            let Some(parts) = evidence_parts else { return };
+            let Some(keeper) = evidence else { return };
+            parts
+                .pusher
+                .run(keeper.log().watch(), shutdown.clone())
+                .await;
+        };
         let listener = Arc::new(listener);
         let caps = config.caps.http;
         let all = async {
             tokio::join!(
                 sessions::run(Arc::clone(&relay), Arc::clone(&listener), shutdown.clone()),
-                deliver::peer::run(
-                    Arc::clone(&relay),
-                    config.dial,
-                    destinations,
-                    shutdown.clone()
-                ),
+                deliver::peer::run(Arc::clone(&relay), destinations, shutdown.clone()),
                 deliver::expiry::run(Arc::clone(&relay), shutdown.clone()),
                 deliver::expiry::compact(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
+                asking,
                 upkeep(Arc::clone(&relay), live, shutdown.clone()),
                 api::serve::serve_handed(
                     handed,

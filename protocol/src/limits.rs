@@ -286,14 +286,22 @@ limits! {
     // Evidence.
     /// An encoded event.
     EVENT_MAX: usize = 512, Some(Code::TooLong);
+    /// Events of one envelope that one node is asked for at once.
+    EVENTS_PER_ENVELOPE_MAX: usize = 8, Some(Code::TooMany);
+    /// An evidence bundle.
+    BUNDLE_MAX: usize = 16_777_216, Some(Code::TooLong);
+    /// Receipts, proofs or checkpoints of one bundle, each.
+    BUNDLE_PARTS_MAX: usize = 32, Some(Code::TooMany);
     /// A batch of events is closed after so long at the latest, or with TREE_LEAVES_MAX events.
     EVENT_BATCH_MS: u64 = 1_000, None;
     /// A signed note, its signatures included.
-    NOTE_MAX: usize = 16_384, Some(Code::TooLong);
+    NOTE_MAX: usize = 12_288, Some(Code::TooLong);
     /// Signatures of one note.
     NOTE_SIGNATURES_MAX: usize = 64, Some(Code::TooMany);
     /// Hashes of a path in a log's tree.
     LOG_PATH_MAX: usize = 64, Some(Code::BadInclusion);
+    /// Witnesses that a federation may demand.
+    WITNESSES_MAX: usize = 16, Some(Code::DirectoryInvalid);
     /// Without a cosignature of enough witnesses that is younger, nothing new is accepted: 4 hours.
     WITNESS_FRESH_MS: u64 = 14_400_000, Some(Code::Unwitnessed);
     /// Without one that is younger: an alarm.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tough::schema::{DelegatedRole, PathSet, Target, Targets};
 
 use crate::error::TrustError;
-use crate::format::{AuthorityFile, NodeFile, ServiceFile, TargetPath, malformed};
+use crate::format::{AuthorityFile, NodeFile, PolicyFile, ServiceFile, TargetPath, malformed};
 use crate::moment::timestamp;
 use crate::read::Reader;
 
@@ -42,14 +42,17 @@ impl<'a> Records<'a> {
         let mut named = BTreeMap::new();
         for (name, target) in &targets.targets {
             match name.raw().parse() {
-                Ok(TargetPath::Authority(authority)) => named.insert(authority, target),
+                Ok(TargetPath::Authority(authority)) => {
+                    named.insert(authority, target);
+                }
+                Ok(path @ TargetPath::Policy) => self.policy(&path, target).await?,
                 _ => {
                     let name = name.raw();
                     return Err(TrustError::invalid(format!(
                         "the federation's role names {name:?}"
                     )));
                 }
-            };
+            }
         }
         for (authority, target) in named {
             let path = TargetPath::Authority(authority.clone());
@@ -77,6 +80,15 @@ impl<'a> Records<'a> {
             self.authority(&authority, role).await?;
         }
         Ok(())
+    }
+
+    /// The federation's own rule: nobody goes on without knowing it.
+    async fn policy(&mut self, path: &TargetPath, target: &Target) -> Result<(), TrustError> {
+        let refused = |refusal: RecordRefusal| TrustError::invalid(refusal.to_string());
+        bounded(path, target).map_err(refused)?;
+        let bytes = self.target(path, target).await?;
+        let policy = PolicyFile::read(&path.to_string(), &bytes).map_err(refused)?;
+        self.builder.policy(policy).map_err(refused)
     }
 
     async fn authority(
@@ -143,7 +155,9 @@ impl<'a> Records<'a> {
     ) -> Result<(), RecordRefusal> {
         let text = path.to_string();
         match path {
-            TargetPath::Authority(_) => Err(not_authoritative(authority, &text)),
+            TargetPath::Authority(_) | TargetPath::Policy => {
+                Err(not_authoritative(authority, &text))
+            }
             TargetPath::Node(of) => self
                 .builder
                 .node(authority, NodeFile::read(of, &text, bytes)?),

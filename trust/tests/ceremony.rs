@@ -375,6 +375,9 @@ async fn an_authority_signs_alone_and_with_its_own_threshold() {
         node_key: *key().public(),
         quic: vec!["pli.interieur.gouv.fr:7400".parse().unwrap()],
         websocket: Vec::new(),
+        http: Vec::new(),
+        gossip: Vec::new(),
+        log_key: None,
     };
     let mut authority = Authority::init(folder.path(), new.clone(), NOW).unwrap();
     assert!(matches!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use pli_protocol::envelope::{Class, Importance};
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_protocol::trust::{HostPort, LinkHost, WebSocketUrl};
+use pli_protocol::trust::{HostPort, HttpBase, LinkHost, WebSocketUrl};
 
 use crate::clock;
 use crate::federation::KeyOption;
@@ -49,6 +49,15 @@ pub enum AuthorityCommand {
         /// The WebSocket fallback: wss://host:port/path; repeat.
         #[arg(long)]
         websocket: Vec<WebSocketUrl>,
+        /// Its public HTTP, where others read its log and ask it for cosignatures: https://host[:port]; repeat.
+        #[arg(long)]
+        http: Vec<HttpBase>,
+        /// Where it gossips: host:port (UDP); repeat.
+        #[arg(long)]
+        gossip: Vec<HostPort>,
+        /// The key of its log; made as log.key in --keys if not given.
+        #[arg(long)]
+        log_key: Option<KeyOption>,
     },
     /// Draft a service that may send.
     AddService {
@@ -104,6 +113,12 @@ pub enum AuthorityCommand {
         /// wss://host:port/path; repeat. Replaces those of before.
         #[arg(long)]
         websocket: Vec<WebSocketUrl>,
+        /// https://host[:port]; repeat. Replaces those of before.
+        #[arg(long)]
+        http: Vec<HttpBase>,
+        /// host:port (UDP); repeat. Replaces those of before.
+        #[arg(long)]
+        gossip: Vec<HostPort>,
         /// A further key of the node; repeat.
         #[arg(long)]
         node_key: Vec<KeyOption>,

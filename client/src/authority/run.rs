@@ -23,6 +23,8 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
             dir,
             quic,
             websocket,
+            http,
+            gossip,
             node_key,
             gateway_key,
             log_key,
@@ -30,6 +32,8 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
             let change = NodeChange {
                 quic,
                 websocket,
+                http,
+                gossip,
                 add_keys: KeyOption::all(&node_key)?,
                 add_gateway_keys: KeyOption::all(&gateway_key)?,
                 add_log_keys: KeyOption::all(&log_key)?,
@@ -39,6 +43,9 @@ pub fn run(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure>
                 .fact("node", &node.authority)
                 .cell("quic", Cell::list(&node.quic))
                 .cell("websocket", Cell::list(&node.websocket))
+                .cell("http", Cell::list(&node.http))
+                .cell("gossip", Cell::list(&node.gossip))
+                .count("log_keys", node.log_keys.len() as u64)
                 .count("node_keys", node.keys.len() as u64)
                 .next(publish_line(&dir.dir)))
         }
@@ -109,6 +116,9 @@ fn init(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
         node_key,
         quic,
         websocket,
+        http,
+        gossip,
+        log_key,
     } = command
     else {
         unreachable!("called for init alone");
@@ -134,6 +144,10 @@ fn init(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
         Some(key) => key.public()?,
         None => *make_keys(&keys, "node", 1)?[0].public(),
     };
+    let log_key = match log_key {
+        Some(key) => key.public()?,
+        None => *make_keys(&keys, "log", 1)?[0].public(),
+    };
     let role = RoleKeys::new(role, role_threshold)?;
     let new = NewAuthority {
         authority,
@@ -143,6 +157,9 @@ fn init(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
         node_key,
         quic,
         websocket,
+        http,
+        gossip,
+        log_key: Some(log_key),
     };
     let made = Authority::init(&dir.dir, new, now)?;
     Ok(Report::new()
@@ -151,7 +168,7 @@ fn init(command: AuthorityCommand, now: Timestamp) -> Result<Report, Failure> {
         .fact("role_keys", format!("{} of {}", made.role_keys().threshold(), made.role_keys().keys().len()))
         .fact("node_key", node_key)
         .fact("keys", keys.display())
-        .next("keep the role's key off the node's machine; the node needs node.key alone")
+        .next("keep the role's key off the node's machine; the node needs node.key and log.key alone")
         .next(format!("pli authority add-service <name> --dir {} --service-key <file>.key --name-fr … --name-en …", dir.dir.display()))
         .next(publish_line(&dir.dir)))
 }

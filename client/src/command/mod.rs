@@ -10,6 +10,7 @@
 //! | 5 | not done: somebody breaks the protocol (a home that withholds, a forged acknowledgement) |
 
 mod device;
+mod evidence;
 mod exit;
 mod inspect;
 mod monitor;
@@ -33,6 +34,7 @@ use crate::federation::{FederationCommand, Form};
 use crate::screen::{Colour, Lang, Output, plain};
 
 use device::DeviceCommand;
+use evidence::EvidenceCommand;
 use exit::{Exit, Failed};
 use inspect::InspectArgs;
 use monitor::MonitorArgs;
@@ -67,6 +69,9 @@ enum Command {
     /// Read letters as a citizen's device
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Prove what happened to a letter, and check such a proof offline
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
     /// Look at a node, invite a citizen to it
     #[command(subcommand)]
     Node(NodeCommand),
@@ -102,6 +107,7 @@ pub async fn run() -> ExitCode {
     let done = match cli.command {
         Command::Service(command) => service::run(command, out).await,
         Command::Device(command) => device::run(command, out).await,
+        Command::Evidence(command) => evidence::run(command, out).await,
         Command::Node(command) => node::run(command, out).await,
         Command::Inspect(args) => inspect::run(args, out).await,
         Command::Monitor(args) => monitor::run(args, out).await,

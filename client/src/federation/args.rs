@@ -87,6 +87,16 @@ pub enum FederationCommand {
         #[command(flatten)]
         sign: Sign,
     },
+    /// Change what holds for the whole federation.
+    Policy {
+        #[command(flatten)]
+        dir: Dir,
+        /// How many other authorities' nodes must have cosigned a node's log before the evidence in it is final.
+        #[arg(long)]
+        witnesses: usize,
+        #[command(flatten)]
+        sign: Sign,
+    },
     /// Sign the next root: other keys for a role, or the same for another term.
     ///
     /// Needs the threshold of the root keys of before and of those after.

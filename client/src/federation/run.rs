@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pli_protocol::id::Timestamp;
-use pli_protocol::trust::{AuthorityRecord, DisplayName, Environment, Quotas, Standing};
+use pli_protocol::trust::{AuthorityRecord, DisplayName, Environment, Policy, Quotas, Standing};
 use pli_trust::write::{Federation, GrantChange, KeyRing, Lifetimes, Suspension, WriteError};
 use pli_trust::{legible, utc};
 
@@ -64,6 +64,18 @@ pub async fn run(command: FederationCommand, now: Timestamp) -> Result<Report, F
             };
             let record = federation.suspend(&authority, suspension, &sign.ring()?, now)?;
             next_step(granted(Report::new(), &record), &federation, &dir.dir)
+        }
+        FederationCommand::Policy {
+            dir,
+            witnesses,
+            sign,
+        } => {
+            let federation = Federation::open(&dir.dir)?;
+            federation.set_policy(Policy { witnesses }, &sign.ring()?, now)?;
+            let report = Report::new()
+                .count("witnesses", witnesses as u64)
+                .cell("in_force", Cell::text("when published").json(false));
+            next_step(report, &federation, &dir.dir)
         }
         rotate @ FederationCommand::RotateRoot { .. } => ceremony::rotate_root(rotate, now),
         FederationCommand::Publish {

@@ -7,9 +7,11 @@ use std::time::Duration;
 use pli_protocol::code::Code;
 use pli_protocol::crypto::seal::SealError;
 use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::evidence::Event;
 use pli_protocol::id::{EnvelopeId, ServiceId};
 use pli_protocol::session::Principal;
 use pli_protocol::trust::{Environment, TrustRefusal, is_published};
+use pli_protocol::wire;
 use pli_transport::{Credential, Dialler};
 use pli_trust::keyfile::{self, KeyFileError};
 use tokio::sync::mpsc;
@@ -26,6 +28,7 @@ use super::trouble::OnTrouble;
 use crate::call::CallError;
 use crate::clock;
 use crate::directory::{DirectoryError, OpenDirectory};
+use crate::evidence::ask;
 use crate::reach::{self, ReachError};
 
 /// How long a service goes on without progress unless told otherwise.
@@ -321,6 +324,21 @@ impl Service {
         let tracked = track::track(&connection, &directory, origin, ids).await;
         connection.close(None, "");
         Ok(tracked?)
+    }
+
+    /// The proofs of what happened to a letter, and the directory of this moment. `known`: events that receipts tell of.
+    pub async fn evidence(
+        &self,
+        id: EnvelopeId,
+        known: &[Event],
+    ) -> Result<wire::EvidenceReply, ServiceError> {
+        let now = clock::now();
+        let directory = self.directory.current();
+        let origin = self.id.authority();
+        let connection = reach::connect(&self.dialler, &directory, origin, now).await?;
+        let reply = ask::ask(&connection, id, known).await;
+        connection.close(None, "");
+        Ok(reply?)
     }
 
     /// Waits a moment so that the node can hear that the connections are closed; before a process ends.

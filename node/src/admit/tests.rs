@@ -154,7 +154,8 @@ fn r13_a_node_that_nobody_witnesses_takes_in_nothing_new() {
         let (directory, quotas) = (directory(None), Quotas::new(QuotaLimits::default()));
         let received = Received::decode(letter(&header(), &rdv_key())).unwrap();
         let own = social();
-        let verified = verify(received, way, &own, &directory, &RootMemory::default(), NOW).unwrap();
+        let verified =
+            verify(received, way, &own, &directory, &RootMemory::default(), NOW).unwrap();
         let admission = Admission {
             own: &own,
             directory: &directory,
@@ -163,7 +164,9 @@ fn r13_a_node_that_nobody_witnesses_takes_in_nothing_new() {
             unwitnessed: true,
             now: NOW,
         };
-        admission.admit(verified, way).map_err(|refused| refused.code)
+        admission
+            .admit(verified, way)
+            .map_err(|refused| refused.code)
     };
     let way = Way::Forward(interior());
     let mut known = granted_to(interior(), Class::Message);

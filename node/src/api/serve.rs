@@ -168,7 +168,9 @@ async fn refuse_bodies(request: Request, next: Next) -> Response {
         .unwrap_or(0);
     let path = request.uri().path();
     let allowed = BODIES_MAX.iter().find(|(reads, _)| *reads == path);
-    if announced > allowed.map_or(0, |(_, most)| *most) || headers.contains_key(header::TRANSFER_ENCODING) {
+    if announced > allowed.map_or(0, |(_, most)| *most)
+        || headers.contains_key(header::TRANSFER_ENCODING)
+    {
         // The body is not read: the connection ends with this answer.
         return (
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -1,7 +1,7 @@
 //! The text of `node.example.toml`, made from the doc comments of the keys.
 
 use super::section::{Key, Presence, Section};
-use super::{Caps, Dial, Listen, Log, Quotas, Store, Top, TrustKeys};
+use super::{Caps, Dial, Evidence, Listen, Log, Quotas, Store, Top, TrustKeys};
 
 const OPENING: &str = "\
 # Configuration of pli-node. Made by `pli-node --print-example-config`; do not edit by hand.
@@ -15,6 +15,7 @@ pub fn example() -> String {
     let mut text = OPENING.to_owned();
     table::<Top>(&mut text);
     table::<Store>(&mut text);
+    table::<Evidence>(&mut text);
     table::<Listen>(&mut text);
     table::<Dial>(&mut text);
     table::<TrustKeys>(&mut text);

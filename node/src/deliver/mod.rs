@@ -18,10 +18,12 @@
 
 pub mod account;
 pub mod caution;
+pub mod dial;
 pub mod evidence;
 pub mod expiry;
 pub mod forward;
 pub mod lanes;
+pub mod neighbours;
 pub mod outbox;
 pub mod peer;
 pub mod postponed;

@@ -14,25 +14,20 @@
 //!
 //! A destination that is slow, dead or poisonous holds back itself and nobody else (R2).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits::RETRY_BASE_MS;
-use pli_protocol::session::{Principal, SessionRefusal};
-use pli_transport::{
-    ConnectError, Credential, DialledConnection, Dialler, DiallerConfig, Endpoints,
-};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::forward::{Broken, Forwarding, Standing, asked_wait};
+use super::dial::dial;
+use super::forward::{Broken, Forwarding, Standing};
 use super::postponed::backoff;
 use super::{outbox, undeliverable};
-use crate::config::Dial;
 use crate::metrics;
 use crate::relay::Relay;
 use crate::route::Wake;
@@ -47,37 +42,27 @@ const HEARD_EVERY: Duration = Duration::from_millis(RETRY_BASE_MS);
 /// Starts a task for each destination as it becomes one, until the stop.
 pub async fn run(
     relay: Arc<Relay>,
-    dial: Dial,
     mut destinations: mpsc::UnboundedReceiver<(AuthorityId, Arc<Wake>)>,
     mut shutdown: Shutdown,
 ) {
-    let credential = Credential {
-        principal: Principal::Node(relay.authority.clone()),
-        key: Arc::new(relay.key.clone()),
-    };
-    let config = DiallerConfig {
-        private_networks: dial.networks(),
-        ..DiallerConfig::default()
-    };
-    let dialler = Dialler::with_config(credential, config);
     let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
             destination = destinations.recv() => {
                 let Some((home, wake)) = destination else { break };
-                let peer = Peer { relay: Arc::clone(&relay), dialler: dialler.clone(), home, wake };
+                let peer = Peer { relay: Arc::clone(&relay), home, wake };
                 tasks.spawn(peer.run(shutdown.clone()));
             }
             () = shutdown.begun() => break,
         }
     }
     while tasks.join_next().await.is_some() {}
-    dialler.wait_idle().await;
+    relay.neighbours.close().await;
+    relay.dialler.wait_idle().await;
 }
 
 struct Peer {
     relay: Arc<Relay>,
-    dialler: Dialler,
     home: AuthorityId,
     wake: Arc<Wake>,
 }
@@ -129,7 +114,7 @@ impl Peer {
     /// Dials and forwards until something breaks; with whether the home owed an answer then.
     async fn attempt(&self, standing: &mut Standing) -> (Broken, bool) {
         let dials = &self.relay.metrics.deliver.dials_total;
-        let connection = match self.dial().await {
+        let connection = match dial(&self.relay, &self.home).await {
             Ok(connection) => connection,
             Err(error) => {
                 dials.of(metrics::Outcome::Failed).increment(1);
@@ -177,71 +162,6 @@ impl Peer {
         self.relay.metrics.deliver.set_aside_total.increment(1);
         undeliverable::report(&self.relay, vec![(id, Code::SetAside)]).await
     }
-
-    /// Connects to any endpoint of the home that proves to hold a key of the directory.
-    async fn dial(&self) -> Result<DialledConnection, Broken> {
-        let directory = self.relay.directory();
-        let now = self.relay.clock.now();
-        let unreached = |reason: String| Broken::Unreached {
-            reason,
-            retry_after: Duration::ZERO,
-        };
-        let refused = |error: pli_protocol::trust::TrustRefusal| unreached(error.to_string());
-        let node = directory.node_of(&self.home).map_err(refused)?;
-        let mut endpoints = Endpoints::default();
-        let mut unresolved = Vec::new();
-        for host in &node.quic {
-            let addresses = resolve(&host.to_string(), &mut unresolved).await;
-            endpoints.quic.extend(addresses);
-        }
-        for url in &node.websocket {
-            let host = format!("{}:{}", url.host(), url.port());
-            let addresses = resolve(&host, &mut unresolved).await;
-            endpoints.websocket.extend(addresses);
-        }
-        let keys = directory.node_keys(&self.home, now).map_err(refused)?;
-        let keys: Vec<_> = keys.copied().collect();
-        let asked = self.relay.clock.now();
-        let dialled = self.dialler.connect_any(&self.home, &keys, &endpoints);
-        let error = match dialled.await {
-            Ok(connection) => {
-                let theirs = connection.welcome().server_time;
-                let received = self.relay.clock.now();
-                let watch = &self.relay.clock_watch;
-                watch.observe(
-                    &self.home,
-                    theirs,
-                    asked,
-                    received,
-                    std::time::Instant::now(),
-                );
-                return Ok(connection);
-            }
-            Err(ConnectError::NoKey) => {
-                let why = format!("{} has no key in force", self.home);
-                return Err(unreached(why));
-            }
-            Err(error) => error,
-        };
-        // TRU-5.5
-        if error.code() == Some(Code::ServerKeyMismatch) {
-            self.relay.directory.want_newer_for_stranger();
-        }
-        let retry_after = match &error {
-            ConnectError::Refused(SessionRefusal::ByServer(refusal)) => {
-                asked_wait(refusal.retry_after())
-            }
-            _ => Duration::ZERO,
-        };
-        // The first alone says nothing more than the names that do not resolve.
-        if !matches!(error, ConnectError::NoEndpoint) || unresolved.is_empty() {
-            unresolved.insert(0, error.to_string());
-        }
-        Err(Broken::Unreached {
-            reason: unresolved.join("; "),
-            retry_after,
-        })
-    }
 }
 
 /// What the log says of a destination that is not reached: each reason once, as long as it lasts.
@@ -264,18 +184,6 @@ impl Said {
 async fn heard(heard: &Notify, dialled: Instant) {
     heard.notified().await;
     sleep_until(dialled + HEARD_EVERY).await;
-}
-
-/// The addresses of a host; none if it does not resolve now.
-async fn resolve(host: &str, unresolved: &mut Vec<String>) -> Vec<SocketAddr> {
-    match pli_transport::resolve(host).await {
-        Ok(addresses) => addresses,
-        Err(error) => {
-            tracing::debug!(%host, %error, "does not resolve");
-            unresolved.push(format!("{host} does not resolve: {error}"));
-            Vec::new()
-        }
-    }
 }
 
 #[cfg(test)]

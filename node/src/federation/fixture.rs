@@ -86,6 +86,8 @@ pub(crate) fn directory_with(
         }],
         quic: Vec::new(),
         websocket: Vec::new(),
+        http: Vec::new(),
+        gossip: Vec::new(),
         gateway_keys: Vec::new(),
         log_keys: Vec::new(),
     };

@@ -6,7 +6,7 @@ use pli_protocol::id::{AuthorityId, KeyId, ServiceId, Timestamp};
 use pli_protocol::trust::{
     Directory, DirectoryBuilder, Environment, RecordRefusal, TrustRole, Versions,
 };
-use pli_trust::format::{AuthorityFile, NodeFile, ServiceFile, TargetPath};
+use pli_trust::format::{AuthorityFile, NodeFile, PolicyFile, ServiceFile, TargetPath};
 use serde_json::Value;
 
 use super::envelope::{class_named, importance_named};
@@ -24,6 +24,9 @@ pub(super) fn file(input: &Input) -> Result<Output, Fault> {
     match &parsed {
         TargetPath::Authority(authority) => {
             AuthorityFile::read(authority, path, text)?;
+        }
+        TargetPath::Policy => {
+            PolicyFile::read(path, text)?;
         }
         TargetPath::Node(authority) => {
             NodeFile::read(authority, path, text)?;
@@ -91,6 +94,7 @@ fn take(builder: &mut DirectoryBuilder, file: &Input, expires: Timestamp) -> Res
             builder.role(authority, expires);
             added
         }
+        TargetPath::Policy => builder.policy(PolicyFile::read(path, text)?),
         TargetPath::Node(authority) => {
             builder.node(&signer()?, NodeFile::read(authority, path, text)?)
         }

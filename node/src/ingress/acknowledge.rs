@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pli_protocol::code::Code;
-use pli_protocol::custody::Disposition;
 use pli_protocol::custody::ack::{self, Issuer};
+use pli_protocol::custody::{Disposition, Step};
+use pli_protocol::evidence::EventKind;
 use pli_protocol::id::{EnvelopeId, Timestamp};
 use pli_protocol::limits::ACK_DISPOSITIONS_MAX;
 use pli_protocol::wire;
 use pli_transport::FrameWriter;
 use tokio::sync::{mpsc, oneshot};
 
+use super::batches::is_bad;
 use super::calls::CallEnd;
 use super::received::Refused;
 use crate::commit::{Committed, Stored};
+use crate::evidence::recorder::Refusal;
 use crate::relay::Relay;
 
 /// One batch on its way: what was answered before the disk, and the answer of the disk.
@@ -92,6 +95,7 @@ impl Acknowledger {
             &self.relay.key,
         )
         .expect("a batch has envelopes, and together they fit one acknowledgement");
+        self.record_refusals(&group.envelopes, at);
         let reply = wire::CallReply {
             kind: Some(wire::call_reply::Kind::Ack(ack)),
         };
@@ -99,6 +103,36 @@ impl Acknowledger {
         self.answered.store(last, Ordering::Release);
         self.send.send_message(&reply).await?;
         Ok(())
+    }
+}
+
+impl Acknowledger {
+    /// EVD-1.3: what is refused for good is said so in the log too; the store knows nothing of it.
+    fn record_refusals(&self, envelopes: &[(EnvelopeId, Disposition)], at: Timestamp) {
+        for (envelope, disposition) in envelopes {
+            let Disposition::Refused(code) = *disposition else {
+                continue;
+            };
+            if code.retryable() || is_bad(code) {
+                continue;
+            }
+            let kind = match self.issuer.step {
+                Step::Accepted => EventKind::SubmissionRejection(code),
+                _ => EventKind::RelayRejection(code),
+            };
+            let refusal = Refusal {
+                envelope: *envelope,
+                kind,
+                at,
+            };
+            if !self.relay.refusals.record(refusal) {
+                self.relay
+                    .metrics
+                    .evidence
+                    .refusals_dropped_total
+                    .increment(1);
+            }
+        }
     }
 }
 

@@ -262,6 +262,6 @@ fn refusal(refused: Refused) -> Answered {
 }
 
 // SES-5.4, case 55: what only a broken or hostile peer sends. A revoked key or a full quota is neither.
-fn is_bad(code: Code) -> bool {
+pub(super) fn is_bad(code: Code) -> bool {
     matches!(code.blame(), Blame::Malformed | Blame::Misbehaved)
 }

@@ -18,6 +18,7 @@ use super::batches;
 use super::received::Way;
 use super::retry::retry_after_ms;
 use crate::deliver::{account, reports, sync, track};
+use crate::evidence::answer::{self, Asker};
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
 
@@ -133,6 +134,15 @@ async fn answer(
         }
         (call::Kind::PublishGrant(publish), Principal::Device) => {
             account::publish_grant(relay, &peer.key, publish).await?
+        }
+        (call::Kind::Evidence(asked), principal) => {
+            let asker = match principal {
+                Principal::Service(service) => Asker::Service(service.clone()),
+                Principal::Node(node) => Asker::Node(node.clone()),
+                Principal::Device => Asker::Account(sync::account_of(relay, &peer.key).await?),
+                Principal::Gateway(_) => return Err(CallEnd::Refuse(Code::RoleNotAllowed)),
+            };
+            answer::answer(relay, asker, &asked).await?
         }
         _ => return Err(CallEnd::Refuse(Code::RoleNotAllowed)),
     };

@@ -145,6 +145,12 @@ label! {
         RecordQuarantined = "record_quarantined",
         /// Case 43: the store was copied, moved or restored before this start.
         StoreCopied = "store_copied",
+        /// EVD-3.1: the directory does not list the key of this node's log: nobody can check its evidence.
+        LogKeyNotListed = "log_key_not_listed",
+        /// EVD-3.4: a new log was begun, because the one before was not whole any more.
+        EvidenceAnew = "evidence_anew",
+        /// Events wait to be recorded: the disk of the log refuses.
+        EvidenceBehind = "evidence_behind",
         /// R13: too few other nodes have cosigned this node's log lately.
         Unwitnessed = "unwitnessed",
         /// Case 20: a log has said two things; the proof is kept.

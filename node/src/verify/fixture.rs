@@ -118,6 +118,8 @@ fn node_record(authority: &AuthorityId, number: u8) -> NodeRecord {
         keys: vec![valid(number, None)],
         quic: vec!["localhost:7400".parse().unwrap()],
         websocket: Vec::new(),
+        http: Vec::new(),
+        gossip: Vec::new(),
         gateway_keys: Vec::new(),
         log_keys: Vec::new(),
     }

@@ -52,6 +52,7 @@ fn toml(authority: &str, up: &str, quic: SocketAddr, more: &str) -> String {
     format!(
         "authority = \"{authority}\"\nkey = \"node.key\"\ndrain = \"5s\"\n{more}\n\
          [store]\nurl = \"fjall:store\"\nmin_free = \"1MiB\"\n\
+         [evidence]\nfolder = \"evidence\"\nkey = \"log.key\"\n\
          [listen]\nquic = \"{quic}\"\nwebsocket = \"{websocket}\"\nhttp = \"{http}\"\nops = \"{ops}\"\n\
          [trust]\nroot = \"{up}root.json\"\nsources = [\"{up}federation/repository\"]\ndatastore = \"trust\"\nrefresh = \"1s\"\n\
          [dial]\nprivate_networks = [\"127.0.0.0/8\"]\n",
@@ -83,7 +84,8 @@ impl Site {
             folder,
         };
         let quic = "127.0.0.1:7400".parse().unwrap();
-        site.take_in(&site.at("authority"), AUTHORITY, &own, &key, quic);
+        let log = keyfile::create(&site.at("log.key")).unwrap();
+        site.take_in(&site.at("authority"), AUTHORITY, &own, (&key, &log), quic);
         let root = site.at("federation/repository/metadata/1.root.json");
         fs::copy(root, site.at("root.json")).unwrap();
         site.configure("");
@@ -99,7 +101,14 @@ impl Site {
         let own = keyfile::generate().unwrap();
         let free = UdpSocket::bind("127.0.0.1:0").unwrap();
         let quic = free.local_addr().unwrap();
-        self.take_in(&folder.join("authority"), authority, &own, &key, quic);
+        let log = keyfile::create(&folder.join("log.key")).unwrap();
+        self.take_in(
+            &folder.join("authority"),
+            authority,
+            &own,
+            (&key, &log),
+            quic,
+        );
         let config = folder.join("node.toml");
         fs::write(&config, toml(authority, "../", quic, "")).unwrap();
         config
@@ -110,7 +119,7 @@ impl Site {
         dir: &Path,
         authority: &str,
         own: &SigningKey,
-        node: &SigningKey,
+        (node, log): (&SigningKey, &SigningKey),
         quic: SocketAddr,
     ) {
         let new = NewAuthority {
@@ -121,6 +130,9 @@ impl Site {
             node_key: *node.public(),
             quic: vec![quic.to_string().parse().unwrap()],
             websocket: Vec::new(),
+            http: Vec::new(),
+            gossip: Vec::new(),
+            log_key: Some(*log.public()),
         };
         let mut drafted = Authority::init(dir, new, now()).unwrap();
         drafted

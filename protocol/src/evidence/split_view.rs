@@ -121,7 +121,10 @@ mod tests {
         let keys = [*key(1).public(), *key(2).public()];
         let view = |seed| SplitView::between(noted(LOG, 7, 1, 1), noted(LOG, 7, 2, seed)).unwrap();
         assert!(view(1).verify(&keys).is_some());
-        assert!(view(2).verify(&keys).is_some(), "a key that was replaced convicts too");
+        assert!(
+            view(2).verify(&keys).is_some(),
+            "a key that was replaced convicts too"
+        );
         assert_eq!(view(3).verify(&keys), None);
         assert_eq!(view(1).verify(&[]), None);
     }

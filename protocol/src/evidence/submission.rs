@@ -61,7 +61,10 @@ impl AddCheckpoint {
 pub fn cosignature_lines(answer: &str) -> Option<Vec<NoteSignature>> {
     let lines = answer.strip_suffix('\n')?.split('\n');
     let lines = lines.take(NOTE_SIGNATURES_MAX + 1);
-    let lines: Vec<NoteSignature> = lines.map(NoteSignature::parse).collect::<Result<_, _>>().ok()?;
+    let lines: Vec<NoteSignature> = lines
+        .map(NoteSignature::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
     (lines.len() <= NOTE_SIGNATURES_MAX).then_some(lines)
 }
 

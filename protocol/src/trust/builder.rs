@@ -9,7 +9,7 @@ use super::directory::{Directory, Environment, Finding, Member, Versions};
 use super::expiry::{RoleExpiry, TrustRole};
 use super::owner::KeyOwner;
 use super::published::is_published;
-use super::record::{AuthorityRecord, NodeRecord, ServiceRecord, ValidKey};
+use super::record::{AuthorityRecord, NodeRecord, Policy, ServiceRecord, ValidKey};
 use super::refusal::RecordRefusal;
 
 /// Takes records one by one. A record that is refused is left out and the rest goes on: one
@@ -45,6 +45,7 @@ impl DirectoryBuilder {
             services: HashMap::new(),
             owners: HashMap::new(),
             findings: Vec::new(),
+            policy: Policy::default(),
         };
         Self {
             environment,
@@ -84,6 +85,13 @@ impl DirectoryBuilder {
         Ok(())
     }
 
+    /// What holds for the whole federation.
+    pub fn policy(&mut self, policy: Policy) -> Result<(), RecordRefusal> {
+        at_most("witnesses", policy.witnesses, limits::WITNESSES_MAX)?;
+        self.directory.policy = policy;
+        Ok(())
+    }
+
     /// Says until when the delegated role of `authority` holds.
     pub fn role(&mut self, authority: &AuthorityId, expires: Timestamp) {
         if let Some(member) = self.directory.members.get_mut(authority) {
@@ -101,6 +109,12 @@ impl DirectoryBuilder {
         at_most(
             "WebSocket endpoints",
             record.websocket.len(),
+            limits::ENDPOINTS_MAX,
+        )?;
+        at_most("HTTP addresses", record.http.len(), limits::ENDPOINTS_MAX)?;
+        at_most(
+            "gossip addresses",
+            record.gossip.len(),
             limits::ENDPOINTS_MAX,
         )?;
         let owner = |make: fn(AuthorityId) -> KeyOwner| make(record.authority.clone());

@@ -9,7 +9,7 @@ use crate::limits::CLOCK_SKEW_MAX_MS;
 
 use super::expiry::{Alarm, RoleExpiry, TrustRole};
 use super::owner::{KeyOwner, KeyRole};
-use super::record::{AuthorityRecord, NodeRecord, ServiceRecord, ValidKey};
+use super::record::{AuthorityRecord, NodeRecord, Policy, ServiceRecord, ValidKey};
 use super::refusal::{RecordRefusal, TrustRefusal};
 
 /// Whether published example keys are tolerated. R9.
@@ -62,6 +62,7 @@ pub struct Directory {
     /// Invariant: in the order of listing; more than one only if two authorities list one key.
     pub(super) owners: HashMap<KeyId, Vec<KeyOwner>>,
     pub(super) findings: Vec<Finding>,
+    pub(super) policy: Policy,
 }
 
 #[derive(Clone, Debug)]
@@ -347,6 +348,12 @@ impl Directory {
             .map(|line| line.alarm(now))
             .max()
             .unwrap_or(Alarm::Expired)
+    }
+
+    /// What holds for the whole federation.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// What was left out, and why.

@@ -25,10 +25,11 @@ pub use expiry::{Alarm, RoleExpiry, TrustRole};
 pub use owner::{KeyOwner, KeyRole};
 pub use published::is_published;
 pub use record::{
-    AlertGrant, AuthorityRecord, NodeRecord, Quotas, ServiceRecord, Standing, ValidKey, Validity,
+    AlertGrant, AuthorityRecord, NodeRecord, Policy, Quotas, ServiceRecord, Standing, ValidKey,
+    Validity,
 };
 pub use refusal::{RecordRefusal, TrustRefusal};
-pub use term::{DisplayName, HostPort, LinkHost, TermError, Token, WebSocketUrl};
+pub use term::{DisplayName, HostPort, HttpBase, LinkHost, TermError, Token, WebSocketUrl};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use crate::crypto::sign::PublicKey;
 use crate::envelope::{Class, Importance};
 use crate::id::{AuthorityId, ServiceId, Timestamp};
 
-use super::term::{DisplayName, HostPort, LinkHost, Token, WebSocketUrl};
+use super::term::{DisplayName, HostPort, HttpBase, LinkHost, Token, WebSocketUrl};
 
 /// TRU-3.3: from when until when a key may sign, `not_before <= t < not_after`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,6 +105,13 @@ pub struct Quotas {
     pub lookups_per_day: Option<u64>,
 }
 
+/// What holds for the whole federation: the file `federation/policy.json`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Policy {
+    /// How many other authorities' nodes must have cosigned a checkpoint before the evidence in it is final (EVD-7).
+    pub witnesses: usize,
+}
+
 /// How to reach an authority's node, and its keys: the file `<authority>/node.json`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NodeRecord {
@@ -116,6 +123,10 @@ pub struct NodeRecord {
     pub quic: Vec<HostPort>,
     /// WebSocket fallback, in the order to try.
     pub websocket: Vec<WebSocketUrl>,
+    /// Where its public HTTP is: `/trust`, `/pli/log`, `/pli/witness`.
+    pub http: Vec<HttpBase>,
+    /// Where it gossips (UDP), in the order to try.
+    pub gossip: Vec<HostPort>,
     /// Keys of its gateways.
     pub gateway_keys: Vec<ValidKey>,
     /// Keys that sign its log's checkpoints.

@@ -33,6 +33,11 @@ pub enum TermError {
     /// The other endpoint.
     #[error("{got:?} is not a WebSocket URL such as wss://pli.interieur.gouv.fr/pli/1")]
     WebSocketUrl { got: String },
+    /// Public HTTP.
+    #[error(
+        "{got:?} is not an address such as https://pli.interieur.gouv.fr or http://pli.interieur.gouv.fr:7405, without a slash at the end"
+    )]
+    HttpBase { got: String },
     /// A link host.
     #[error("{got:?} is not a lower-case host name such as www.interieur.gouv.fr")]
     LinkHost { got: String },
@@ -173,6 +178,63 @@ impl fmt::Display for HostPort {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Where a node's public HTTP is: `https://host[:port][/path]` or `http://host[:port][/path]`, without a slash at the end.
+///
+/// Everything that is read there is signed or verified against something signed, so that TLS adds nothing to trust.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HttpBase {
+    host: String,
+    port: u16,
+    url: String,
+}
+
+impl HttpBase {
+    /// The whole URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// The host, without the port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; 443 or 80 unless the URL names another.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for HttpBase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+impl FromStr for HttpBase {
+    type Err = TermError;
+
+    fn from_str(text: &str) -> Result<Self, TermError> {
+        // The same grammar as a link in a letter: one on which every parser agrees.
+        let plain = text
+            .strip_prefix("http://")
+            .map(|rest| format!("https://{rest}"));
+        let port = if plain.is_some() { 80 } else { 443 };
+        let url = HttpsUrl::new(plain.unwrap_or_else(|| text.to_owned()));
+        match url {
+            Ok(url) if !text.ends_with('/') && !text.contains(['?', '#']) => Ok(Self {
+                host: url.host().to_owned(),
+                port: url.port().unwrap_or(port),
+                url: text.to_owned(),
+            }),
+            _ => Err(TermError::HttpBase { got: quoted(text) }),
         }
     }
 }

@@ -67,6 +67,8 @@ fn node_record(id: &str, number: u8) -> NodeRecord {
         keys: vec![always(number)],
         quic: vec!["pli.interieur.gouv.fr:7400".parse().unwrap()],
         websocket: vec!["wss://pli.interieur.gouv.fr:7401/pli/1".parse().unwrap()],
+        http: Vec::new(),
+        gossip: Vec::new(),
         gateway_keys: vec![always(number + 1)],
         log_keys: vec![always(number + 2)],
     }

@@ -98,6 +98,7 @@ impl Federation {
             .unwrap_or(node.addresses().quic)
             .to_string();
         let websocket = format!("wss://{}/pli/1", node.addresses().websocket);
+        let http = format!("http://{}", node.addresses().http);
         let (dir, keys_dir) = (text(&workspace)?, text(&keys)?);
         let mut arguments = vec![
             "authority",
@@ -115,6 +116,8 @@ impl Federation {
             &authority.name_en,
             "--quic",
             &quic,
+            "--http",
+            &http,
         ]);
         if authority.publishes_websocket {
             arguments.extend(["--websocket", &websocket]);

@@ -81,6 +81,8 @@ impl Node {
         set("", "key", quoted("keys/node.key"));
         set("", "dev", plan.dev.to_string());
         set("store", "url", quoted("fjall:store"));
+        set("evidence", "folder", quoted("evidence"));
+        set("evidence", "key", quoted("keys/log.key"));
         set("listen", "quic", quoted(&quic.to_string()));
         set("listen", "websocket", quoted(&websocket.to_string()));
         set("listen", "http", quoted(&http.to_string()));

@@ -4,6 +4,7 @@
 //! | File | Signed by | Holds |
 //! |---|---|---|
 //! | `authorities/<authority>.json` | the federation's targets role | what only the federation may grant |
+//! | `federation/policy.json` | the same | what holds for all |
 //! | `<authority>/node.json` | the authority's own role | how to reach it, its keys |
 //! | `<authority>/services/<name>.json` | the authority's own role | a sender, its keys, what it may send |
 
@@ -11,6 +12,7 @@ mod authority;
 mod node;
 mod part;
 mod path;
+mod policy;
 mod service;
 
 use pli_protocol::id::AuthorityId;
@@ -22,9 +24,10 @@ pub use authority::AuthorityFile;
 pub use node::NodeFile;
 pub use part::{KeyEntry, NameEntry, StatusEntry};
 pub use path::TargetPath;
+pub use policy::PolicyFile;
 pub use service::ServiceFile;
 
-/// The version of all three forms.
+/// The version of all forms.
 pub const VERSION: u64 = 1;
 
 /// Reads one file (TRU-3.1). The version is looked at first, so that a newer file is named as such rather

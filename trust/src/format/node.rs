@@ -16,6 +16,10 @@ pub struct NodeFile {
     keys: Vec<KeyEntry>,
     quic: Vec<String>,
     websocket: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    http: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gossip: Vec<String>,
     gateway_keys: Vec<KeyEntry>,
     log_keys: Vec<KeyEntry>,
 }
@@ -42,6 +46,8 @@ impl NodeFile {
             keys: keys(&self.keys)?,
             quic: list(&self.quic)?,
             websocket: list(&self.websocket)?,
+            http: list(&self.http)?,
+            gossip: list(&self.gossip)?,
             gateway_keys: keys(&self.gateway_keys)?,
             log_keys: keys(&self.log_keys)?,
         })
@@ -56,6 +62,8 @@ impl NodeFile {
             keys: record.keys.iter().map(KeyEntry::from_key).collect(),
             quic: record.quic.iter().map(ToString::to_string).collect(),
             websocket: record.websocket.iter().map(ToString::to_string).collect(),
+            http: record.http.iter().map(ToString::to_string).collect(),
+            gossip: record.gossip.iter().map(ToString::to_string).collect(),
             gateway_keys: record.gateway_keys.iter().map(KeyEntry::from_key).collect(),
             log_keys: record.log_keys.iter().map(KeyEntry::from_key).collect(),
         })

@@ -1,4 +1,4 @@
-//! The three kinds of path, and whose they are.
+//! The kinds of path, and whose they are.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,6 +10,8 @@ use pli_protocol::id::{AuthorityId, ServiceId};
 pub enum TargetPath {
     /// `authorities/<authority>.json`
     Authority(AuthorityId),
+    /// `federation/policy.json`
+    Policy,
     /// `<authority>/node.json`
     Node(AuthorityId),
     /// `<authority>/services/<name>.json`
@@ -21,7 +23,7 @@ impl TargetPath {
     #[must_use]
     pub fn signer(&self) -> Option<&AuthorityId> {
         match self {
-            Self::Authority(_) => None,
+            Self::Authority(_) | Self::Policy => None,
             Self::Node(authority) => Some(authority),
             Self::Service(service) => Some(service.authority()),
         }
@@ -53,6 +55,7 @@ impl fmt::Display for TargetPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Authority(authority) => write!(f, "authorities/{authority}.json"),
+            Self::Policy => f.write_str(POLICY),
             Self::Node(authority) => write!(f, "{authority}/node.json"),
             Self::Service(service) => {
                 write!(
@@ -66,10 +69,10 @@ impl fmt::Display for TargetPath {
     }
 }
 
-/// The text is none of the three.
+/// The text is none of them.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{got:?} is none of authorities/<authority>.json, <authority>/node.json, <authority>/services/<name>.json"
+    "{got:?} is none of authorities/<authority>.json, federation/policy.json, <authority>/node.json, <authority>/services/<name>.json"
 )]
 pub struct PathError {
     got: String,
@@ -85,7 +88,12 @@ impl FromStr for TargetPath {
     }
 }
 
+const POLICY: &str = "federation/policy.json";
+
 fn parse(text: &str) -> Option<TargetPath> {
+    if text == POLICY {
+        return Some(TargetPath::Policy);
+    }
     let (folder, file) = text.split_once('/')?;
     // No authority has one label, so `authorities` cannot be one.
     if folder == "authorities" {
@@ -109,6 +117,7 @@ mod tests {
     fn a_path_reads_back_and_names_its_signer() {
         for (path, signer) in [
             ("authorities/interieur.gouv.fr.json", None),
+            ("federation/policy.json", None),
             ("interieur.gouv.fr/node.json", Some("interieur.gouv.fr")),
             (
                 "interieur.gouv.fr/services/rdv.json",

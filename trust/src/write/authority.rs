@@ -76,8 +76,14 @@ impl Authority {
             keys: vec![from_now(new.node_key, now)],
             quic: new.quic,
             websocket: new.websocket,
+            http: new.http,
+            gossip: new.gossip,
             gateway_keys: Vec::new(),
-            log_keys: Vec::new(),
+            log_keys: new
+                .log_key
+                .map(|key| from_now(key, now))
+                .into_iter()
+                .collect(),
         };
         let made = Self {
             dir: dir.to_owned(),
@@ -257,6 +263,12 @@ impl Authority {
         }
         if !change.websocket.is_empty() {
             node.websocket = change.websocket;
+        }
+        if !change.http.is_empty() {
+            node.http = change.http;
+        }
+        if !change.gossip.is_empty() {
+            node.gossip = change.gossip;
         }
         for (role, added) in [
             (KeyRole::Node, change.add_keys),

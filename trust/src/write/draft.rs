@@ -6,8 +6,8 @@ use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::envelope::{Class, Importance};
 use pli_protocol::id::{AuthorityId, KeyId, Timestamp};
 use pli_protocol::trust::{
-    DisplayName, HostPort, KeyOwner, LinkHost, NodeRecord, ServiceRecord, ValidKey, Validity,
-    WebSocketUrl,
+    DisplayName, HostPort, HttpBase, KeyOwner, LinkHost, NodeRecord, ServiceRecord, ValidKey,
+    Validity, WebSocketUrl,
 };
 
 use super::error::WriteError;
@@ -32,6 +32,12 @@ pub struct NewAuthority {
     pub quic: Vec<HostPort>,
     /// The fallback.
     pub websocket: Vec<WebSocketUrl>,
+    /// Its public HTTP.
+    pub http: Vec<HttpBase>,
+    /// Where it gossips.
+    pub gossip: Vec<HostPort>,
+    /// The first key of its log; without one its evidence convinces nobody.
+    pub log_key: Option<PublicKey>,
 }
 
 /// What to change of the node; empty lists and `None` leave things as they are.
@@ -41,6 +47,10 @@ pub struct NodeChange {
     pub quic: Vec<HostPort>,
     /// Replaces the WebSocket endpoints.
     pub websocket: Vec<WebSocketUrl>,
+    /// Replaces the addresses of public HTTP.
+    pub http: Vec<HttpBase>,
+    /// Replaces the gossip endpoints.
+    pub gossip: Vec<HostPort>,
     /// Listed beside the present keys.
     pub add_keys: Vec<PublicKey>,
     /// Gateways to list.

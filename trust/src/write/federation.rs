@@ -11,7 +11,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use pli_protocol::id::{AuthorityId, Timestamp, to_hex};
-use pli_protocol::trust::{AuthorityRecord, Quotas, Standing};
+use pli_protocol::trust::{AuthorityRecord, Policy, Quotas, Standing};
 use tough::schema::{RoleType, Root, Signed, Targets};
 
 use super::change::{GrantChange, NewFederation, Overview, RootChange, Suspension};
@@ -22,7 +22,7 @@ use super::metadata::{SPEC_VERSION, delegate, target_name, with_roles};
 use super::state::{State, in_days, json, next_version, read_json, write, write_json};
 use super::workspace::STATE;
 use crate::error::TrustError;
-use crate::format::{AuthorityFile, TargetPath};
+use crate::format::{AuthorityFile, PolicyFile, TargetPath};
 use crate::moment::{instant, timestamp};
 
 /// A federation's workspace.
@@ -228,6 +228,22 @@ impl Federation {
         }
         write_json(&self.staged("root.json"), &root)?;
         Ok(version)
+    }
+
+    /// Changes what holds for the whole federation.
+    pub fn set_policy(
+        &self,
+        policy: Policy,
+        ring: &KeyRing,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
+        let mut targets = self.targets()?.signed;
+        let bytes = PolicyFile::write(policy);
+        targets
+            .targets
+            .insert(target_name(&TargetPath::Policy)?, target(&bytes));
+        let signed = self.sign_targets(targets, ring, now)?;
+        self.stage(&TargetPath::Policy, &bytes, &signed)
     }
 
     /// What is in force, and what is staged beside it.

@@ -17,6 +17,7 @@ const ALERTS_MAX: usize = 64;
 const COSIGNERS_MAX: usize = 8;
 const LEGAL_BASES_MAX: usize = 64;
 const DISPLAY_NAME_MAX: usize = 128;
+const WITNESSES_MAX: usize = 16;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,6 +84,14 @@ struct KeyText {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Policy {
+    #[serde(rename = "version")]
+    _version: u64,
+    witnesses: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NodeFile {
     #[serde(rename = "version")]
     _version: u64,
@@ -90,6 +99,10 @@ struct NodeFile {
     keys: Vec<KeyText>,
     quic: Vec<String>,
     websocket: Vec<String>,
+    #[serde(default)]
+    http: Vec<String>,
+    #[serde(default)]
+    gossip: Vec<String>,
     gateway_keys: Vec<KeyText>,
     log_keys: Vec<KeyText>,
 }
@@ -173,6 +186,12 @@ pub(super) fn authority(id: &str, text: &str) -> Result<Authority, Refused> {
     Ok(file)
 }
 
+/// What holds for the whole federation.
+pub(super) fn policy(text: &str) -> Result<(), Refused> {
+    let file: Policy = json(text)?;
+    at_most(file.witnesses, WITNESSES_MAX)
+}
+
 /// Every key of a node, of its gateways and logs.
 pub(super) fn node(id: &str, text: &str) -> Result<Vec<Key>, Refused> {
     let file: NodeFile = json(text)?;
@@ -189,6 +208,20 @@ pub(super) fn node(id: &str, text: &str) -> Result<Vec<Key>, Refused> {
             .is_some_and(|(endpoint, _)| is_endpoint(endpoint))
     };
     require(file.websocket.iter().all(is_websocket), "websocket")?;
+    at_most(file.http.len(), ENDPOINTS_MAX)?;
+    at_most(file.gossip.len(), ENDPOINTS_MAX)?;
+    let is_base = |url: &String| {
+        let rest = url
+            .strip_prefix("https://")
+            .or_else(|| url.strip_prefix("http://"));
+        let host = rest.map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+        host.is_some_and(|host| !host.is_empty())
+            && !url.ends_with('/')
+            && !url.contains(['?', '#', '@', ' '])
+    };
+    require(file.http.iter().all(is_base), "http")?;
+    let gossip = file.gossip.iter().all(|endpoint| is_endpoint(endpoint));
+    require(gossip, "gossip")?;
     let mut all = keys(&file.keys)?;
     require(!all.is_empty(), "no key")?;
     all.extend(keys(&file.gateway_keys)?);

@@ -15,6 +15,7 @@ use files::{Authority, Key, Service};
 /// Whom a path is about.
 enum About<'a> {
     Authority(&'a str),
+    Policy,
     Node(&'a str),
     /// `name@authority`, and the authority.
     Service(String, &'a str),
@@ -24,6 +25,7 @@ enum About<'a> {
 fn about(path: &str) -> Result<About<'_>, Refused> {
     let parts: Vec<&str> = path.split('/').collect();
     let about = match parts[..] {
+        ["federation", "policy.json"] => Some(About::Policy),
         ["authorities", file] => file.strip_suffix(".json").map(About::Authority),
         [authority, "node.json"] => Some(About::Node(authority)),
         [authority, "services", file] => file
@@ -32,6 +34,7 @@ fn about(path: &str) -> Result<About<'_>, Refused> {
         _ => None,
     };
     let named = match &about {
+        Some(About::Policy) => true,
         Some(About::Authority(id) | About::Node(id)) => names::authority(id).is_ok(),
         Some(About::Service(id, _)) => names::service(id).is_ok(),
         None => false,
@@ -46,6 +49,7 @@ fn about(path: &str) -> Result<About<'_>, Refused> {
 pub fn file(path: &str, text: &str) -> Result<(), Refused> {
     match about(path)? {
         About::Authority(id) => files::authority(id, text).map(drop),
+        About::Policy => files::policy(text),
         About::Node(id) => files::node(id, text).map(drop),
         About::Service(id, _) => files::service(&id, text).map(drop),
     }
@@ -91,6 +95,10 @@ impl Directory {
                 About::Authority(id) => {
                     of_role(signer, None)?;
                     authorities.insert(id.to_owned(), files::authority(id, &file.text)?);
+                }
+                About::Policy => {
+                    of_role(signer, None)?;
+                    files::policy(&file.text)?;
                 }
                 About::Node(id) => {
                     of_role(signer, Some(id))?;

@@ -88,6 +88,18 @@ impl Batch {
     }
 }
 
+/// Where an event is.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The number of its batch.
+    pub(super) number: u64,
+    pub(super) batch: Batch,
+    /// All leaves of the batch.
+    pub(super) leaves: Vec<Hash>,
+    /// Which of them is its own.
+    pub(super) index: usize,
+}
+
 /// The two files.
 #[derive(Debug)]
 pub(super) struct Batches {
@@ -96,6 +108,9 @@ pub(super) struct Batches {
     /// Whole and synced.
     pub(super) count: u64,
     pub(super) last: Option<Batch>,
+    /// A sync is under way, or failed. Case 39: it is never tried again, a second one could succeed without the data
+    /// being there.
+    syncing: bool,
 }
 
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
@@ -114,6 +129,7 @@ impl Batches {
             records,
             count: 0,
             last: None,
+            syncing: false,
         };
         let mut count = batches.records.metadata()?.len() / RECORD as u64;
         // Only the last record may be torn; an earlier one that does not read is damage, and no reason to forget more.
@@ -146,12 +162,26 @@ impl Batches {
         let Some((last, _)) = some.last() else {
             return Ok(());
         };
-        let leaves: Vec<u8> = some.iter().flat_map(|(_, leaves)| leaves.iter().flatten().copied()).collect();
-        self.leaves.write_all_at(&leaves, self.events() * LEAF as u64)?;
+        if self.syncing {
+            return Err(io::Error::other(
+                "the disk refused to sync the log before; it goes on after a restart of the node",
+            ));
+        }
+        let leaves: Vec<u8> = some
+            .iter()
+            .flat_map(|(_, leaves)| leaves.iter().flatten().copied())
+            .collect();
+        self.leaves
+            .write_all_at(&leaves, self.events() * LEAF as u64)?;
+        self.syncing = true;
         self.leaves.sync_data()?;
+        self.syncing = false;
         let records: Vec<u8> = some.iter().flat_map(|(batch, _)| batch.encode()).collect();
-        self.records.write_all_at(&records, self.count * RECORD as u64)?;
+        self.records
+            .write_all_at(&records, self.count * RECORD as u64)?;
+        self.syncing = true;
         self.records.sync_data()?;
+        self.syncing = false;
         self.count += some.len() as u64;
         self.last = Some(*last);
         Ok(())
@@ -159,7 +189,8 @@ impl Batches {
 
     fn decoded(&self, number: u64) -> io::Result<Option<Batch>> {
         let mut bytes = [0; RECORD];
-        self.records.read_exact_at(&mut bytes, number * RECORD as u64)?;
+        self.records
+            .read_exact_at(&mut bytes, number * RECORD as u64)?;
         Ok(Batch::decode(&bytes))
     }
 
@@ -176,14 +207,15 @@ impl Batches {
     /// Its leaves.
     pub(super) fn leaves(&self, batch: &Batch) -> io::Result<Vec<Hash>> {
         let mut bytes = vec![0; batch.entry.size * LEAF];
-        self.leaves.read_exact_at(&mut bytes, batch.first * LEAF as u64)?;
+        self.leaves
+            .read_exact_at(&mut bytes, batch.first * LEAF as u64)?;
         let (leaves, _) = bytes.as_chunks();
         Ok(leaves.to_vec())
     }
 
     /// The batch that holds the leaf of an event of that time, and where in it. Entries ascend in time and none is dated
     /// before its events, so that the search begins where the event may be; a node that recorded late looks further.
-    pub(super) fn find(&self, leaf: &Hash, at: Timestamp) -> io::Result<Option<(u64, Batch, Vec<Hash>, usize)>> {
+    pub(super) fn find(&self, leaf: &Hash, at: Timestamp) -> io::Result<Option<Place>> {
         /// Records that one question may cost: as many as ten hours have.
         const SEARCHED_MAX: u64 = 36_000;
         let (mut low, mut high) = (0, self.count);
@@ -201,7 +233,12 @@ impl Batches {
             }
             let leaves = self.leaves(&batch)?;
             if let Some(index) = leaves.iter().position(|one| one == leaf) {
-                return Ok(Some((number, batch, leaves, index)));
+                return Ok(Some(Place {
+                    number,
+                    batch,
+                    leaves,
+                    index,
+                }));
             }
         }
         Ok(None)

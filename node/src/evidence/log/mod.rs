@@ -22,7 +22,7 @@ use tokio::sync::watch;
 pub use batches::Batch;
 pub use tiles::TILE;
 
-use batches::Batches;
+use batches::{Batches, Place};
 use published::Published;
 use tiles::Tiles;
 
@@ -115,7 +115,10 @@ impl EventLog {
         let mut at = batches.last.map_or(now, |last| last.entry.at.max(now));
         let mut added = Vec::with_capacity(closed.len());
         for one in closed {
-            assert!((1..=TREE_LEAVES_MAX).contains(&one.leaves.len()), "the recorder closes batches in time");
+            assert!(
+                (1..=TREE_LEAVES_MAX).contains(&one.leaves.len()),
+                "the recorder closes batches in time"
+            );
             at = at.max(one.latest);
             let tree = Tree::new(one.leaves.clone()).expect("1 to TREE_LEAVES_MAX leaves");
             let entry = Entry {
@@ -180,9 +183,15 @@ impl EventLog {
     /// The proof of an event up to the published checkpoint.
     pub fn prove(&self, event: &Event) -> io::Result<Found> {
         let found = self.batches.lock().find(&event.leaf(), event.at)?;
-        let Some((number, batch, leaves, index)) = found else {
+        let Some(place) = found else {
             return Ok(Found::Nothing);
         };
+        let Place {
+            number,
+            batch,
+            leaves,
+            index,
+        } = place;
         let Some(head) = self.published().filter(|head| number < head.size) else {
             return Ok(Found::Pending);
         };
@@ -190,18 +199,24 @@ impl EventLog {
         let bytes = |hash: Hash| bytes::Bytes::copy_from_slice(&hash);
         let path = self.tiles.read().inclusion(number, head.size)?;
         let fits = "a tree has at most 4,096 leaves";
-        Ok(Found::Proof(wire::EventProof {
+        let proof = wire::EventProof {
             event: event.encode(),
             in_batch: Some(wire::Inclusion {
                 index: u32::try_from(index).expect(fits),
                 tree_size: u32::try_from(tree.size()).expect(fits),
-                path: tree.path(index).expect("it was found there").into_iter().map(bytes).collect(),
+                path: tree
+                    .path(index)
+                    .expect("it was found there")
+                    .into_iter()
+                    .map(bytes)
+                    .collect(),
             }),
             batch_at_ms: batch.entry.at.as_ms(),
             index: number,
             path: path.into_iter().map(bytes).collect(),
-            checkpoint: head.note,
-        }))
+            checkpoint: 0,
+        };
+        Ok(Found::Proof(proof, head.note))
     }
 
     /// That the tree of `old` entries is the beginning of that of `new`.
@@ -218,21 +233,22 @@ impl EventLog {
     pub fn entries(&self, index: u64, width: u64) -> io::Result<Vec<Entry>> {
         let batches = self.batches.lock();
         let numbers = index * TILE..index * TILE + width;
-        numbers.map(|number| Ok(batches.get(number)?.entry)).collect()
+        numbers
+            .map(|number| Ok(batches.get(number)?.entry))
+            .collect()
     }
 }
 
 /// What is known of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
-    /// It is in the published checkpoint.
-    Proof(wire::EventProof),
+    /// It is in the published checkpoint, whose note this is.
+    Proof(wire::EventProof, String),
     /// It is in the log, and not in the published checkpoint yet.
     Pending,
     /// It is not in the log.
     Nothing,
 }
-
 
 #[cfg(test)]
 mod tests;

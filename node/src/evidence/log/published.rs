@@ -41,13 +41,18 @@ impl Published {
 
     /// An older one than is shown already changes nothing.
     pub(super) fn replace(&mut self, head: Head) -> io::Result<()> {
-        if self.head.as_ref().is_some_and(|shown| shown.size > head.size || *shown == head) {
+        if self
+            .head
+            .as_ref()
+            .is_some_and(|shown| shown.size > head.size || *shown == head)
+        {
             return Ok(());
         }
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(head.note.as_bytes())?;
         file.as_file().sync_all()?;
-        file.persist(self.folder.join(NAME)).map_err(|error| error.error)?;
+        file.persist(self.folder.join(NAME))
+            .map_err(|error| error.error)?;
         File::open(&self.folder)?.sync_all()?;
         self.head = Some(head);
         Ok(())

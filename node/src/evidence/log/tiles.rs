@@ -82,7 +82,7 @@ impl Tiles {
             position /= TILE;
         }
         self.size += 1;
-        if self.size % SYNC_EVERY == 0 {
+        if self.size.is_multiple_of(SYNC_EVERY) {
             for file in &self.levels {
                 file.sync_data()?;
             }
@@ -118,7 +118,10 @@ impl Tiles {
             _ if count.is_power_of_two() => self.whole(from, count),
             _ => {
                 let left = split(count);
-                let (left, right) = (self.whole(from, left)?, self.hash(from + left, count - left)?);
+                let (left, right) = (
+                    self.whole(from, left)?,
+                    self.hash(from + left, count - left)?,
+                );
                 Ok(node(&left, &right))
             }
         }
@@ -224,7 +227,10 @@ mod tests {
             assert_eq!(root, all.root(), "{size}");
             for index in 0..size {
                 let path = tiles.inclusion(index, size).unwrap();
-                assert_eq!(root_from_inclusion(leaf(index), index, size, &path), Some(root));
+                assert_eq!(
+                    root_from_inclusion(leaf(index), index, size, &path),
+                    Some(root)
+                );
             }
         }
         assert!(tiles.root(1_001).is_err());

@@ -19,7 +19,6 @@ use super::http::{Answer, Http};
 use super::{ADD_CHECKPOINT, HEAD, OwnLog};
 use crate::clock::Clock;
 
-
 /// How often one question may start again from the size that the witness names.
 const TRIES: usize = 3;
 
@@ -92,16 +91,31 @@ impl Question {
                 (200, _) => {
                     return Ok(match self.checked(asked, &body) {
                         Some((line, cosignature)) => (Outcome::Cosigned(line, cosignature), size),
-                        None => (Outcome::Not("what it answered is no fresh cosignature of its".to_owned()), known),
+                        None => (
+                            Outcome::Not(
+                                "what it answered is no fresh cosignature of its".to_owned(),
+                            ),
+                            known,
+                        ),
                     });
                 }
                 (409, Some(named)) if named < size && named != known => known = named,
                 // It knows another head of this log, or says so.
-                (409, _) | (422, _) => return Ok((self.compare(base, status).await, named.unwrap_or(known))),
-                _ => return Ok((Outcome::Not(format!("HTTP {status}: {}", first_line(&body))), known)),
+                (409, _) | (422, _) => {
+                    return Ok((self.compare(base, status).await, named.unwrap_or(known)));
+                }
+                _ => {
+                    return Ok((
+                        Outcome::Not(format!("HTTP {status}: {}", first_line(&body))),
+                        known,
+                    ));
+                }
             }
         }
-        Ok((Outcome::Not("it names another size each time".to_owned()), known))
+        Ok((
+            Outcome::Not("it names another size each time".to_owned()),
+            known,
+        ))
     }
 
     async fn proof(&self, old: u64, new: u64) -> io::Result<Vec<Hash>> {
@@ -120,7 +134,8 @@ impl Question {
         let lines = cosignature_lines(body)?;
         lines.into_iter().find_map(|line| {
             let mut keys = asked.keys.iter();
-            let cosignature = keys.find_map(|key| self.noted.cosignature(&line, &asked.witness, key))?;
+            let cosignature =
+                keys.find_map(|key| self.noted.cosignature(&line, &asked.witness, key))?;
             fresh(cosignature.at).then_some((line, cosignature))
         })
     }
@@ -129,17 +144,23 @@ impl Question {
     async fn compare(&self, base: &str, status: u16) -> Outcome {
         let origin = &self.noted.checkpoint().origin;
         let url = format!("{base}{HEAD}/{}/{}", origin.authority, origin.start.as_ms());
-        let refused = Outcome::Not(format!("HTTP {status}, without a checkpoint by this node's key that would say why"));
+        let refused = Outcome::Not(format!(
+            "HTTP {status}, without a checkpoint by this node's key that would say why"
+        ));
         let Ok(Answer { status: 200, body }) = self.http.get(&url).await else {
             return refused;
         };
         let noted = Noted::parse(&body).ok();
-        let signed = noted.and_then(|noted| self.own_keys.iter().find_map(|key| noted.signed_by(key)));
+        let signed =
+            noted.and_then(|noted| self.own_keys.iter().find_map(|key| noted.signed_by(key)));
         let Some(theirs) = signed.filter(|theirs| theirs.checkpoint().origin == *origin) else {
             return refused;
         };
         // The log may have grown meanwhile.
-        let newest = self.own.checkpoint().and_then(|note| Noted::parse(&note).ok());
+        let newest = self
+            .own
+            .checkpoint()
+            .and_then(|note| Noted::parse(&note).ok());
         let Some(newest) = newest else { return refused };
         let (theirs, ours) = (theirs.checkpoint(), newest.checkpoint());
         if theirs.size > ours.size {
@@ -149,7 +170,9 @@ impl Question {
             return refused;
         };
         match is_consistent((theirs.size, &theirs.root), (ours.size, &ours.root), &proof) {
-            true => Outcome::Not(format!("HTTP {status}, though its checkpoint is one of this log")),
+            true => Outcome::Not(format!(
+                "HTTP {status}, though its checkpoint is one of this log"
+            )),
             false => Outcome::Longer(theirs.size),
         }
     }

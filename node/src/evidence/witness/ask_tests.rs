@@ -74,7 +74,13 @@ pub(super) async fn serving(router: Router) -> (SocketAddr, ShutdownTrigger) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (trigger, shutdown) = Shutdown::new();
-    tokio::spawn(serve(listener, router, 64, Arc::new(Metrics::new()), shutdown));
+    tokio::spawn(serve(
+        listener,
+        router,
+        64,
+        Arc::new(Metrics::new()),
+        shutdown,
+    ));
     (address, trigger)
 }
 
@@ -118,7 +124,11 @@ async fn evd_7_5_a_witness_cosigns_whatever_it_knew_before() {
         assert_eq!(known, size as u64);
         assert_eq!(cosignature.at, NOON);
         let noted = question(&own).noted;
-        assert!(noted.cosignature(&line, &authority("social.gouv.fr"), key(2).public()).is_some());
+        assert!(
+            noted
+                .cosignature(&line, &authority("social.gouv.fr"), key(2).public())
+                .is_some()
+        );
     }
 }
 
@@ -127,7 +137,10 @@ async fn evd_3_4_a_log_that_lost_entries_hears_of_it_by_its_own_signature() {
     let folder = tempdir().unwrap();
     let (address, _serving) = real(folder.path()).await;
     let whole = Growing::new(Log::new(20, 0), 9);
-    assert!(matches!(question(&whole).ask(&asked(address, 0)).await.0, Outcome::Cosigned(..)));
+    assert!(matches!(
+        question(&whole).ask(&asked(address, 0)).await.0,
+        Outcome::Cosigned(..)
+    ));
     let restored = Growing::new(Log::new(20, 0), 5);
     let outcome = question(&restored).ask(&asked(address, 0)).await.0;
     assert!(matches!(outcome, Outcome::Longer(9)), "{outcome:?}");
@@ -143,15 +156,29 @@ async fn evd_3_4_a_log_that_lost_entries_hears_of_it_by_its_own_signature() {
 async fn evd_7_5_a_witness_that_lies_can_refuse_and_nothing_else() {
     let own = Growing::new(Log::new(20, 0), 9);
     let noted = question(&own).noted;
-    let line = |name: &str, seed, ms| noted.cosign(&authority(name), NOON.plus_ms(ms), &key(seed)).line();
+    let line = |name: &str, seed, ms| {
+        noted
+            .cosign(&authority(name), NOON.plus_ms(ms), &key(seed))
+            .line()
+    };
     let stale = question(&own).noted.cosign(
         &authority("social.gouv.fr"),
         pli_protocol::id::Timestamp::from_ms(NOON.as_ms() - CLOCK_SKEW_MAX_MS - 1_000),
         &key(2),
     );
-    let other = own.log.noted(8).cosign(&authority("social.gouv.fr"), NOON, &key(2)).line();
+    let other = own
+        .log
+        .noted(8)
+        .cosign(&authority("social.gouv.fr"), NOON, &key(2))
+        .line();
     let kind = |kind: &'static str| [(header::CONTENT_TYPE, kind)];
-    let size = |body: &str| (StatusCode::CONFLICT, kind("text/x.tlog.size"), body.to_owned());
+    let size = |body: &str| {
+        (
+            StatusCode::CONFLICT,
+            kind("text/x.tlog.size"),
+            body.to_owned(),
+        )
+    };
     let ok = |body: String| (StatusCode::OK, kind("text/plain"), body);
     for lie in [
         ok(String::new()),
@@ -166,15 +193,27 @@ async fn evd_7_5_a_witness_that_lies_can_refuse_and_nothing_else() {
         size("9\n"),
         size("3\n"),
         size("-1\n"),
-        (StatusCode::UNPROCESSABLE_ENTITY, kind("text/plain"), String::new()),
+        (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            kind("text/plain"),
+            String::new(),
+        ),
         (StatusCode::FOUND, kind("text/plain"), String::new()),
     ] {
         let answer = lie.clone();
         // A checkpoint of this log that another key signed.
-        let forged = Log { key: key(9), ..Log::new(20, 1) }.noted(12).encode();
+        let forged = Log {
+            key: key(9),
+            ..Log::new(20, 1)
+        }
+        .noted(12)
+        .encode();
         let router = Router::new()
             .route(ADD_CHECKPOINT, post(async move || answer))
-            .route("/pli/witness/head/{authority}/{start}", get(async move || forged));
+            .route(
+                "/pli/witness/head/{authority}/{start}",
+                get(async move || forged),
+            );
         let (address, _serving) = serving(router).await;
         let (outcome, _) = question(&own).ask(&asked(address, 0)).await;
         assert!(matches!(outcome, Outcome::Not(_)), "{lie:?}: {outcome:?}");
@@ -192,11 +231,16 @@ async fn r5_a_witness_is_asked_only_where_this_node_may_dial() {
         let mut asked = asked(address, 0);
         asked.bases = vec![format!("http://{host}")];
         let (outcome, _) = question.ask(&asked).await;
-        let Outcome::Not(why) = outcome else { panic!("{host} was dialled") };
+        let Outcome::Not(why) = outcome else {
+            panic!("{host} was dialled")
+        };
         assert!(why.contains("loopback"), "{why}");
     }
     question.http = Http::new(loopback()).unwrap();
     let mut by_name = asked(address, 0);
     by_name.bases = vec![format!("http://localhost:{}", address.port())];
-    assert!(matches!(question.ask(&by_name).await.0, Outcome::Cosigned(..)));
+    assert!(matches!(
+        question.ask(&by_name).await.0,
+        Outcome::Cosigned(..)
+    ));
 }

@@ -10,8 +10,8 @@ use pli_protocol::evidence::{Checkpoint, Noted, Origin};
 use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::merkle::{Hash, node};
 use pli_protocol::trust::{
-    AuthorityRecord, Directory, DirectoryBuilder, DisplayName, Environment, NodeRecord, Quotas, Standing, TrustRole,
-    ValidKey, Validity, Versions,
+    AuthorityRecord, Directory, DirectoryBuilder, DisplayName, Environment, NodeRecord, Quotas,
+    Standing, TrustRole, ValidKey, Validity, Versions,
 };
 
 use sha2::{Digest, Sha256};
@@ -26,8 +26,12 @@ use crate::metrics::Metrics;
 pub(super) const NOON: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
 /// Whose logs there are, by the seed of their log key.
-pub(super) const NAMES: [(&str, u8); 4] =
-    [("interieur.gouv.fr", 1), ("social.gouv.fr", 2), ("justice.gouv.fr", 3), ("sante.gouv.fr", 4)];
+pub(super) const NAMES: [(&str, u8); 4] = [
+    ("interieur.gouv.fr", 1),
+    ("social.gouv.fr", 2),
+    ("justice.gouv.fr", 3),
+    ("sante.gouv.fr", 4),
+];
 
 pub(super) fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32])
@@ -46,8 +50,17 @@ pub(super) fn directory() -> Arc<Directory> {
         targets: 1,
     };
     let end = NOON.plus_ms(86_400_000);
-    let roles = [TrustRole::Root, TrustRole::Targets, TrustRole::Snapshot, TrustRole::Timestamp];
-    let mut builder = DirectoryBuilder::new(Environment::Development, versions, roles.map(|role| (role, end)));
+    let roles = [
+        TrustRole::Root,
+        TrustRole::Targets,
+        TrustRole::Snapshot,
+        TrustRole::Timestamp,
+    ];
+    let mut builder = DirectoryBuilder::new(
+        Environment::Development,
+        versions,
+        roles.map(|role| (role, end)),
+    );
     for (name, seed) in NAMES {
         let authority = authority(name);
         let record = AuthorityRecord {
@@ -74,6 +87,8 @@ pub(super) fn directory() -> Arc<Directory> {
             keys: vec![valid(100 + seed)],
             quic: Vec::new(),
             websocket: Vec::new(),
+            http: Vec::new(),
+            gossip: Vec::new(),
             gateway_keys: Vec::new(),
             log_keys: vec![valid(seed)],
         };

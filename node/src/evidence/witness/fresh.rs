@@ -78,7 +78,12 @@ impl Witnessed {
     }
 
     /// EVD-9.1: what counts is when the last one of as many as are needed did.
-    fn judge(&self, needed: usize, listed: impl Fn(&AuthorityId) -> bool, now: Timestamp) -> Result<(), Stale> {
+    fn judge(
+        &self,
+        needed: usize,
+        listed: impl Fn(&AuthorityId) -> bool,
+        now: Timestamp,
+    ) -> Result<(), Stale> {
         let mut seen = self.0.lock();
         let counted = seen.last.iter().filter(|(witness, _)| listed(witness));
         let mut times: Vec<Timestamp> = counted.map(|(_, at)| *at).collect();
@@ -97,7 +102,11 @@ impl Witnessed {
         let age_ms = now.since_ms(since);
         match age_ms < WITNESS_ALARM_MS {
             true => Ok(()),
-            false => Err(Stale { needed, since, age_ms }),
+            false => Err(Stale {
+                needed,
+                since,
+                age_ms,
+            }),
         }
     }
 
@@ -133,7 +142,9 @@ mod tests {
     }
 
     fn refused(witnessed: &Witnessed, needed: usize, now: Timestamp) -> bool {
-        witnessed.judge(needed, |_| true, now).is_err_and(|stale| stale.refuses())
+        witnessed
+            .judge(needed, |_| true, now)
+            .is_err_and(|stale| stale.refuses())
     }
 
     #[test]
@@ -159,7 +170,10 @@ mod tests {
         assert!(!refused(&witnessed, 1, later));
         assert!(refused(&witnessed, 2, later));
         let listed = |name: &AuthorityId| name.as_str() != "justice.gouv.fr";
-        assert!(witnessed.judge(1, listed, later).is_err(), "one that left the directory");
+        assert!(
+            witnessed.judge(1, listed, later).is_err(),
+            "one that left the directory"
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ use pli_protocol::evidence::submission::AddCheckpoint;
 use pli_protocol::evidence::tree::{empty_root, is_consistent};
 use pli_protocol::evidence::{Noted, Origin};
 use pli_protocol::id::{AuthorityId, Timestamp, to_hex};
-use pli_protocol::limits::{AUTHORITIES_MAX, CLOCK_SKEW_MAX_MS, NOTE_MAX, ORIGINS_PER_AUTHORITY_MAX};
+use pli_protocol::limits::{
+    AUTHORITIES_MAX, CLOCK_SKEW_MAX_MS, NOTE_MAX, ORIGINS_PER_AUTHORITY_MAX,
+};
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, UNFINISHED, replace};
@@ -92,7 +94,9 @@ impl Heads {
         if !authorities.contains_key(authority) && authorities.len() >= AUTHORITIES_MAX {
             return None;
         }
-        Some(Arc::clone(authorities.entry(authority.clone()).or_default()))
+        Some(Arc::clone(
+            authorities.entry(authority.clone()).or_default(),
+        ))
     }
 
     /// The newest checkpoint cosigned of a log.
@@ -105,7 +109,11 @@ impl Heads {
     }
 
     /// Takes a checkpoint whose signature was checked for the newest, durably. Only then may it be cosigned.
-    pub async fn advance(&self, request: AddCheckpoint, now: Timestamp) -> Result<Noted, NotCosigned> {
+    pub async fn advance(
+        &self,
+        request: AddCheckpoint,
+        now: Timestamp,
+    ) -> Result<Noted, NotCosigned> {
         let authority = request.noted.checkpoint().origin.authority.clone();
         let logs = self.logs(&authority).ok_or(NotCosigned::UnknownOrigin)?;
         let mut logs = logs.lock_owned().await;
@@ -114,14 +122,21 @@ impl Heads {
         let advancing = tokio::task::spawn_blocking(move || {
             take(&mut logs, request, now, |start, noted| {
                 disk.make_folder(&folder)?;
-                replace(disk.as_ref(), &folder, &start.as_ms().to_string(), &encode(noted))?;
+                replace(
+                    disk.as_ref(),
+                    &folder,
+                    &start.as_ms().to_string(),
+                    &encode(noted),
+                )?;
                 // The folder's own name.
                 let above = folder.parent().expect("it is in the folder of all");
                 disk.sync_folder(above)
             })
             .inspect(|_| forget_oldest(&mut logs, disk.as_ref(), &folder))
         });
-        advancing.await.expect("replacing a file does not panic and is not cancelled")
+        advancing
+            .await
+            .expect("replacing a file does not panic and is not cancelled")
     }
 }
 

@@ -77,7 +77,9 @@ impl Http {
 
     /// An address in the place of a name is not resolved, so it is judged here.
     fn judged(&self, url: &str) -> Result<Url, String> {
-        let url: Url = url.parse().map_err(|_| "the address is not a URL".to_owned())?;
+        let url: Url = url
+            .parse()
+            .map_err(|_| "the address is not a URL".to_owned())?;
         let host = url.host_str().unwrap_or_default();
         if let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             self.networks.judge(ip).map_err(|why| why.to_string())?;

@@ -109,7 +109,9 @@ impl Pusher {
         let http = Http::new(networks).map_err(io::Error::other)?;
         let listed = directory.current();
         let kept = own.witnessed().and_then(|note| Noted::parse(&note).ok());
-        let cosignatures = kept.iter().flat_map(|noted| noted.cosignatures(|name| all_log_keys(&listed, name)));
+        let cosignatures = kept
+            .iter()
+            .flat_map(|noted| noted.cosignatures(|name| all_log_keys(&listed, name)));
         cosignatures.for_each(|cosignature| witnessed.saw(&cosignature));
         if let Some(noted) = own.checkpoint().and_then(|note| Noted::parse(&note).ok()) {
             // Nobody ever cosigned what was there before this process.
@@ -194,20 +196,27 @@ impl Pusher {
 
     /// Takes the newest checkpoint for the one that is asked about, if the one before has had its time.
     fn move_on(&mut self, needed: usize) {
-        let newest = self.own.checkpoint().and_then(|note| Noted::parse(&note).ok());
+        let newest = self
+            .own
+            .checkpoint()
+            .and_then(|note| Noted::parse(&note).ok());
         let Some(newest) = newest else { return };
         self.witnessed.owes(self.clock.now());
         if let Some(current) = &self.current {
             let waited = current.began.elapsed();
             let enough = current.cosigned >= needed && waited >= OTHERS_WITHIN;
-            let over = self.asking.is_empty() || waited >= Duration::from_millis(WITNESS_TIMEOUT_MS);
+            let over =
+                self.asking.is_empty() || waited >= Duration::from_millis(WITNESS_TIMEOUT_MS);
             let same = current.noted.checkpoint() == newest.checkpoint();
             if same || !(enough || over) {
                 return;
             }
         }
         // The cosignatures that it had before this process stay.
-        let kept = self.own.witnessed().and_then(|note| Noted::parse(&note).ok());
+        let kept = self
+            .own
+            .witnessed()
+            .and_then(|note| Noted::parse(&note).ok());
         let kept = kept.filter(|kept| kept.checkpoint() == newest.checkpoint());
         self.current = Some(Current {
             noted: kept.unwrap_or(newest),
@@ -233,7 +242,10 @@ impl Pusher {
             }
             Outcome::Not(reason) => peer.failed(&witness, reason),
             Outcome::Longer(size) => {
-                peer.failed(&witness, format!("it has a checkpoint of {size} entries by this node's own key"));
+                peer.failed(
+                    &witness,
+                    format!("it has a checkpoint of {size} entries by this node's own key"),
+                );
                 self.own.longer_elsewhere(size);
             }
         }
@@ -241,7 +253,10 @@ impl Pusher {
 
     /// Gives the log its checkpoint with one cosignature more. One of a checkpoint that made room is of no use.
     async fn add(&mut self, text: &str, line: NoteSignature) {
-        let current = self.current.as_mut().filter(|current| current.noted.checkpoint().text() == text);
+        let current = self
+            .current
+            .as_mut()
+            .filter(|current| current.noted.checkpoint().text() == text);
         let Some(current) = current else { return };
         if !current.noted.add(line) {
             return;
@@ -260,7 +275,9 @@ impl Peer {
         let now = Instant::now();
         let every = Duration::from_millis(WITNESS_EVERY_MS);
         let done = |(done, at): &(String, Instant)| done == text && now.duration_since(*at) < every;
-        !self.busy && self.next_try.is_none_or(|next| next <= now) && !self.done.as_ref().is_some_and(done)
+        !self.busy
+            && self.next_try.is_none_or(|next| next <= now)
+            && !self.done.as_ref().is_some_and(done)
     }
 
     fn worked(&mut self, text: &str) {

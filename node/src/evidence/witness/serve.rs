@@ -88,7 +88,9 @@ impl Witness {
         let signed = keys.iter().find_map(|key| request.noted.signed_by(key));
         request.noted = signed.ok_or(Refusal::NotSigned)?;
         if request.old > request.noted.checkpoint().size {
-            return Err(malformed("the old size is greater than that of the checkpoint"));
+            return Err(malformed(
+                "the old size is greater than that of the checkpoint",
+            ));
         }
         // EVD-10.1: also what is not cosigned may be what convicts.
         self.views.saw(&request.noted, &directory, now);
@@ -101,7 +103,11 @@ impl Witness {
 async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: Body) -> Response {
     let read = timeout(BODY_WITHIN, to_bytes(body, WITNESS_REQUEST_MAX)).await;
     let Ok(Ok(body)) = read else {
-        return (StatusCode::BAD_REQUEST, "the body is too long or came too slowly\n").into_response();
+        return (
+            StatusCode::BAD_REQUEST,
+            "the body is too long or came too slowly\n",
+        )
+            .into_response();
     };
     match witness.cosign(&body).await {
         Ok(line) => ([(header::CONTENT_TYPE, TEXT)], line).into_response(),
@@ -117,19 +123,24 @@ impl IntoResponse for Refusal {
             Self::Not(NotCosigned::UnknownOrigin) => StatusCode::NOT_FOUND,
             Self::Not(NotCosigned::Conflict { size }) => {
                 let body = format!("{size}\n");
-                return (StatusCode::CONFLICT, [(header::CONTENT_TYPE, SIZE)], body).into_response();
+                return (StatusCode::CONFLICT, [(header::CONTENT_TYPE, SIZE)], body)
+                    .into_response();
             }
             Self::Not(NotCosigned::Inconsistent) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Not(NotCosigned::Damaged(_) | NotCosigned::Disk(_)) => {
                 tracing::error!(error = %self, "nothing is cosigned");
-                return (StatusCode::INTERNAL_SERVER_ERROR, "nothing is cosigned\n").into_response();
+                return (StatusCode::INTERNAL_SERVER_ERROR, "nothing is cosigned\n")
+                    .into_response();
             }
         };
         (status, format!("{self}\n")).into_response()
     }
 }
 
-async fn head(State(witness): State<Arc<Witness>>, Path((authority, start)): Path<(String, String)>) -> Response {
+async fn head(
+    State(witness): State<Arc<Witness>>,
+    Path((authority, start)): Path<(String, String)>,
+) -> Response {
     let origin: Option<Origin> = format!("{authority}/log/{start}").parse().ok();
     let newest = match &origin {
         Some(origin) => witness.heads.newest(origin).await,

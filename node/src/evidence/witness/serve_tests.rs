@@ -24,7 +24,10 @@ async fn post(witness: &Arc<Witness>, body: impl Into<Body>) -> (StatusCode, Str
 }
 
 async fn answer(witness: &Arc<Witness>, request: Request<Body>) -> (StatusCode, String, String) {
-    let response = TowerToHyperService::new(Arc::clone(witness).router()).call(request).await.unwrap();
+    let response = TowerToHyperService::new(Arc::clone(witness).router())
+        .call(request)
+        .await
+        .unwrap();
     let status = response.status();
     let kind = response.headers().get(header::CONTENT_TYPE);
     let kind = kind.map_or(String::new(), |kind| kind.to_str().unwrap().to_owned());
@@ -65,36 +68,61 @@ async fn evd_7_2_each_refusal_has_the_status_that_c2sp_gives_it() {
     assert_eq!(ask(&witness, &log.request(0, 8)).await.0, StatusCode::OK);
 
     let (status, kind, body) = ask(&witness, &log.request(0, 9)).await;
-    assert_eq!((status, &kind[..], &body[..]), (StatusCode::CONFLICT, "text/x.tlog.size", "8\n"));
+    assert_eq!(
+        (status, &kind[..], &body[..]),
+        (StatusCode::CONFLICT, "text/x.tlog.size", "8\n")
+    );
     let fork = Log::new(20, 1);
     let mut same_size = fork.request(0, 8);
     same_size.old = 8;
     assert_eq!(ask(&witness, &same_size).await.0, StatusCode::CONFLICT);
-    assert_eq!(ask(&witness, &fork.request(8, 9)).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        ask(&witness, &fork.request(8, 9)).await.0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
     let mut longer = log.request(8, 9);
     longer.proof.push([0; 32]);
-    assert_eq!(ask(&witness, &longer).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        ask(&witness, &longer).await.0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
 
     let mut backwards = log.request(0, 7);
     backwards.old = 8;
     assert_eq!(ask(&witness, &backwards).await.0, StatusCode::BAD_REQUEST);
     for bad in ["", "old 8\n", "old 8\n\nnot a note\n"] {
-        assert_eq!(post(&witness, bad).await.0, StatusCode::BAD_REQUEST, "{bad:?}");
+        assert_eq!(
+            post(&witness, bad).await.0,
+            StatusCode::BAD_REQUEST,
+            "{bad:?}"
+        );
     }
-    assert_eq!(post(&witness, vec![0xff; 8]).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        post(&witness, vec![0xff; 8]).await.0,
+        StatusCode::BAD_REQUEST
+    );
     let long = "x".repeat(WITNESS_REQUEST_MAX + 1);
     assert_eq!(post(&witness, long).await.0, StatusCode::BAD_REQUEST);
 
     let mut stranger = log.clone();
     stranger.origin = "ailleurs.example/log/1790000000000".parse().unwrap();
-    assert_eq!(ask(&witness, &stranger.request(0, 1)).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        ask(&witness, &stranger.request(0, 1)).await.0,
+        StatusCode::NOT_FOUND
+    );
     let mut own = log.clone();
     own.origin = "social.gouv.fr/log/1790000000000".parse().unwrap();
     own.key = key(2);
-    assert_eq!(ask(&witness, &own.request(0, 1)).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        ask(&witness, &own.request(0, 1)).await.0,
+        StatusCode::NOT_FOUND
+    );
     let mut forged = log.clone();
     forged.key = key(9);
-    assert_eq!(ask(&witness, &forged.request(8, 9)).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(
+        ask(&witness, &forged.request(8, 9)).await.0,
+        StatusCode::FORBIDDEN
+    );
     // Nothing of all that has moved it.
     assert_eq!(ask(&witness, &log.request(8, 9)).await.0, StatusCode::OK);
 }
@@ -105,7 +133,10 @@ const _: () = assert!(WITNESS_REQUEST_MAX >= NOTE_MAX + 63 * 45 + 32);
 async fn evd_7_3_a_restarted_witness_goes_on_from_what_it_cosigned() {
     let folder = tempdir().unwrap();
     let log = Log::new(9, 0);
-    assert_eq!(ask(&new_witness(folder.path()), &log.request(0, 8)).await.0, StatusCode::OK);
+    assert_eq!(
+        ask(&new_witness(folder.path()), &log.request(0, 8)).await.0,
+        StatusCode::OK
+    );
     let witness = new_witness(folder.path());
     assert_eq!(ask(&witness, &log.request(0, 8)).await.2, "8\n");
     let path = format!("{HEAD}/interieur.gouv.fr/1790000000000");
@@ -118,7 +149,10 @@ async fn evd_7_3_a_restarted_witness_goes_on_from_what_it_cosigned() {
 async fn evd_7_3_a_damaged_record_is_not_taken_for_nothing() {
     let folder = tempdir().unwrap();
     let log = Log::new(9, 0);
-    assert_eq!(ask(&new_witness(folder.path()), &log.request(0, 8)).await.0, StatusCode::OK);
+    assert_eq!(
+        ask(&new_witness(folder.path()), &log.request(0, 8)).await.0,
+        StatusCode::OK
+    );
     let file = folder.path().join("heads/interieur.gouv.fr/1790000000000");
     let good = std::fs::read(&file).unwrap();
     for at in [0, 70, good.len() - 5] {
@@ -128,7 +162,11 @@ async fn evd_7_3_a_damaged_record_is_not_taken_for_nothing() {
         let witness = new_witness(folder.path());
         for old in [0, 8] {
             let (status, ..) = ask(&witness, &log.request(old, 9)).await;
-            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "byte {at}, old {old}");
+            assert_eq!(
+                status,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "byte {at}, old {old}"
+            );
         }
     }
 }
@@ -139,26 +177,44 @@ async fn evd_7_4_a_log_that_was_forgotten_cannot_begin_again() {
     let witness = new_witness(folder.path());
     let at = |start: usize| {
         let mut log = Log::new(3, 0);
-        log.origin = format!("interieur.gouv.fr/log/{}", 1_790_000_000_000 + start).parse().unwrap();
+        log.origin = format!("interieur.gouv.fr/log/{}", 1_790_000_000_000 + start)
+            .parse()
+            .unwrap();
         log
     };
     let last = ORIGINS_PER_AUTHORITY_MAX + 1;
     for start in 1..=last {
-        assert_eq!(ask(&witness, &at(start).request(0, 1)).await.0, StatusCode::OK);
+        assert_eq!(
+            ask(&witness, &at(start).request(0, 1)).await.0,
+            StatusCode::OK
+        );
     }
     for witness in [witness, new_witness(folder.path())] {
         for forgotten in [0, 1] {
-            assert_eq!(ask(&witness, &at(forgotten).request(0, 1)).await.0, StatusCode::NOT_FOUND);
+            assert_eq!(
+                ask(&witness, &at(forgotten).request(0, 1)).await.0,
+                StatusCode::NOT_FOUND
+            );
         }
         for kept in [2, last] {
-            assert_eq!(ask(&witness, &at(kept).request(1, 1)).await.0, StatusCode::OK);
+            assert_eq!(
+                ask(&witness, &at(kept).request(1, 1)).await.0,
+                StatusCode::OK
+            );
         }
     }
     let files = std::fs::read_dir(folder.path().join("heads/interieur.gouv.fr")).unwrap();
     assert_eq!(files.count(), ORIGINS_PER_AUTHORITY_MAX);
     let mut future = Log::new(3, 0);
-    future.origin = format!("interieur.gouv.fr/log/{}", NOON.as_ms() + 86_400_000).parse().unwrap();
-    assert_eq!(ask(&new_witness(folder.path()), &future.request(0, 1)).await.0, StatusCode::NOT_FOUND);
+    future.origin = format!("interieur.gouv.fr/log/{}", NOON.as_ms() + 86_400_000)
+        .parse()
+        .unwrap();
+    assert_eq!(
+        ask(&new_witness(folder.path()), &future.request(0, 1))
+            .await
+            .0,
+        StatusCode::NOT_FOUND
+    );
 }
 
 /// Fails at one operation, before or after doing it, and at all after it.
@@ -189,7 +245,11 @@ impl Disk for Crashing {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         // A crash in the middle leaves a part.
-        let part = if self.done { bytes } else { &bytes[..bytes.len() / 2] };
+        let part = if self.done {
+            bytes
+        } else {
+            &bytes[..bytes.len() / 2]
+        };
         let torn = self.count.load(Ordering::SeqCst) == self.at;
         if torn {
             RealDisk.write(path, part)?;
@@ -230,13 +290,23 @@ async fn r16_a_crash_at_any_operation_never_gives_two_heads_of_one_size() {
             cosigned_first += u32::from(first);
             // The same process goes on, then another one begins from what the disk has.
             let (second, ..) = ask(&crashing, &fork.request(0, 5)).await;
-            assert!(second != StatusCode::OK, "after operation {at} nothing is durable");
+            assert!(
+                second != StatusCode::OK,
+                "after operation {at} nothing is durable"
+            );
             let witness = new_witness(folder.path());
             let fork_cosigned = ask(&witness, &fork.request(0, 5)).await.0 == StatusCode::OK;
-            assert!(!(first && fork_cosigned), "two heads of one size after operation {at}");
+            assert!(
+                !(first && fork_cosigned),
+                "two heads of one size after operation {at}"
+            );
             if !fork_cosigned {
                 let again = ask(&witness, &log.request(5, 5)).await.0;
-                assert_eq!(again, StatusCode::OK, "operation {at}: the log that was written is locked out");
+                assert_eq!(
+                    again,
+                    StatusCode::OK,
+                    "operation {at}: the log that was written is locked out"
+                );
             }
         }
     }
@@ -265,12 +335,20 @@ async fn case_20_a_witness_that_is_shown_a_fork_keeps_what_convicts() {
     let folder = tempdir().unwrap();
     let witness = new_witness(folder.path());
     let mut heard = witness.views.convictions();
-    assert_eq!(ask(&witness, &Log::new(9, 0).request(0, 8)).await.0, StatusCode::OK);
+    assert_eq!(
+        ask(&witness, &Log::new(9, 0).request(0, 8)).await.0,
+        StatusCode::OK
+    );
     let mut fork = Log::new(9, 1).request(0, 8);
     fork.old = 8;
     assert_eq!(ask(&witness, &fork).await.0, StatusCode::CONFLICT);
     let view = heard.try_recv().unwrap();
-    let kept = std::fs::read_to_string(folder.path().join("views/interieur.gouv.fr/1790000000000-8")).unwrap();
+    let kept = std::fs::read_to_string(
+        folder
+            .path()
+            .join("views/interieur.gouv.fr/1790000000000-8"),
+    )
+    .unwrap();
     assert_eq!(kept, view.encode());
     assert!(view.verify(&[*key(1).public()]).is_some());
 }

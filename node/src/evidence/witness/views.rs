@@ -54,7 +54,12 @@ pub struct Views {
 
 impl Views {
     /// Opens or makes the folder of convictions; those of before are alarmed again.
-    pub fn open(folder: &Path, disk: Arc<dyn Disk>, alarms: Alarms, now: Timestamp) -> io::Result<Self> {
+    pub fn open(
+        folder: &Path,
+        disk: Arc<dyn Disk>,
+        alarms: Alarms,
+        now: Timestamp,
+    ) -> io::Result<Self> {
         disk.make_folder(folder)?;
         let mut convictions = BTreeSet::new();
         for authority in fs::read_dir(folder)? {
@@ -62,7 +67,10 @@ impl Views {
             for entry in fs::read_dir(authority.path())? {
                 let name = entry?.file_name().to_string_lossy().into_owned();
                 if !name.starts_with(UNFINISHED) {
-                    convictions.insert(format!("{}/{name}", authority.file_name().to_string_lossy()));
+                    convictions.insert(format!(
+                        "{}/{name}",
+                        authority.file_name().to_string_lossy()
+                    ));
                 }
             }
         }
@@ -126,7 +134,8 @@ impl Views {
         }
         let folder = self.folder.join(authority.as_str());
         let kept = self.disk.make_folder(&folder);
-        let kept = kept.and_then(|()| replace(self.disk.as_ref(), &folder, &name, view.encode().as_bytes()));
+        let kept = kept
+            .and_then(|()| replace(self.disk.as_ref(), &folder, &name, view.encode().as_bytes()));
         if let Err(error) = kept {
             tracing::error!(%error, %authority, name, "a log's two views could not be kept");
         }
@@ -152,8 +161,15 @@ impl Views {
     }
 
     /// A checkpoint that was heard (EVD-10.2): one note.
-    pub fn judge_checkpoint(&self, payload: &[u8], directory: &Directory, now: Timestamp) -> Verdict {
-        let text = std::str::from_utf8(payload).ok().filter(|text| text.len() <= NOTE_MAX);
+    pub fn judge_checkpoint(
+        &self,
+        payload: &[u8],
+        directory: &Directory,
+        now: Timestamp,
+    ) -> Verdict {
+        let text = std::str::from_utf8(payload)
+            .ok()
+            .filter(|text| text.len() <= NOTE_MAX);
         let Some(noted) = text.and_then(|text| Noted::parse(text).ok()) else {
             return Verdict::Reject;
         };
@@ -172,8 +188,15 @@ impl Views {
     }
 
     /// A conviction that was heard (EVD-10.2): two notes.
-    pub fn judge_conviction(&self, payload: &[u8], directory: &Directory, now: Timestamp) -> Verdict {
-        let text = std::str::from_utf8(payload).ok().filter(|text| text.len() <= SPLIT_VIEW_MAX);
+    pub fn judge_conviction(
+        &self,
+        payload: &[u8],
+        directory: &Directory,
+        now: Timestamp,
+    ) -> Verdict {
+        let text = std::str::from_utf8(payload)
+            .ok()
+            .filter(|text| text.len() <= SPLIT_VIEW_MAX);
         let Some(view) = text.and_then(|text| SplitView::parse(text).ok()) else {
             return Verdict::Reject;
         };

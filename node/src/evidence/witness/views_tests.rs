@@ -14,11 +14,17 @@ use crate::metrics::AlarmKind;
 
 fn views(folder: &std::path::Path) -> (Views, Alarms) {
     let alarms = alarms();
-    (Views::open(folder, Arc::new(RealDisk), alarms.clone(), NOON).unwrap(), alarms)
+    (
+        Views::open(folder, Arc::new(RealDisk), alarms.clone(), NOON).unwrap(),
+        alarms,
+    )
 }
 
 fn alarmed(alarms: &Alarms) -> bool {
-    alarms.raised().iter().any(|alarm| alarm.kind == AlarmKind::SplitView)
+    alarms
+        .raised()
+        .iter()
+        .any(|alarm| alarm.kind == AlarmKind::SplitView)
 }
 
 #[test]
@@ -26,17 +32,30 @@ fn case_20_two_checkpoints_of_one_size_are_kept_alarmed_and_passed_on() {
     let folder = tempdir().unwrap();
     let (views, alarms) = views(folder.path());
     let mut heard = views.convictions();
-    let judge = |log: &Log, size| views.judge_checkpoint(log.noted(size).encode().as_bytes(), &directory(), NOON);
+    let judge = |log: &Log, size| {
+        views.judge_checkpoint(log.noted(size).encode().as_bytes(), &directory(), NOON)
+    };
     let (log, fork) = (Log::new(9, 0), Log::new(9, 1));
     assert_eq!(judge(&log, 7), Verdict::Accept);
     assert_eq!(judge(&log, 7), Verdict::Ignore, "known");
-    assert_eq!(judge(&fork, 6), Verdict::Accept, "of another size: nobody can tell yet");
+    assert_eq!(
+        judge(&fork, 6),
+        Verdict::Accept,
+        "of another size: nobody can tell yet"
+    );
     assert!(!alarmed(&alarms));
-    assert_eq!(judge(&fork, 7), Verdict::Accept, "it convicts where it goes");
+    assert_eq!(
+        judge(&fork, 7),
+        Verdict::Accept,
+        "it convicts where it goes"
+    );
     assert!(alarmed(&alarms));
     assert_eq!(judge(&fork, 7), Verdict::Ignore, "convicted already");
     let view = heard.try_recv().unwrap();
-    assert_eq!(Some(view.clone()), SplitView::between(log.noted(7), fork.noted(7)));
+    assert_eq!(
+        Some(view.clone()),
+        SplitView::between(log.noted(7), fork.noted(7))
+    );
     assert!(heard.try_recv().is_err());
     // After a restart it is still said, and heard again it is no news.
     let (views, alarms) = self::views(folder.path());
@@ -52,13 +71,18 @@ fn case_20_a_conviction_that_is_heard_counts_as_one_that_was_seen() {
     let judge = |text: &str| views.judge_conviction(text.as_bytes(), &directory(), NOON);
     let (log, fork) = (Log::new(9, 0), Log::new(9, 1));
     let view = SplitView::between(log.noted(7), fork.noted(7)).unwrap();
-    let forged = Log { key: key(9), ..fork.clone() };
+    let forged = Log {
+        key: key(9),
+        ..fork.clone()
+    };
     let mut padded = log.noted(7);
     assert!(padded.add(padded.cosign(&authority("justice.gouv.fr"), NOON, &key(3))));
     for bad in [
         String::new(),
         log.noted(7).encode(),
-        SplitView::between(log.noted(7), forged.noted(7)).unwrap().encode(),
+        SplitView::between(log.noted(7), forged.noted(7))
+            .unwrap()
+            .encode(),
         SplitView::between(padded, fork.noted(7)).unwrap().encode(),
     ] {
         assert_eq!(judge(&bad), Verdict::Reject, "{bad}");
@@ -74,11 +98,17 @@ fn evd_10_2_what_is_forged_is_rejected_and_what_is_unknown_ignored() {
     let folder = tempdir().unwrap();
     let (views, _) = views(folder.path());
     let judge = |payload: &[u8]| views.judge_checkpoint(payload, &directory(), NOON);
-    let forged = Log { key: key(9), ..Log::new(9, 0) };
+    let forged = Log {
+        key: key(9),
+        ..Log::new(9, 0)
+    };
     let mut stranger = Log::new(9, 0);
     stranger.origin = "ailleurs.example/log/1790000000000".parse().unwrap();
     assert_eq!(judge(forged.noted(7).encode().as_bytes()), Verdict::Reject);
-    assert_eq!(judge(stranger.noted(7).encode().as_bytes()), Verdict::Ignore);
+    assert_eq!(
+        judge(stranger.noted(7).encode().as_bytes()),
+        Verdict::Ignore
+    );
     assert_eq!(judge(&[0xff; 9]), Verdict::Reject);
     assert_eq!(judge(b""), Verdict::Reject);
 }

@@ -172,10 +172,12 @@ impl Engine {
             });
             match walked {
                 Ok(()) => {}
-                Err(Stop::Enough) => break,
+                Err(Stop::Enough) => return Ok(page),
                 Err(Stop::Io(error)) => return Err(error),
             }
         }
+        // Nothing is left before what is in memory.
+        page.next = page.next.max(before.unwrap_or_default());
         Ok(page)
     }
 
@@ -227,11 +229,10 @@ pub(super) fn settled(
 ) -> Option<Happened> {
     let own = items.iter().zip(metas).enumerate();
     let own = own.filter_map(|(index, ((id, outcome), meta))| {
-        let is_own = match (outcome, &meta.as_ref()?.place) {
-            (Outcome::GivenUp { .. }, _) => true,
-            (Outcome::Retrieved | Outcome::Undeliverable { .. }, Placed::Mailbox { .. }) => true,
-            _ => false,
-        };
+        let gave_up = matches!(outcome, Outcome::GivenUp { .. });
+        let became = matches!(outcome, Outcome::Retrieved | Outcome::Undeliverable { .. });
+        let here = matches!(meta.as_ref()?.place, Placed::Mailbox { .. });
+        let is_own = gave_up || became && here;
         is_own.then_some((index, *id, *outcome))
     });
     let items: Vec<_> = own.collect();

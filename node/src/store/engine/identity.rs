@@ -198,7 +198,7 @@ fn fields_named<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = &'t st
 }
 
 // The inode alone is not enough: a file system may give a restored file the number of the lost one.
-fn birth(file: &File) -> io::Result<String> {
+pub(crate) fn birth(file: &File) -> io::Result<String> {
     let metadata = file.metadata()?;
     let created = metadata
         .created()

@@ -59,6 +59,7 @@ use self::apply::{Applier, Memory};
 use self::confirmed::Confirmed;
 use self::disk::{Disk, RealDisk};
 use self::format::Group;
+pub(crate) use self::identity::birth;
 use self::identity::{Identity, identify, lock};
 use self::index::{Index, Space};
 use self::log::{Log, SEGMENT_BYTES};

@@ -1,0 +1,362 @@
+//! Verified evidence as one page that a person reads and prints: French, then English. No script, nothing from
+//! elsewhere; every text is escaped.
+
+use std::fmt::Write;
+
+use pli_trust::legible;
+
+use super::verify::{EventFacts, Verdict, Verified};
+use super::words;
+use crate::names;
+use crate::screen::Lang;
+
+const STYLE: &str = "\
+:root{color-scheme:light}body{font:1rem/1.5 system-ui,sans-serif;color:#161616;background:#fff;max-width:52rem;\
+margin:2rem auto;padding:0 1rem}h1{font-size:1.6rem;margin:0 0 .5rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}\
+.verdict{border-left:.4rem solid;padding:.6rem 1rem;font-weight:600}.proven{border-color:#18753c;background:#e6f4ea}\
+.incomplete{border-color:#8a4b00;background:#fdf3e1}table{border-collapse:collapse;width:100%;margin:.5rem 0}\
+caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{border:1px solid #767676;padding:.35rem .5rem;\
+text-align:left;vertical-align:top}th{background:#f0f0f0}code{font:0.85rem ui-monospace,monospace;overflow-wrap:anywhere}\
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}\
+svg{width:100%;height:auto}nav{margin-bottom:1.5rem}a{color:#000091}section+section{margin-top:3rem;border-top:2px solid}\
+@media print{nav{display:none}body{margin:0;max-width:none;font-size:10.5pt}section+section{break-before:page;border:0}\
+tr,dl{break-inside:avoid}}";
+
+/// The whole page.
+pub fn page(verified: &Verified) -> String {
+    let mut html = String::new();
+    html.push_str("<!DOCTYPE html>\n<html lang=\"fr\">\n<head>\n<meta charset=\"utf-8\">\n");
+    html.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
+    html.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n");
+    html.push_str("<title>Pli : dossier de preuve / evidence</title>\n<style>");
+    html.push_str(STYLE);
+    html.push_str("</style>\n</head>\n<body>\n");
+    html.push_str("<nav aria-label=\"Langue / Language\"><a href=\"#fr\" lang=\"fr\">Français</a> · <a href=\"#en\" lang=\"en\">English</a></nav>\n<main>\n");
+    section(&mut html, verified, Lang::Fr);
+    section(&mut html, verified, Lang::En);
+    html.push_str("</main>\n</body>\n</html>\n");
+    html
+}
+
+fn section(html: &mut String, verified: &Verified, lang: Lang) {
+    let id = lang.pick("fr", "en");
+    let title = lang.pick("Dossier de preuve d’une lettre", "Evidence of one letter");
+    let class = match verified.verdict() {
+        Verdict::Proven => "proven",
+        Verdict::Incomplete => "incomplete",
+    };
+    put(
+        html,
+        format_args!(
+            "<section id=\"{id}\" lang=\"{id}\" aria-labelledby=\"t-{id}\">\n<h1 id=\"t-{id}\">{title}</h1>\n"
+        ),
+    );
+    let verdict = escape(words::verdict(verified.verdict(), lang));
+    put(
+        html,
+        format_args!("<p class=\"verdict {class}\">{verdict}</p>\n"),
+    );
+    picture(html, verified, lang);
+    letter(html, verified, lang);
+    events(html, verified, lang);
+    lacks(html, verified, lang);
+    basis(html, verified, lang);
+    html.push_str("</section>\n");
+}
+
+/// The way of the letter. What it shows stands in words in the table below.
+fn picture(html: &mut String, verified: &Verified, lang: Lang) {
+    if verified.events.is_empty() {
+        return;
+    }
+    let stages: Vec<&EventFacts> = verified.events.iter().collect();
+    let step = 170;
+    let width = stages.len() * step + 20;
+    let alt: Vec<String> = stages
+        .iter()
+        .map(|facts| {
+            format!(
+                "{} {}",
+                words::stage(facts.event.kind, lang),
+                legible(facts.event.at)
+            )
+        })
+        .collect();
+    let alt = escape(&alt.join(" → "));
+    put(
+        html,
+        format_args!("<svg viewBox=\"0 0 {width} 110\" role=\"img\" aria-label=\"{alt}\">"),
+    );
+    let last = (stages.len() - 1) * step + 90;
+    put(
+        html,
+        format_args!(
+            "<line x1=\"90\" y1=\"30\" x2=\"{last}\" y2=\"30\" stroke=\"#161616\" stroke-width=\"3\"/>"
+        ),
+    );
+    for (number, facts) in stages.iter().enumerate() {
+        let x = number * step + 90;
+        let failed = facts.event.kind.code().is_some();
+        let fill = match (failed, facts.is_final) {
+            (true, _) => "#b34000",
+            (false, true) => "#18753c",
+            (false, false) => "#ffffff",
+        };
+        put(
+            html,
+            format_args!(
+                "<circle cx=\"{x}\" cy=\"30\" r=\"13\" fill=\"{fill}\" stroke=\"#161616\" stroke-width=\"3\"/>"
+            ),
+        );
+        let at = legible(facts.event.at);
+        let (day, hour) = at.split_once(' ').unwrap_or((&at, ""));
+        let lines = [
+            words::stage(facts.event.kind, lang),
+            facts.event.node.as_str(),
+            day,
+            hour,
+        ];
+        for (line, text) in lines.iter().enumerate() {
+            let y = 62 + line * 15;
+            let weight = if line == 0 { 700 } else { 400 };
+            let text = escape(text);
+            put(
+                html,
+                format_args!(
+                    "<text x=\"{x}\" y=\"{y}\" font-size=\"13\" font-weight=\"{weight}\" text-anchor=\"middle\">{text}</text>"
+                ),
+            );
+        }
+    }
+    html.push_str("</svg>\n");
+}
+
+fn letter(html: &mut String, verified: &Verified, lang: Lang) {
+    put(
+        html,
+        format_args!("<h2>{}</h2>\n<dl>\n", lang.pick("La lettre", "The letter")),
+    );
+    let mut fact = |name: &str, value: &str| {
+        put(
+            html,
+            format_args!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)),
+        );
+    };
+    fact(lang.pick("Empreinte", "Hash"), &verified.id.to_string());
+    if let Some(letter) = &verified.letter {
+        let name = lang.pick(&letter.sender_name.fr, &letter.sender_name.en);
+        fact(
+            lang.pick("Expéditeur", "Sender"),
+            &format!("{name} <{}>", letter.sender),
+        );
+        fact(
+            lang.pick("Clé de l’expéditeur", "Key of the sender"),
+            &letter.key.to_string(),
+        );
+        let to = &letter.header.recipient;
+        fact(
+            lang.pick("Boîte du destinataire", "Mailbox of the recipient"),
+            &format!("{}@{}", to.mailbox, to.home),
+        );
+        fact(
+            lang.pick("Faite le", "Made"),
+            &legible(letter.header.created),
+        );
+        fact(
+            lang.pick("Valable jusqu’au", "Good until"),
+            &legible(letter.header.expires),
+        );
+    }
+    html.push_str("</dl>\n");
+}
+
+fn events(html: &mut String, verified: &Verified, lang: Lang) {
+    put(
+        html,
+        format_args!(
+            "<h2>{}</h2>\n",
+            lang.pick("Ce qui est prouvé", "What is proven")
+        ),
+    );
+    if verified.events.is_empty() {
+        let none = lang.pick(
+            "Rien : aucun journal n’en parle.",
+            "Nothing: no log speaks of it.",
+        );
+        put(html, format_args!("<p>{none}</p>\n"));
+    } else {
+        let heads = lang.pick(
+            "<th scope=\"col\">Quand</th><th scope=\"col\">Quoi</th><th scope=\"col\">Attesté par</th>",
+            "<th scope=\"col\">When</th><th scope=\"col\">What</th><th scope=\"col\">Attested by</th>",
+        );
+        let caption = lang.pick(
+            "Faits inscrits dans les journaux des nœuds",
+            "Events in the logs of the nodes",
+        );
+        put(
+            html,
+            format_args!(
+                "<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>\n"
+            ),
+        );
+        for facts in &verified.events {
+            event_row(html, verified, facts, lang);
+        }
+        html.push_str("</tbody></table>\n");
+    }
+    if !verified.receipts.is_empty() {
+        let caption = lang.pick("Reçus signés par les nœuds", "Receipts signed by the nodes");
+        let heads = lang.pick(
+            "<th scope=\"col\">Quand</th><th scope=\"col\">Étape</th><th scope=\"col\">Nœud et clé</th>",
+            "<th scope=\"col\">When</th><th scope=\"col\">Step</th><th scope=\"col\">Node and key</th>",
+        );
+        put(
+            html,
+            format_args!(
+                "<table><caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>\n"
+            ),
+        );
+        for facts in &verified.receipts {
+            let (step, code) = names::step(facts.receipt.step);
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            let (at, node) = (
+                legible(facts.receipt.at),
+                escape(facts.receipt.node.as_str()),
+            );
+            put(
+                html,
+                format_args!(
+                    "<tr><td>{at}</td><td>{step}{code}</td><td>{node}<br><code>{}</code></td></tr>\n",
+                    facts.key
+                ),
+            );
+        }
+        html.push_str("</tbody></table>\n");
+    }
+}
+
+fn event_row(html: &mut String, verified: &Verified, facts: &EventFacts, lang: Lang) {
+    let directory = &verified.directory;
+    let node = words::authority(directory, &facts.event.node, lang);
+    let said = escape(&words::event(facts.event.kind, &node, lang));
+    let finality = match facts.is_final {
+        true => lang.pick("définitif", "final"),
+        false => lang.pick("pas encore définitif", "not final yet"),
+    };
+    put(
+        html,
+        format_args!(
+            "<tr><td>{}</td><td>{said}<br><small>{} · {finality}</small></td><td>",
+            legible(facts.event.at),
+            facts.event.kind.name()
+        ),
+    );
+    put(
+        html,
+        format_args!(
+            "{} <code>{}</code>, {} {} / {}, {}<br>{} <code>{}</code>",
+            lang.pick("journal", "log"),
+            escape(&facts.log.to_string()),
+            lang.pick("entrée", "entry"),
+            facts.index,
+            facts.size,
+            legible(facts.logged),
+            lang.pick("clé", "key"),
+            facts.key
+        ),
+    );
+    for witness in &facts.witnesses {
+        let name = escape(&words::authority(directory, &witness.witness, lang));
+        put(
+            html,
+            format_args!(
+                "<br>{} : {name}, {}",
+                lang.pick("témoin", "witness"),
+                legible(witness.at)
+            ),
+        );
+    }
+    html.push_str("</td></tr>\n");
+}
+
+fn lacks(html: &mut String, verified: &Verified, lang: Lang) {
+    put(
+        html,
+        format_args!(
+            "<h2>{}</h2>\n<ul>\n",
+            lang.pick("Ce qui n’est pas prouvé", "What is not proven")
+        ),
+    );
+    for lack in &verified.not_proven {
+        put(
+            html,
+            format_args!("<li>{}</li>\n", escape(&words::not_proven(lack, lang))),
+        );
+    }
+    for line in words::never_proven(lang) {
+        put(html, format_args!("<li>{}</li>\n", escape(line)));
+    }
+    html.push_str("</ul>\n");
+}
+
+fn basis(html: &mut String, verified: &Verified, lang: Lang) {
+    let directory = &verified.directory;
+    let versions = &directory.versions;
+    put(
+        html,
+        format_args!(
+            "<h2>{}</h2>\n<p>",
+            lang.pick(
+                "Sur quoi repose la vérification",
+                "What the verification rests on"
+            )
+        ),
+    );
+    let said = match lang {
+        Lang::Fr => format!(
+            "L’annuaire de la fédération, racine version {}, liste version {}, instantané version {}, horodatage version {}, \
+             en vigueur jusqu’au {}. Il nomme {} administrations et demande {} témoin(s). Tout a été vérifié hors ligne, \
+             à partir de la racine que le lecteur a fournie.",
+            versions.root,
+            versions.targets,
+            versions.snapshot,
+            versions.timestamp,
+            legible(directory.expires),
+            directory.authorities,
+            directory.witnesses
+        ),
+        Lang::En => format!(
+            "The federation's directory, root version {}, list version {}, snapshot version {}, timestamp version {}, in force \
+             until {}. It names {} authorities and demands {} witness(es). Everything was verified offline, from the root \
+             that the reader gave.",
+            versions.root,
+            versions.targets,
+            versions.snapshot,
+            versions.timestamp,
+            legible(directory.expires),
+            directory.authorities,
+            directory.witnesses
+        ),
+    };
+    put(html, format_args!("{}</p>\n", escape(&said)));
+}
+
+fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
+    html.write_fmt(text).expect("a string takes everything");
+}
+
+/// Case 61: names come from directories that others write. Direction characters could turn a line round.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in crate::screen::plain(text).chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}

@@ -1,0 +1,522 @@
+//! Verifies a bundle with nothing but the federation's root: no network, no node (EVD-6).
+//!
+//! In: the bytes of the file, the root that the reader trusts. Out: what is proven, by which keys, under which
+//! directory, witnessed by whom, and what is not proven; or which part is not what it claims to be.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pli_protocol::code::Code;
+use pli_protocol::crypto::sign::PublicKey;
+use pli_protocol::custody::{Receipt, Step};
+use pli_protocol::envelope::{Header, Letter, Sender};
+use pli_protocol::evidence::{Bundle, Cosignature, Event, EventKind, InLog, Origin};
+use pli_protocol::id::{AuthorityId, EnvelopeId, KeyId, ServiceId, Timestamp};
+use pli_protocol::trust::{Directory, DisplayName, Environment, Versions};
+
+use crate::directory::{DirectoryPlace, OpenDirectory};
+use crate::service::track;
+
+/// A bundle whose every part is what it claims to be.
+#[derive(Debug)]
+pub struct Verified {
+    /// Which letter.
+    pub id: EnvelopeId,
+    /// The letter, if the bundle holds it.
+    pub letter: Option<LetterFacts>,
+    /// The directory by which everything was checked.
+    pub directory: DirectoryFacts,
+    /// What nodes signed.
+    pub receipts: Vec<ReceiptFacts>,
+    /// What nodes logged, in the order of the times.
+    pub events: Vec<EventFacts>,
+    /// What a reader might think is proven, and is not.
+    pub not_proven: Vec<NotProven>,
+}
+
+/// The outside of the letter.
+#[derive(Debug)]
+pub struct LetterFacts {
+    /// Who signed it.
+    pub sender: ServiceId,
+    /// Its name for citizens.
+    pub sender_name: DisplayName,
+    /// By which of its keys.
+    pub key: KeyId,
+    /// Everything outside of the sealing.
+    pub header: Header,
+}
+
+/// Which directory, of which day.
+#[derive(Debug)]
+pub struct DirectoryFacts {
+    /// Versions of its roles.
+    pub versions: Versions,
+    /// Until when it was in force.
+    pub expires: Timestamp,
+    /// Authorities in it.
+    pub authorities: usize,
+    /// How many witnesses make evidence final.
+    pub witnesses: usize,
+    /// The names of those that appear here.
+    pub names: BTreeMap<AuthorityId, DisplayName>,
+}
+
+/// A signed receipt.
+#[derive(Debug)]
+pub struct ReceiptFacts {
+    /// What it says.
+    pub receipt: Receipt,
+    /// By which key of its node.
+    pub key: KeyId,
+    /// Whether an event of the same node and time is in its log.
+    pub logged: bool,
+}
+
+/// An event in a log.
+#[derive(Debug)]
+pub struct EventFacts {
+    /// What happened.
+    pub event: Event,
+    /// When the log took it in.
+    pub logged: Timestamp,
+    /// In which log,
+    pub log: Origin,
+    /// as which entry,
+    pub index: u64,
+    /// of how many.
+    pub size: u64,
+    /// Which key signed the log's head.
+    pub key: KeyId,
+    /// Who else saw that head, ascending by name.
+    pub witnesses: Vec<Cosignature>,
+    /// Whether these are as many as the federation demands.
+    pub is_final: bool,
+}
+
+/// What is not proven.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NotProven {
+    /// The bundle names the letter by its id alone.
+    Letter,
+    /// A receipt is signed, and its event is in no log of this bundle.
+    NotLogged(Step, AuthorityId),
+    /// Fewer witnesses than the federation demands saw this event's log.
+    NotFinal(EventKind, AuthorityId),
+    /// The federation demands no witnesses: the log is its node's word alone.
+    NoWitnesses,
+    /// Nothing says that it is in the citizen's mailbox.
+    Consignment,
+    /// Nothing says that a device has it.
+    Handover,
+    /// Nothing at all is in a log.
+    Nothing,
+}
+
+/// What it comes to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// Each event is in its node's log, and final.
+    Proven,
+    /// Everything is genuine, and something is missing that would make it final.
+    Incomplete,
+}
+
+impl Verified {
+    /// What it comes to.
+    pub fn verdict(&self) -> Verdict {
+        let lacks = |lack: &NotProven| match lack {
+            NotProven::NotLogged(..) | NotProven::NotFinal(..) | NotProven::Nothing => true,
+            // True statements about what happened, or what the federation chose; no gap in the evidence.
+            NotProven::Letter
+            | NotProven::NoWitnesses
+            | NotProven::Consignment
+            | NotProven::Handover => false,
+        };
+        match self.not_proven.iter().any(lacks) {
+            true => Verdict::Incomplete,
+            false => Verdict::Proven,
+        }
+    }
+}
+
+/// A part that is not what it claims to be: nothing of the file is to be believed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{part}: {why}")]
+pub struct Broken {
+    /// Which part: `letter`, `receipt 2`, `proof of ContentHandover`, `checkpoint 1`, `directory`, `file`.
+    pub part: String,
+    /// What was found.
+    pub why: String,
+    /// The wire code, where there is one.
+    pub code: Option<Code>,
+}
+
+fn broken(part: impl Into<String>) -> impl FnOnce(String) -> Broken {
+    let part = part.into();
+    move |why| Broken {
+        part,
+        why,
+        code: None,
+    }
+}
+
+/// Verifies a bundle. `root`: the file of the federation's root that the reader trusts.
+pub async fn verify(
+    encoded: &Bytes,
+    root: &Path,
+    environment: Environment,
+) -> Result<Verified, Broken> {
+    let (bundle, whole) = Bundle::decode(encoded).map_err(|error| Broken {
+        code: Some(error.code()),
+        ..broken("file")(error.to_string())
+    })?;
+    let directory = open(&bundle, root, environment)
+        .await
+        .map_err(broken("directory"))?;
+    let verified = check(&bundle, &directory)?;
+    // EVD-5.4: last, so that a part that is broken is named.
+    if !whole {
+        let why = "a byte is not as it was written, in a part that nobody signed".to_owned();
+        return Err(broken("file")(why));
+    }
+    Ok(verified)
+}
+
+/// The directory of the bundle, verified from the reader's own root. It may have expired since.
+async fn open(
+    bundle: &Bundle,
+    root: &Path,
+    environment: Environment,
+) -> Result<Arc<Directory>, String> {
+    let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mirror = scratch.path().join("mirror");
+    for (name, content) in &bundle.directory {
+        let to = mirror.join(name);
+        let folder = to
+            .parent()
+            .expect("a name has a folder or is in the mirror");
+        fs::create_dir_all(folder).map_err(|error| format!("{name}: {error}"))?;
+        fs::write(&to, content).map_err(|error| format!("{name}: {error}"))?;
+    }
+    let place = DirectoryPlace {
+        root: root.to_owned(),
+        sources: Vec::new(),
+        copy: scratch.path().to_owned(),
+        environment,
+    };
+    let opened = OpenDirectory::open(&place, crate::clock::now()).await;
+    opened
+        .map(|opened| opened.current())
+        .map_err(|error| error.to_string())
+}
+
+fn check(bundle: &Bundle, directory: &Directory) -> Result<Verified, Broken> {
+    let letter = bundle
+        .envelope
+        .clone()
+        .map(|envelope| check_form(envelope, bundle.id))
+        .transpose()?;
+    let origin = letter
+        .as_ref()
+        .and_then(|letter| match &letter.header().sender {
+            Sender::Service(service) => Some(service.authority().clone()),
+            Sender::Citizen(_) => None,
+        });
+    let mut events = Vec::new();
+    for proof in &bundle.proofs {
+        let note = &bundle.checkpoints[proof.checkpoint as usize];
+        events.push(check_event(proof, note, bundle.id, directory)?);
+    }
+    events.sort_by_key(|facts| (facts.event.at, order(facts.event.kind)));
+    let receipts = check_receipts(bundle, origin.as_ref(), directory, &events)?;
+    let accepted = events
+        .iter()
+        .map(|facts| facts.event.at)
+        .chain(receipts.iter().map(|facts| facts.receipt.at))
+        .min();
+    let letter = letter
+        .map(|letter| check_letter(&letter, accepted, directory))
+        .transpose()?;
+    let not_proven = not_proven(letter.is_some(), &receipts, &events, directory);
+    Ok(Verified {
+        id: bundle.id,
+        directory: facts_of(directory, letter.as_ref(), &events),
+        letter,
+        receipts,
+        events,
+        not_proven,
+    })
+}
+
+fn check_form(envelope: Bytes, id: EnvelopeId) -> Result<Letter, Broken> {
+    let letter = Letter::decode(envelope).map_err(|error| Broken {
+        code: Some(error.code()),
+        ..broken("letter")(error.to_string())
+    })?;
+    if letter.id() != id {
+        let why = format!("it is {}, and the bundle is about {id}", letter.id());
+        return Err(broken("letter")(why));
+    }
+    Ok(letter)
+}
+
+/// EVD-6.2: by a key of its service that was valid when the letter was first acted upon.
+fn check_letter(
+    letter: &Letter,
+    accepted: Option<Timestamp>,
+    directory: &Directory,
+) -> Result<LetterFacts, Broken> {
+    let header = letter.header();
+    let Sender::Service(sender) = &header.sender else {
+        return Err(broken("letter")("its sender is not a service".to_owned()));
+    };
+    let refused = |code: Code, why: String| Broken {
+        code: Some(code),
+        ..broken("letter")(why)
+    };
+    let signer = letter
+        .signed()
+        .key_ids()
+        .next()
+        .expect("a Signed has at least one signature");
+    let at = accepted.unwrap_or(header.created);
+    let key = directory
+        .service_key_at(sender, &signer, at)
+        .map_err(|error| refused(error.code(), error.to_string()))?;
+    letter
+        .signed()
+        .verify(key)
+        .map_err(|error| refused(error.code(), error.to_string()))?;
+    let record = directory
+        .service(sender)
+        .map_err(|error| refused(error.code(), error.to_string()))?;
+    Ok(LetterFacts {
+        sender: sender.clone(),
+        sender_name: record.name.clone(),
+        key: signer,
+        header: header.clone(),
+    })
+}
+
+/// EVD-6.3
+fn check_event(
+    proof: &pli_protocol::wire::EventProof,
+    note: &str,
+    id: EnvelopeId,
+    directory: &Directory,
+) -> Result<EventFacts, Broken> {
+    let name = Event::decode(&proof.event).map_or("an event", |event| event.kind.name());
+    let part = format!("proof of {name}");
+    let found = InLog::follow(proof, note).map_err(|error| Broken {
+        code: Some(error.code()),
+        ..broken(&part)(error.to_string())
+    })?;
+    if found.event.envelope != id {
+        let why = format!(
+            "it is about {}, and the bundle is about {id}",
+            found.event.envelope
+        );
+        return Err(broken(part)(why));
+    }
+    let head = found.checkpoint();
+    let node = &head.origin.authority;
+    let keys = log_keys(directory, node, found.logged);
+    let signed = keys.iter().find(|key| found.noted.verify(key).is_ok());
+    let key = signed.ok_or_else(|| {
+        let why = format!(
+            "no log key that {node} had at {} signed the checkpoint",
+            found.logged
+        );
+        broken(&part)(why)
+    })?;
+    let witnesses = check_witnesses(&found, directory, &part)?;
+    let demanded = directory.policy().witnesses;
+    Ok(EventFacts {
+        logged: found.logged,
+        log: head.origin.clone(),
+        index: found.index,
+        size: head.size,
+        key: key.id(),
+        is_final: witnesses.len() >= demanded,
+        witnesses,
+        event: found.event,
+    })
+}
+
+/// EVD-6.4: each line that names a witness of the directory must be its own; of whom the directory does not know,
+/// nothing can be said.
+fn check_witnesses(
+    found: &InLog,
+    directory: &Directory,
+    part: &str,
+) -> Result<Vec<Cosignature>, Broken> {
+    let of_log = &found.checkpoint().origin.authority;
+    let mut witnesses: Vec<Cosignature> = Vec::new();
+    for (witness, line) in found.noted.claimed_witnesses() {
+        let Ok(node) = directory.node_of(&witness) else {
+            continue;
+        };
+        let mut keys = node.log_keys.iter();
+        let cosigned = keys.find_map(|listed| {
+            let cosigned = found.noted.cosignature(line, &witness, &listed.key)?;
+            listed.validity.contains(cosigned.at).then_some(cosigned)
+        });
+        let Some(cosigned) = cosigned else {
+            let why = format!("the cosignature of {witness} is by no log key that it had then");
+            return Err(broken(part)(why));
+        };
+        let known = witnesses.iter().any(|known| known.witness == witness);
+        if witness != *of_log && !known {
+            witnesses.push(cosigned);
+        }
+    }
+    witnesses.sort_by(|a, b| a.witness.cmp(&b.witness));
+    Ok(witnesses)
+}
+
+fn log_keys(directory: &Directory, node: &AuthorityId, at: Timestamp) -> Vec<PublicKey> {
+    let listed = directory
+        .node_of(node)
+        .map(|node| node.log_keys.as_slice())
+        .unwrap_or_default();
+    let valid = listed.iter().filter(|listed| listed.validity.contains(at));
+    valid.map(|listed| listed.key).collect()
+}
+
+/// EVD-6.5
+fn check_receipts(
+    bundle: &Bundle,
+    origin: Option<&AuthorityId>,
+    directory: &Directory,
+    events: &[EventFacts],
+) -> Result<Vec<ReceiptFacts>, Broken> {
+    let mut facts = Vec::new();
+    for (number, encoded) in bundle.receipts.iter().enumerate() {
+        let part = format!("receipt {}", number + 1);
+        let read = Receipt::decode(encoded.clone());
+        let (receipt, signed) = read.map_err(|error| Broken {
+            code: Some(error.code()),
+            ..broken(&part)(error.to_string())
+        })?;
+        let origin = origin.unwrap_or(&receipt.node);
+        let checked = track::check(encoded.clone(), bundle.id, origin, directory);
+        checked.verdict.map_err(|fault| Broken {
+            code: Some(fault.code()),
+            ..broken(&part)(fault.to_string())
+        })?;
+        let key = signed
+            .key_ids()
+            .next()
+            .expect("a Signed has at least one signature");
+        let logged = events
+            .iter()
+            .any(|facts| says_the_same(&receipt, &facts.event));
+        facts.push(ReceiptFacts {
+            receipt,
+            key,
+            logged,
+        });
+    }
+    facts.sort_by_key(|facts| facts.receipt.at);
+    Ok(facts)
+}
+
+/// Whether a receipt and an event are one node's word about one moment.
+fn says_the_same(receipt: &Receipt, event: &Event) -> bool {
+    let same_step = match receipt.step {
+        Step::Accepted => event.kind == EventKind::SubmissionAcceptance,
+        Step::Stored => event.kind == EventKind::ContentConsignment,
+        Step::Retrieved => event.kind == EventKind::ContentHandover,
+        Step::Undeliverable(code) => {
+            event.kind == EventKind::RelayFailure(code)
+                || event.kind == EventKind::ContentHandoverFailure(code)
+        }
+        Step::Refused(code) => {
+            event.kind == EventKind::SubmissionRejection(code)
+                || event.kind == EventKind::RelayRejection(code)
+        }
+    };
+    same_step && event.node == receipt.node && event.at == receipt.at
+}
+
+fn not_proven(
+    has_letter: bool,
+    receipts: &[ReceiptFacts],
+    events: &[EventFacts],
+    directory: &Directory,
+) -> Vec<NotProven> {
+    let has = |kind: EventKind| events.iter().any(|facts| facts.event.kind == kind);
+    let mut lacks = Vec::new();
+    if !has_letter {
+        lacks.push(NotProven::Letter);
+    }
+    if events.is_empty() {
+        lacks.push(NotProven::Nothing);
+    }
+    for facts in receipts.iter().filter(|facts| !facts.logged) {
+        lacks.push(NotProven::NotLogged(
+            facts.receipt.step,
+            facts.receipt.node.clone(),
+        ));
+    }
+    for facts in events.iter().filter(|facts| !facts.is_final) {
+        lacks.push(NotProven::NotFinal(
+            facts.event.kind,
+            facts.event.node.clone(),
+        ));
+    }
+    if directory.policy().witnesses == 0 {
+        lacks.push(NotProven::NoWitnesses);
+    }
+    if !has(EventKind::ContentConsignment) {
+        lacks.push(NotProven::Consignment);
+    }
+    if !has(EventKind::ContentHandover) {
+        lacks.push(NotProven::Handover);
+    }
+    lacks
+}
+
+/// Events of one moment in the order in which they happen.
+fn order(kind: EventKind) -> u8 {
+    match kind {
+        EventKind::SubmissionAcceptance | EventKind::SubmissionRejection(_) => 0,
+        EventKind::RelayAcceptance | EventKind::RelayRejection(_) | EventKind::RelayFailure(_) => 1,
+        EventKind::ContentConsignment | EventKind::ContentConsignmentFailure(_) => 2,
+        EventKind::NotificationForAcceptance => 3,
+        EventKind::ContentHandover | EventKind::ContentHandoverFailure(_) => 4,
+    }
+}
+
+fn facts_of(
+    directory: &Directory,
+    letter: Option<&LetterFacts>,
+    events: &[EventFacts],
+) -> DirectoryFacts {
+    let of_letter = letter.map(|letter| letter.sender.authority().clone());
+    let of_events = events.iter().flat_map(|facts| {
+        let witnesses = facts.witnesses.iter().map(|one| one.witness.clone());
+        witnesses.chain([facts.event.node.clone()])
+    });
+    let named = of_letter
+        .into_iter()
+        .chain(of_events)
+        .filter_map(|authority| {
+            let name = directory.authority(&authority).ok()?.name.clone();
+            Some((authority, name))
+        });
+    let ends = directory.expiries().iter().map(|line| line.expires);
+    DirectoryFacts {
+        versions: directory.versions(),
+        expires: directory
+            .expires()
+            .min(ends.min().unwrap_or(directory.expires())),
+        authorities: directory.authorities().count(),
+        witnesses: directory.policy().witnesses,
+        names: named.collect(),
+    }
+}

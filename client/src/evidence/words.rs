@@ -1,0 +1,156 @@
+//! What verified evidence says to people, in French and in English.
+
+use pli_protocol::custody::Step;
+use pli_protocol::evidence::EventKind;
+use pli_protocol::id::AuthorityId;
+
+use super::verify::{DirectoryFacts, NotProven, Verdict};
+use crate::names;
+use crate::screen::Lang;
+
+/// A name for people and the domain that it stands for.
+pub(super) fn authority(directory: &DirectoryFacts, authority: &AuthorityId, lang: Lang) -> String {
+    match directory.names.get(authority) {
+        Some(name) => format!("{} ({authority})", lang.pick(&name.fr, &name.en)),
+        None => authority.to_string(),
+    }
+}
+
+/// The verdict in one sentence.
+pub(super) fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
+    match verdict {
+        Verdict::Proven => lang.pick(
+            "Prouvé : chacun des faits ci-dessous est établi.",
+            "Proven: each event below is established.",
+        ),
+        Verdict::Incomplete => lang.pick(
+            "Authentique, mais incomplet : tout ce qui est ici est vrai, et il manque ce qui est dit plus bas.",
+            "Genuine, but incomplete: everything here is true, and what is said below is missing.",
+        ),
+    }
+}
+
+/// What happened, in one sentence.
+pub(super) fn event(kind: EventKind, node: &str, lang: Lang) -> String {
+    let (fr, en) = match kind {
+        EventKind::SubmissionAcceptance => (
+            "{} a accepté la lettre de son service et en répond.",
+            "{} accepted the letter from its service and answers for it.",
+        ),
+        EventKind::SubmissionRejection(_) => (
+            "{} a refusé la lettre de son service.",
+            "{} refused the letter from its service.",
+        ),
+        EventKind::RelayAcceptance => (
+            "{} a reçu la lettre et en répond désormais.",
+            "{} received the letter and answers for it from now on.",
+        ),
+        EventKind::RelayRejection(_) => ("{} a refusé la lettre.", "{} refused the letter."),
+        EventKind::RelayFailure(_) => (
+            "{} n’a pas pu transmettre la lettre.",
+            "{} could not pass the letter on.",
+        ),
+        EventKind::NotificationForAcceptance => (
+            "{} a averti un appareil du destinataire.",
+            "{} told a device of the recipient.",
+        ),
+        EventKind::ContentConsignment => (
+            "La lettre est dans la boîte aux lettres du destinataire, chez {}.",
+            "The letter is in the recipient's mailbox, at {}.",
+        ),
+        EventKind::ContentConsignmentFailure(_) => (
+            "{} n’a pas pu déposer la lettre dans la boîte aux lettres.",
+            "{} could not put the letter into the mailbox.",
+        ),
+        EventKind::ContentHandover => (
+            "Un appareil du destinataire a signé qu’il a la lettre ; {} l’atteste.",
+            "A device of the recipient signed that it has the letter; {} attests it.",
+        ),
+        EventKind::ContentHandoverFailure(_) => (
+            "Personne n’a retiré la lettre à temps de sa boîte aux lettres, chez {}.",
+            "Nobody took the letter from its mailbox in time, at {}.",
+        ),
+    };
+    let said = lang.pick(fr, en).replace("{}", node);
+    match kind.code() {
+        Some(code) => format!("{said} [{code}]"),
+        None => said,
+    }
+}
+
+/// In a word or two, for a picture.
+pub(super) fn stage(kind: EventKind, lang: Lang) -> &'static str {
+    let (fr, en) = match kind {
+        EventKind::SubmissionAcceptance => ("Acceptée", "Accepted"),
+        EventKind::SubmissionRejection(_) | EventKind::RelayRejection(_) => ("Refusée", "Refused"),
+        EventKind::RelayAcceptance => ("Transmise", "Relayed"),
+        EventKind::RelayFailure(_) => ("Non transmise", "Not relayed"),
+        EventKind::NotificationForAcceptance => ("Annoncée", "Notified"),
+        EventKind::ContentConsignment => ("Déposée", "Consigned"),
+        EventKind::ContentConsignmentFailure(_) => ("Non déposée", "Not consigned"),
+        EventKind::ContentHandover => ("Remise", "Handed over"),
+        EventKind::ContentHandoverFailure(_) => ("Non retirée", "Not taken"),
+    };
+    lang.pick(fr, en)
+}
+
+/// What is not proven, in one sentence.
+pub(super) fn not_proven(lack: &NotProven, lang: Lang) -> String {
+    let said = |fr: String, en: String| match lang {
+        Lang::Fr => fr,
+        Lang::En => en,
+    };
+    match lack {
+        NotProven::Letter => said(
+            "La lettre elle-même n’est pas dans ce dossier : elle n’y est que par son empreinte.".into(),
+            "The letter itself is not in this bundle: it is named by its hash alone.".into(),
+        ),
+        NotProven::NotLogged(step, node) => {
+            let step = step_name(*step);
+            said(
+                format!("Le reçu « {step} » de {node} est signé, mais aucun journal de ce dossier ne le contient."),
+                format!("The receipt \"{step}\" of {node} is signed, but it is in no log of this bundle."),
+            )
+        }
+        NotProven::NotFinal(kind, node) => said(
+            format!("{} ({node}) : trop peu de témoins ont vu le journal.", kind.name()),
+            format!("{} ({node}): too few witnesses have seen the log.", kind.name()),
+        ),
+        NotProven::NoWitnesses => said(
+            "La fédération ne demande pas de témoins : chaque journal n’engage que son propre nœud.".into(),
+            "The federation demands no witnesses: each log is the word of its own node.".into(),
+        ),
+        NotProven::Consignment => said(
+            "Rien ne prouve que la lettre soit dans la boîte aux lettres du destinataire.".into(),
+            "Nothing proves that the letter is in the recipient's mailbox.".into(),
+        ),
+        NotProven::Handover => said(
+            "Rien ne prouve qu’un appareil du destinataire ait la lettre.".into(),
+            "Nothing proves that a device of the recipient has the letter.".into(),
+        ),
+        NotProven::Nothing => said(
+            "Aucun journal ne dit quoi que ce soit de cette lettre.".into(),
+            "No log says anything of this letter.".into(),
+        ),
+    }
+}
+
+fn step_name(step: Step) -> &'static str {
+    names::step(step).0
+}
+
+/// What nothing here can prove, whatever the bundle holds.
+pub(super) fn never_proven(lang: Lang) -> [&'static str; 3] {
+    match lang {
+        Lang::Fr => [
+            "Que le destinataire ait lu la lettre, ou l’ait comprise.",
+            "Les heures sont celles de chaque nœud ; les témoins attestent à quelle heure au plus tard chacun les avait écrites.",
+            "Le contenu de la lettre : elle est scellée, et seul le destinataire peut l’ouvrir.",
+        ],
+        Lang::En => [
+            "That the recipient read the letter, or understood it.",
+            "Times are those of each node; witnesses attest by when at the latest each had written them down.",
+            "What the letter says: it is sealed, and the recipient alone can open it.",
+        ],
+    }
+}

@@ -1,0 +1,260 @@
+//! What happened to a letter is proven offline: by the logs of real nodes, through the real command.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pli_client::evidence::make::{self, Parts};
+use pli_client::evidence::verify::{NotProven, Verdict, Verified, verify};
+use pli_client::service::Service;
+use pli_client::service::batch::Prepared;
+use pli_protocol::custody::Step;
+use pli_protocol::evidence::{Bundle, EventKind};
+use pli_protocol::id::EnvelopeId;
+use pli_protocol::trust::Environment;
+use pli_testbed::sending::submit_all;
+use support::{HOME, ORIGIN, PATIENCE, POLL, SERVICE, two_hosts};
+
+/// Everything that nodes say of a letter, once nothing is pending.
+async fn bundle(service: &Service, letter: &Prepared<()>, proofs: usize) -> Bundle {
+    let began = Instant::now();
+    loop {
+        let tracked = service
+            .track(&[letter.id])
+            .await
+            .expect("the origin answers");
+        let receipts: Vec<_> = tracked[0]
+            .receipts
+            .iter()
+            .map(|checked| checked.encoded.clone())
+            .collect();
+        let said: Vec<_> = tracked[0]
+            .receipts
+            .iter()
+            .filter_map(|checked| checked.receipt.clone())
+            .collect();
+        let known = make::events_of(&said, service.id().authority());
+        let reply = service.evidence(letter.id, &known).await.expect("answered");
+        if reply.proofs.len() >= proofs && reply.pending == 0 && reply.home_code == 0 {
+            let directory = service.directory().copy();
+            let envelope = Some(letter.envelope.clone());
+            let id = letter.id;
+            return make::make(Parts {
+                id,
+                envelope,
+                receipts,
+                reply,
+                directory,
+            })
+            .expect("made");
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{} proofs, {} pending",
+            reply.proofs.len(),
+            reply.pending
+        );
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn checked(bundle: &Bundle, root: &Path) -> Verified {
+    verify(&bundle.encode(), root, Environment::Production)
+        .await
+        .expect("genuine")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
+    let (federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
+    let root = federation.root_file();
+    let letter = support::letters(&service, &grant, 1).await.remove(0);
+    submit_all(&service, vec![letter.clone()])
+        .await
+        .expect("answered");
+    let came = support::fetch_until(&mut citizen, 1, PATIENCE).await;
+    assert_eq!(came, [letter.id]);
+    let before = checked(&bundle(&service, &letter, 3).await, &root).await;
+    let kinds = |verified: &Verified| -> Vec<(EventKind, String)> {
+        let events = verified.events.iter();
+        events
+            .map(|facts| (facts.event.kind, facts.event.node.to_string()))
+            .collect()
+    };
+    let accepted = (EventKind::SubmissionAcceptance, ORIGIN.to_owned());
+    let relayed = (EventKind::RelayAcceptance, HOME.to_owned());
+    let consigned = (EventKind::ContentConsignment, HOME.to_owned());
+    let handed_over = (EventKind::ContentHandover, HOME.to_owned());
+    let on_the_way = [accepted.clone(), relayed.clone(), consigned.clone()];
+    assert_eq!(kinds(&before), on_the_way);
+    assert!(before.not_proven.contains(&NotProven::Handover));
+    assert_eq!(before.verdict(), Verdict::Proven);
+
+    citizen
+        .device
+        .acknowledge(&[(1, letter.id)])
+        .await
+        .expect("acknowledged");
+    support::steps_when(&service, letter.id, |step| step == Step::Retrieved).await;
+    let whole = bundle(&service, &letter, 4).await;
+    let after = checked(&whole, &root).await;
+    assert_eq!(kinds(&after), [accepted, relayed, consigned, handed_over]);
+    assert_eq!(
+        after.letter.as_ref().expect("kept").sender.to_string(),
+        SERVICE
+    );
+    assert!(after.receipts.iter().all(|facts| facts.logged));
+    assert!(!after.not_proven.contains(&NotProven::Handover));
+    tampering(&whole, &root).await;
+    by_command(&federation, &service, &letter, &root).await;
+}
+
+/// Any part that is another one is found, and named.
+async fn tampering(whole: &Bundle, root: &Path) {
+    let refused = async |edit: &dyn Fn(&mut Bundle)| {
+        let mut other = whole.clone();
+        edit(&mut other);
+        let broken = verify(&other.encode(), root, Environment::Production)
+            .await
+            .expect_err("must be caught");
+        broken.part
+    };
+    let flip = |bytes: &Bytes, at: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[at] ^= 1;
+        Bytes::from(bytes)
+    };
+    let envelope = whole.envelope.clone().expect("kept");
+    let at = envelope.len() - 1;
+    assert_eq!(
+        refused(&|b| b.envelope = Some(flip(&envelope, at))).await,
+        "letter"
+    );
+    let at = whole.receipts[1].len() - 1;
+    assert_eq!(
+        refused(&|b| b.receipts[1] = flip(&whole.receipts[1], at)).await,
+        "receipt 2"
+    );
+    assert_eq!(
+        refused(&|b| b.id = EnvelopeId::new([7; 32])).await,
+        "letter"
+    );
+    assert_eq!(
+        refused(&|b| b.proofs[0].index += 1).await,
+        "proof of SubmissionAcceptance"
+    );
+    assert_eq!(
+        refused(&|b| b.proofs[0].batch_at_ms += 1).await,
+        "proof of SubmissionAcceptance"
+    );
+    let last = whole.proofs.len() - 1;
+    let of_last = refused(&|b: &mut Bundle| {
+        let note = b.proofs[last].checkpoint as usize;
+        b.checkpoints[note] = b.checkpoints[note].replacen("\n\n", "\n \n\n", 1);
+    })
+    .await;
+    assert!(of_last.starts_with("proof of "), "a checkpoint");
+    for (number, (name, content)) in whole.directory.iter().enumerate() {
+        // Older versions of a role are not looked at; the newest of each are.
+        if !name.contains("timestamp") && !name.contains("node.json") {
+            continue;
+        }
+        let at = content.len() / 2;
+        let part = refused(&|b| b.directory[number].1 = flip(content, at)).await;
+        assert_eq!(part, "directory", "{name}");
+    }
+    // What nobody signed is covered by the digest.
+    let mut bytes = whole.encode().to_vec();
+    let end = bytes.len() - 1;
+    bytes[end] ^= 1;
+    let broken = verify(&bytes.into(), root, Environment::Production)
+        .await
+        .expect_err("caught");
+    assert_eq!(broken.part, "file");
+    // Another federation's root.
+    let other = two_hosts().start().await.expect("nodes");
+    let broken = verify(&whole.encode(), &other.root_file(), Environment::Production).await;
+    assert_eq!(
+        broken.expect_err("not of this federation").part,
+        "directory"
+    );
+}
+
+/// `pli evidence get` and `verify`, with their exit codes.
+async fn by_command(
+    federation: &pli_testbed::Federation,
+    service: &Service,
+    letter: &Prepared<()>,
+    root: &Path,
+) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let (file, page) = (
+        folder.path().join("letter.pli"),
+        folder.path().join("letter.html"),
+    );
+    let sealed: PathBuf = folder.path().join("letter.bin");
+    std::fs::write(&sealed, &letter.envelope).expect("written");
+    let home = federation.service_home(service.id().authority(), service.id().name());
+    let id = letter.id.to_string();
+    let (out, home, sealed) = (text(&file), text(&home), text(&sealed));
+    let get = [
+        "evidence", "get", &id, "--home", &home, "--letter", &sealed, "--out", &out,
+    ];
+    let said = federation.pli(&get).await.expect("made");
+    assert!(said.contains("pli evidence verify"), "{said}");
+    let (root, html) = (text(root), text(&page));
+    let check = [
+        "evidence", "verify", &out, "--root", &root, "--html", &html, "--lang", "en",
+    ];
+    let said = federation.pli(&check).await.expect("exit status 0");
+    assert!(
+        said.starts_with("Proven: each event below is established."),
+        "{said}"
+    );
+    let page = std::fs::read_to_string(page).expect("a page");
+    assert!(
+        page.contains("lang=\"fr\"") && page.contains("lang=\"en\"") && !page.contains("<script")
+    );
+    let mut bytes = std::fs::read(&file).expect("the bundle");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(&file, bytes).expect("written");
+    let refused = federation
+        .pli(&check)
+        .await
+        .expect_err("exit status 1")
+        .to_string();
+    assert!(
+        refused.contains("nothing in this file is to be believed"),
+        "{refused}"
+    );
+}
+
+/// P3, P4: what is killed at any moment has recorded everything that was acknowledged, once it runs again.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_36_every_acknowledged_letter_is_in_the_log_whatever_is_killed() {
+    const ROUNDS: usize = 4;
+    let (mut federation, service, _citizen, grant) = support::scene(two_hosts()).await;
+    let mut sent = Vec::new();
+    for round in 0..ROUNDS {
+        let letters = support::letters(&service, &grant, 30).await;
+        submit_all(&service, letters.clone())
+            .await
+            .expect("answered");
+        sent.extend(letters);
+        // At another place of the second in which a batch is closed.
+        tokio::time::sleep(Duration::from_millis(270 * round as u64)).await;
+        let killed = if round % 2 == 0 { ORIGIN } else { HOME };
+        federation.node_mut(killed).kill().await.expect("killed");
+        federation.node_mut(killed).restart().await.expect("ready");
+    }
+    for letter in sent.iter().step_by(7) {
+        support::steps_when(&service, letter.id, |step| step == Step::Stored).await;
+        let verified = checked(&bundle(&service, letter, 3).await, &federation.root_file()).await;
+        assert_eq!(verified.events.len(), 3);
+        assert!(verified.receipts.iter().all(|facts| facts.logged));
+    }
+}

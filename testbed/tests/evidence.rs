@@ -68,7 +68,8 @@ async fn checked(bundle: &Bundle, root: &Path) -> Verified {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
-    let (federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
+    let plan = two_hosts().witnesses(1);
+    let (federation, service, mut citizen, grant) = support::scene(plan).await;
     let root = federation.root_file();
     let letter = support::letters(&service, &grant, 1).await.remove(0);
     submit_all(&service, vec![letter.clone()])
@@ -107,6 +108,19 @@ async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
     );
     assert!(after.receipts.iter().all(|facts| facts.logged));
     assert!(!after.not_proven.contains(&NotProven::Handover));
+    for facts in &after.events {
+        let other = if facts.event.node.as_str() == HOME {
+            ORIGIN
+        } else {
+            HOME
+        };
+        let seen: Vec<_> = facts
+            .witnesses
+            .iter()
+            .map(|one| one.witness.as_str())
+            .collect();
+        assert_eq!(seen, [other], "each node's log was seen by the other");
+    }
     tampering(&whole, &root).await;
     by_command(&federation, &service, &letter, &root).await;
 }

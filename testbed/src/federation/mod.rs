@@ -62,6 +62,9 @@ impl Federation {
         for authority in &plan.authorities {
             federation.take_in(authority, plan).await?;
         }
+        if let Some(witnesses) = plan.witnesses {
+            federation.demand_witnesses(witnesses).await?;
+        }
         federation.publish().await?;
         for authority in &plan.authorities {
             for service in &authority.services {
@@ -147,6 +150,24 @@ impl Federation {
         .await?;
         node.write_config(&self.workspace().join("repository"), plan)?;
         self.nodes.push(node);
+        Ok(())
+    }
+
+    /// Stages how many witnesses make evidence final.
+    pub async fn demand_witnesses(&self, count: usize) -> Result<(), Error> {
+        let holder = |name: &str| self.folder.join("keys/offline").join(name);
+        let (first, second) = (holder("targets-1.key"), holder("targets-2.key"));
+        let (dir, count) = (self.workspace(), count.to_string());
+        let arguments = [
+            "federation",
+            "policy",
+            "--dir",
+            text(&dir)?,
+            "--witnesses",
+            &count,
+        ];
+        let keys = ["--key", text(&first)?, "--key", text(&second)?];
+        self.pli(&[&arguments[..], &keys[..]].concat()).await?;
         Ok(())
     }
 

@@ -76,6 +76,8 @@ pub struct Builder {
     pub(super) folder: Option<PathBuf>,
     pub(super) dev: bool,
     pub(super) timestamp_days: u32,
+    /// How many witnesses make evidence final; `None` publishes no policy.
+    pub(super) witnesses: Option<usize>,
     /// `(table, key, value)`, the value as TOML; an empty table for the keys above the first.
     pub(super) settings: Vec<(String, String, String)>,
 }
@@ -87,6 +89,7 @@ impl Default for Builder {
             folder: None,
             dev: false,
             timestamp_days: 3,
+            witnesses: None,
             settings: Vec::new(),
         }
     }
@@ -149,6 +152,13 @@ impl Builder {
             .iter_mut()
             .find(|plan| plan.id.as_str() == authority);
         found.unwrap_or_else(|| panic!("{authority} is not in the plan yet"))
+    }
+
+    /// So many other nodes must have cosigned a log before evidence in it is final.
+    #[must_use]
+    pub fn witnesses(mut self, count: usize) -> Self {
+        self.witnesses = Some(count);
+        self
     }
 
     /// Everything goes into this folder, which stays.

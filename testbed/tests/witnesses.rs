@@ -29,7 +29,9 @@ fn log_key(federation: &Federation, of: &str) -> SigningKey {
 
 /// The origin of a node's newest log.
 async fn origin(node: &Node) -> Option<Origin> {
-    let starts = ops::get(node.addresses().http, "/pli/log/starts").await.ok()?;
+    let starts = ops::get(node.addresses().http, "/pli/log/starts")
+        .await
+        .ok()?;
     let start = starts.body.lines().last()?.to_owned();
     format!("{}/log/{start}", node.authority()).parse().ok()
 }
@@ -41,14 +43,19 @@ async fn cosigned(federation: &Federation, of: &str, by: &str) -> Noted {
     loop {
         if let Some(origin) = origin(node).await {
             let path = format!("/pli/log/{}/checkpoint", origin.start.as_ms());
-            let answer = ops::get(node.addresses().http, &path).await.expect("answered");
+            let answer = ops::get(node.addresses().http, &path)
+                .await
+                .expect("answered");
             let noted = Noted::parse(&answer.body).ok();
             let cosigned = |noted: &Noted| !noted.cosignatures(|_| [key]).is_empty();
             if let Some(noted) = noted.filter(cosigned) {
                 return noted;
             }
         }
-        assert!(began.elapsed() < PATIENCE, "nobody cosigned the log of {of}");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "nobody cosigned the log of {of}"
+        );
         tokio::time::sleep(POLL).await;
     }
 }
@@ -56,8 +63,16 @@ async fn cosigned(federation: &Federation, of: &str, by: &str) -> Noted {
 fn pli(federation: &Federation, arguments: &[&str]) -> Output {
     let mut command = Command::new(pli_testbed::binaries::Binaries::find().expect("built").pli);
     let state = federation.folder().join("seen");
-    command.arg("monitor").arg("--once").arg("--root").arg(federation.root_file());
-    command.arg("--trust").arg(federation.repository()).arg("--state").arg(state);
+    command
+        .arg("monitor")
+        .arg("--once")
+        .arg("--root")
+        .arg(federation.root_file());
+    command
+        .arg("--trust")
+        .arg(federation.repository())
+        .arg("--state")
+        .arg(state);
     command.args(arguments).output().expect("run")
 }
 
@@ -72,8 +87,13 @@ fn foreign_checker(prefix: &str, key: &str, state: &Path) -> Output {
     let python = std::env::var_os("PLI_PYTHON").map_or(own, PathBuf::from);
     let mut command = Command::new(python);
     command.current_dir(root.join("interop-tests"));
-    command.args(["-m", "tlog", "check", "--url", prefix, "--key", key, "--state"]);
-    command.arg(state).output().expect("PLI_PYTHON or .venv, made by scripts/setup.sh")
+    command.args([
+        "-m", "tlog", "check", "--url", prefix, "--key", key, "--state",
+    ]);
+    command
+        .arg(state)
+        .output()
+        .expect("PLI_PYTHON or .venv, made by scripts/setup.sh")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,32 +119,60 @@ async fn evd_7_5_nodes_cosign_each_other_and_foreign_eyes_find_their_logs_right(
     assert!(said(&short).contains("too_few_witnesses"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn case_20_an_auditor_convicts_a_node_that_shows_another_log() {
+/// What an auditor says of the node of [`ORIGIN`] that lost the files of its log, or of its past alone.
+async fn audited(lost: impl Fn(&str) -> bool) -> String {
     let (mut federation, service, _citizen, grant) = support::scene(two_hosts()).await;
     let letters = support::letters(&service, &grant, 3).await;
     submit_all(&service, letters).await.expect("answered");
     let noted = cosigned(&federation, ORIGIN, HOME).await;
     let seen = pli(&federation, &["--node", ORIGIN]);
     assert_eq!(seen.status.code(), Some(0), "{}", said(&seen));
-    // Its operator writes another past, under the same name and key.
-    let start = noted.checkpoint().origin.start.as_ms().to_string();
     federation.node_mut(ORIGIN).kill().await.expect("killed");
-    let folder = federation.node(ORIGIN).home().join("evidence");
-    let log = [folder.join(&start), folder.join("logs").join(&start)];
-    let log = log.iter().find(|log| log.exists()).expect("the log's folder");
-    forge(log);
+    let start = noted.checkpoint().origin.start.as_ms().to_string();
+    let log = federation.node(ORIGIN).home().join("evidence").join(&start);
+    for file in std::fs::read_dir(log).expect("a folder") {
+        let file = file.expect("a file");
+        if lost(&file.file_name().to_string_lossy()) {
+            std::fs::remove_file(file.path()).expect("removed");
+        }
+    }
     federation.node_mut(ORIGIN).start().expect("started");
-    federation.node_mut(ORIGIN).wait_ready().await.expect("ready");
-    let forged = pli(&federation, &["--node", ORIGIN, "--json"]);
-    assert_eq!(forged.status.code(), Some(5), "{}", said(&forged));
+    federation
+        .node_mut(ORIGIN)
+        .wait_ready()
+        .await
+        .expect("ready");
+    let began = Instant::now();
+    loop {
+        let audited = pli(&federation, &["--node", ORIGIN, "--json"]);
+        let text = said(&audited);
+        if audited.status.code() == Some(5) {
+            assert!(
+                text.contains(&noted.checkpoint().origin.to_string()),
+                "{text}"
+            );
+            return text;
+        }
+        // The node may not have recorded its past again yet.
+        assert!(began.elapsed() < PATIENCE, "{text}");
+        tokio::time::sleep(POLL).await;
+    }
 }
 
-/// Forgets the log's past: what is recorded again is dated anew.
-fn forge(log: &Path) {
-    for file in std::fs::read_dir(log).expect("a folder") {
-        std::fs::remove_file(file.expect("a file").path()).expect("removed");
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn evd_3_4_an_auditor_notices_a_log_that_its_node_forgot() {
+    let text = audited(|_| true).await;
+    assert!(text.contains("\"shrunk\""), "{text}");
+}
+
+/// The recorded past is dated anew under the same name and key.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_20_an_auditor_notices_a_past_that_was_written_again() {
+    let text = audited(|file| file != "IDENTITY").await;
+    assert!(
+        text.contains("\"forked\"") || text.contains("\"shrunk\""),
+        "{text}"
+    );
 }
 
 /// A tree of `size` equal leaves, and the proofs in it.
@@ -151,7 +199,10 @@ impl Fork {
         let split = new.next_power_of_two() / 2;
         let (mut path, other) = match old <= split {
             true => (self.proof(old, split, known), self.root(new - split)),
-            false => (self.proof(old - split, new - split, false), self.root(split)),
+            false => (
+                self.proof(old - split, new - split, false),
+                self.root(split),
+            ),
         };
         path.push(other);
         path
@@ -165,7 +216,11 @@ impl Fork {
         };
         AddCheckpoint {
             old,
-            proof: if old == 0 { vec![] } else { self.proof(old, new, true) },
+            proof: if old == 0 {
+                vec![]
+            } else {
+                self.proof(old, new, true)
+            },
             noted: Noted::parse(&checkpoint.sign(key)).expect("a checkpoint"),
         }
     }
@@ -192,7 +247,10 @@ async fn ask(address: std::net::SocketAddr, request: &AddCheckpoint) -> Option<(
 async fn r16_a_witness_killed_at_any_moment_cosigns_one_root_of_a_size() {
     const ROUNDS: u64 = 12;
     let mut federation = two_hosts().start().await.expect("nodes");
-    let (key, witness) = (log_key(&federation, ORIGIN), *log_key(&federation, HOME).public());
+    let (key, witness) = (
+        log_key(&federation, ORIGIN),
+        *log_key(&federation, HOME).public(),
+    );
     // A log that began after the node's own, which is cosigned at the same time.
     let start = clock::now().as_ms();
     let origin: Origin = format!("{ORIGIN}/log/{start}").parse().expect("an origin");
@@ -201,21 +259,33 @@ async fn r16_a_witness_killed_at_any_moment_cosigns_one_root_of_a_size() {
     let mut size = 0;
     for round in 0..ROUNDS {
         let node = federation.node(HOME);
-        let (address, pid) = (node.addresses().http, node.pid().expect("it runs").to_string());
+        let (address, pid) = (
+            node.addresses().http,
+            node.pid().expect("it runs").to_string(),
+        );
         let killed = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(5 + 7 * round)).await;
-            Command::new("kill").args(["-KILL", &pid]).status().expect("killed")
+            Command::new("kill")
+                .args(["-KILL", &pid])
+                .status()
+                .expect("killed")
         });
         'pressed: loop {
-            let requests = forks.each_ref().map(|fork| fork.request(&origin, &key, size, size + 1));
+            let requests = forks
+                .each_ref()
+                .map(|fork| fork.request(&origin, &key, size, size + 1));
             let answers = tokio::join!(ask(address, &requests[0]), ask(address, &requests[1]));
             let mut named = size;
             for (request, answer) in requests.iter().zip([answers.0, answers.1]) {
-                let Some((status, body)) = answer else { break 'pressed };
+                let Some((status, body)) = answer else {
+                    break 'pressed;
+                };
                 match status {
                     200 => {
                         let lines = cosignature_lines(&body).expect("lines");
-                        let line = request.noted.cosignature(&lines[0], &authority(HOME), &witness);
+                        let line = request
+                            .noted
+                            .cosignature(&lines[0], &authority(HOME), &witness);
                         assert!(line.is_some(), "{body}");
                         let root = request.noted.checkpoint().root;
                         let first = *cosigned.entry(size + 1).or_insert(root);
@@ -234,5 +304,9 @@ async fn r16_a_witness_killed_at_any_moment_cosigns_one_root_of_a_size() {
         federation.node_mut(HOME).start().expect("started");
         federation.node_mut(HOME).wait_ready().await.expect("ready");
     }
-    assert!(cosigned.len() as u64 > ROUNDS, "only {} heads were cosigned", cosigned.len());
+    assert!(
+        cosigned.len() as u64 > ROUNDS,
+        "only {} heads were cosigned",
+        cosigned.len()
+    );
 }

@@ -70,7 +70,9 @@ impl FromStr for At {
             return Err(format!("{base}: expected http:// or https://"));
         }
         Ok(Self {
-            authority: authority.parse().map_err(|error: pli_protocol::id::IdError| error.to_string())?,
+            authority: authority
+                .parse()
+                .map_err(|error: pli_protocol::id::IdError| error.to_string())?,
             base: base.to_owned(),
         })
     }
@@ -85,14 +87,20 @@ pub(super) async fn run(args: MonitorArgs, out: Output) -> Result<Exit, Failed> 
         environment: config::environment(args.dev),
     };
     crate::folder::create_folder(&args.state).map_err(|error| failed(&error))?;
-    let open = OpenDirectory::open(&place, clock::now()).await.map_err(|error| failed(&error))?;
+    let open = OpenDirectory::open(&place, clock::now())
+        .await
+        .map_err(|error| failed(&error))?;
     let mut worst = Exit::Done;
     loop {
         let exit = tokio::select! {
             exit = look(&args, &open, out) => exit?,
             () = stop_signal() => return Ok(worst),
         };
-        worst = if gravity(exit) > gravity(worst) { exit } else { worst };
+        worst = if gravity(exit) > gravity(worst) {
+            exit
+        } else {
+            worst
+        };
         if args.once {
             return Ok(worst);
         }
@@ -123,10 +131,17 @@ async fn look(args: &MonitorArgs, open: &OpenDirectory, out: Output) -> Result<E
     let monitor = monitor.map_err(|error| Failed::new(error.to_string()))?;
     let mut exit = Exit::Done;
     for node in followed(args, &directory)? {
-        let looked = monitor.look(&node, now).await.map_err(|error| Failed::new(error.to_string()))?;
+        let looked = monitor
+            .look(&node, now)
+            .await
+            .map_err(|error| Failed::new(error.to_string()))?;
         for finding in &looked.findings {
             let this = exit_of(finding);
-            exit = if gravity(this) > gravity(exit) { this } else { exit };
+            exit = if gravity(this) > gravity(exit) {
+                this
+            } else {
+                exit
+            };
         }
         tell(&node, &looked, now, out);
     }
@@ -143,15 +158,26 @@ fn exit_of(finding: &Finding) -> Exit {
 }
 
 /// All keys that the directory ever listed for an authority's logs.
-fn log_keys(directory: &Directory, authority: &AuthorityId) -> Vec<pli_protocol::crypto::sign::PublicKey> {
-    let keys = directory.node_of(authority).map(|node| node.log_keys.as_slice());
+fn log_keys(
+    directory: &Directory,
+    authority: &AuthorityId,
+) -> Vec<pli_protocol::crypto::sign::PublicKey> {
+    let keys = directory
+        .node_of(authority)
+        .map(|node| node.log_keys.as_slice());
     keys.unwrap_or_default().iter().map(|key| key.key).collect()
 }
 
 /// Where a node publishes to be asked.
 fn bases(directory: &Directory, authority: &AuthorityId) -> Vec<String> {
-    let bases = directory.node_of(authority).map(|node| node.http.as_slice());
-    bases.unwrap_or_default().iter().map(ToString::to_string).collect()
+    let bases = directory
+        .node_of(authority)
+        .map(|node| node.http.as_slice());
+    bases
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// How many witnesses the federation asks for.
@@ -163,7 +189,10 @@ fn policy(directory: &Directory) -> usize {
 fn followed(args: &MonitorArgs, directory: &Directory) -> Result<Vec<Followed>, Failed> {
     let mut names: Vec<AuthorityId> = match args.node.is_empty() {
         false => args.node.clone(),
-        true => directory.authorities().map(|record| record.authority.clone()).collect(),
+        true => directory
+            .authorities()
+            .map(|record| record.authority.clone())
+            .collect(),
     };
     names.sort_unstable();
     names.dedup();
@@ -177,7 +206,9 @@ fn followed(args: &MonitorArgs, directory: &Directory) -> Result<Vec<Followed>, 
         }
         let asked_for = args.node.contains(&authority);
         if asked_for && keys.is_empty() {
-            return Err(Failed::new(format!("the directory lists no log key of {authority}")));
+            return Err(Failed::new(format!(
+                "the directory lists no log key of {authority}"
+            )));
         }
         if asked_for || !(keys.is_empty() || at.is_empty()) {
             followed.push(Followed {
@@ -188,7 +219,9 @@ fn followed(args: &MonitorArgs, directory: &Directory) -> Result<Vec<Followed>, 
         }
     }
     match followed.is_empty() {
-        true => Err(Failed::new("no node of the directory publishes a log and an address to read it at")),
+        true => Err(Failed::new(
+            "no node of the directory publishes a log and an address to read it at",
+        )),
         false => Ok(followed),
     }
 }
@@ -198,7 +231,8 @@ fn tell(node: &Followed, looked: &Looked, now: Timestamp, out: Output) {
     for seen in &looked.seen {
         if out.json {
             let witnesses = seen.witnesses.iter();
-            let witnesses = witnesses.map(|(name, at)| json!({ "witness": name.to_string(), "at_ms": at.as_ms() }));
+            let witnesses = witnesses
+                .map(|(name, at)| json!({ "witness": name.to_string(), "at_ms": at.as_ms() }));
             out.json(&json!({
                 "origin": seen.origin.to_string(),
                 "size": seen.size,
@@ -207,17 +241,27 @@ fn tell(node: &Followed, looked: &Looked, now: Timestamp, out: Output) {
             }));
             continue;
         }
-        let witnesses: Vec<String> = seen.witnesses.iter().map(|(name, _)| name.to_string()).collect();
+        let witnesses: Vec<String> = seen
+            .witnesses
+            .iter()
+            .map(|(name, _)| name.to_string())
+            .collect();
         let witnesses = match witnesses.is_empty() {
             true => "nobody".to_owned(),
             false => witnesses.join(", "),
         };
         let right = out.paint(Colour::Good, "consistent");
-        out.line(format!("{} {right}: {} entries, cosigned by {witnesses}", seen.origin, seen.size));
+        out.line(format!(
+            "{} {right}: {} entries, cosigned by {witnesses}",
+            seen.origin, seen.size
+        ));
     }
     for finding in &looked.findings {
         let name = finding.alarm.name();
-        let log = finding.origin.as_ref().map_or_else(|| node.authority.to_string(), ToString::to_string);
+        let log = finding
+            .origin
+            .as_ref()
+            .map_or_else(|| node.authority.to_string(), ToString::to_string);
         if out.json {
             let value = json!({
                 "alarm": name,

@@ -60,7 +60,9 @@ mod tests {
 
     #[test]
     fn the_root_is_that_of_the_definition_at_every_size() {
-        let leaves: Vec<Hash> = (0..300_u16).map(|number| [number.to_le_bytes()[0]; 32]).collect();
+        let leaves: Vec<Hash> = (0..300_u16)
+            .map(|number| [number.to_le_bytes()[0]; 32])
+            .collect();
         let mut frontier = Frontier::default();
         for (size, leaf) in leaves.iter().enumerate() {
             assert_eq!(frontier.root(), root(&leaves[..size]), "{size}");

@@ -13,7 +13,7 @@ use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::limits::CLOCK_SKEW_MAX_MS;
 use pli_protocol::merkle::Hash;
 
-use super::fetch::{Fetch, tile_path};
+use super::fetch::{Fetch, Unread, tile_path};
 use super::frontier::Frontier;
 use super::state::{Kept, State, StateError};
 use super::{Alarm, Finding, Followed, Looked, Seen};
@@ -56,7 +56,12 @@ pub struct Monitor<K> {
 
 impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
     /// Over a folder, which is made if it is not there.
-    pub fn new(folder: &Path, needed: usize, stale_ms: u64, witness_keys: K) -> Result<Self, StateError> {
+    pub fn new(
+        folder: &Path,
+        needed: usize,
+        stale_ms: u64,
+        witness_keys: K,
+    ) -> Result<Self, StateError> {
         let fetch = Fetch::new().map_err(|error| StateError::Folder {
             path: folder.to_owned(),
             error: std::io::Error::other(error),
@@ -98,19 +103,25 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             };
             if !starts.contains(&start) {
                 let detail = "this log was there and is not listed any more".to_owned();
-                looked.findings.push(finding(Some(origin), Alarm::Shrunk, detail));
+                looked
+                    .findings
+                    .push(finding(Some(origin), Alarm::Shrunk, detail));
                 continue;
             }
             match self.look_at(base, node, &origin, now).await {
                 Ok(seen) => {
                     // A log that was ended is cosigned no more.
-                    let fault = self.freshness(&seen, now).filter(|_| newest == Some(start));
+                    let fault = self
+                        .freshness(&seen, now)
+                        .filter(|_| newest == Some(start) && seen.size > 0);
                     if let Some((alarm, detail)) = fault {
                         looked.findings.push(finding(Some(origin), alarm, detail));
                     }
                     looked.seen.push(seen);
                 }
-                Err(Trouble::Found(alarm, detail)) => looked.findings.push(finding(Some(origin), alarm, detail)),
+                Err(Trouble::Found(alarm, detail)) => {
+                    looked.findings.push(finding(Some(origin), alarm, detail))
+                }
                 Err(Trouble::State(error)) => return Err(error),
             }
         }
@@ -118,35 +129,64 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
     }
 
     /// The starts of its logs, at the first address that gives them.
-    async fn starts<'a>(&self, node: &'a Followed) -> Result<(&'a str, Vec<Timestamp>), (Alarm, String)> {
-        let mut last = (Alarm::Unreachable, "it publishes no http address".to_owned());
+    async fn starts<'a>(
+        &self,
+        node: &'a Followed,
+    ) -> Result<(&'a str, Vec<Timestamp>), (Alarm, String)> {
+        let mut last = (
+            Alarm::Unreachable,
+            "it publishes no http address".to_owned(),
+        );
         for base in &node.bases {
             let base = base.trim_end_matches('/');
             match self.fetch.get(&format!("{base}/pli/log/starts")).await {
                 Ok(bytes) => match starts_of(&bytes) {
                     Some(starts) => return Ok((base, starts)),
-                    None => last = (Alarm::Malformed, "the list of its logs is not one".to_owned()),
+                    None => {
+                        last = (
+                            Alarm::Malformed,
+                            "the list of its logs is not one".to_owned(),
+                        )
+                    }
                 },
-                Err(problem) => last = (Alarm::Unreachable, problem),
+                Err(problem) => last = (Alarm::Unreachable, problem.detail()),
             }
         }
         Err(last)
     }
 
-    async fn look_at(&self, base: &str, node: &Followed, origin: &Origin, now: Timestamp) -> Result<Seen, Trouble> {
-        let unreachable = |problem| found(Alarm::Unreachable, problem);
+    async fn look_at(
+        &self,
+        base: &str,
+        node: &Followed,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Seen, Trouble> {
+        let unreachable = |problem: Unread| found(Alarm::Unreachable, problem.detail());
         let prefix = format!("{base}/pli/log/{}", origin.start.as_ms());
-        let note = self.fetch.get(&format!("{prefix}/checkpoint")).await.map_err(unreachable)?;
-        let note = String::from_utf8(note).map_err(|_| found(Alarm::Malformed, "the checkpoint is not text"))?;
-        let noted = Noted::parse(&note).map_err(|error| found(Alarm::Malformed, error.to_string()))?;
+        let kept = self.state.read(origin)?;
+        let note = match self.fetch.get(&format!("{prefix}/checkpoint")).await {
+            // A log has none before its first entry.
+            Err(Unread::Missing(_)) if kept.is_none() => return Ok(Seen::nothing(origin)),
+            note => note.map_err(unreachable)?,
+        };
+        let note = String::from_utf8(note)
+            .map_err(|_| found(Alarm::Malformed, "the checkpoint is not text"))?;
+        let noted =
+            Noted::parse(&note).map_err(|error| found(Alarm::Malformed, error.to_string()))?;
         if !node.keys.iter().any(|key| noted.verify(key).is_ok()) {
-            return Err(found(Alarm::NotSigned, "the checkpoint is not signed by a key of the log"));
+            return Err(found(
+                Alarm::NotSigned,
+                "the checkpoint is not signed by a key of the log",
+            ));
         }
         let checkpoint = noted.checkpoint();
         if checkpoint.origin != *origin {
-            return Err(found(Alarm::Malformed, format!("the checkpoint is of {}", checkpoint.origin)));
+            return Err(found(
+                Alarm::Malformed,
+                format!("the checkpoint is of {}", checkpoint.origin),
+            ));
         }
-        let kept = self.state.read(origin)?;
         if let Some(kept) = &kept {
             self.not_less(kept, &noted)?;
         }
@@ -155,7 +195,9 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         if let Some(kept) = &kept {
             if read.root != checkpoint.root || read.at_kept != Some(kept.noted.checkpoint().root) {
                 // Before a log is accused it is read from its beginning: then what was kept has no part in it.
-                read = Reading::again(&self.fetch, &prefix, kept, checkpoint.size)?.all(now).await?;
+                read = Reading::again(&self.fetch, &prefix, kept, checkpoint.size)?
+                    .all(now)
+                    .await?;
             }
             if read.root == checkpoint.root && read.at_kept != Some(kept.noted.checkpoint().root) {
                 return Err(self.forked(&kept.noted, &noted)?);
@@ -166,7 +208,10 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             return Err(found(Alarm::TilesDiffer, detail));
         }
         if let Some(path) = read.differs {
-            return Err(found(Alarm::TilesDiffer, format!("{path} is not what the entries hash to")));
+            return Err(found(
+                Alarm::TilesDiffer,
+                format!("{path} is not what the entries hash to"),
+            ));
         }
         if let Some(problem) = read.time {
             return Err(found(Alarm::TimeWentBack, problem));
@@ -179,7 +224,10 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             origin: origin.clone(),
             size: checkpoint.size,
             last_at: read.last_at,
-            witnesses: cosignatures.into_iter().map(|one| (one.witness, one.at)).collect(),
+            witnesses: cosignatures
+                .into_iter()
+                .map(|one| (one.witness, one.at))
+                .collect(),
         };
         self.state.write(&Kept {
             frontier: read.whole,
@@ -206,7 +254,9 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         let path = self.state.convict(before, now)?;
         let (old, new) = (before.checkpoint().size, now.checkpoint().size);
         let path = path.display();
-        let detail = format!("the log of {old} entries that was seen does not lead to that of {new}; both are in {path}");
+        let detail = format!(
+            "the log of {old} entries that was seen does not lead to that of {new}; both are in {path}"
+        );
         Ok(found(Alarm::Forked, detail))
     }
 
@@ -224,14 +274,22 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             },
         };
         let age_ms = now.since_ms(last);
-        let detail = || format!("enough witnesses cosigned last at {last}, {} s ago", age_ms / 1_000);
+        let detail = || {
+            format!(
+                "enough witnesses cosigned last at {last}, {} s ago",
+                age_ms / 1_000
+            )
+        };
         (age_ms > self.stale_ms).then(|| (Alarm::Stale, detail()))
     }
 }
 
 fn starts_of(bytes: &[u8]) -> Option<Vec<Timestamp>> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let lines = text.lines().take(STARTS_MAX + 1).map(|line| line.parse().map(Timestamp::from_ms));
+    let lines = text
+        .lines()
+        .take(STARTS_MAX + 1)
+        .map(|line| line.parse().map(Timestamp::from_ms));
     let starts: Vec<Timestamp> = lines.collect::<Result<_, _>>().ok()?;
     (starts.len() <= STARTS_MAX && starts.is_sorted_by(|a, b| a < b)).then_some(starts)
 }
@@ -260,7 +318,12 @@ struct Read {
 }
 
 impl<'a> Reading<'a> {
-    fn new(fetch: &'a Fetch, prefix: &'a str, kept: Option<&Kept>, size: u64) -> Result<Self, Trouble> {
+    fn new(
+        fetch: &'a Fetch,
+        prefix: &'a str,
+        kept: Option<&Kept>,
+        size: u64,
+    ) -> Result<Self, Trouble> {
         let whole = kept.map(|kept| kept.frontier.clone()).unwrap_or_default();
         if size - whole.size() > ENTRIES_MAX {
             let detail = format!("{size} entries are more than one look reads");
@@ -337,10 +400,18 @@ impl<'a> Reading<'a> {
     fn judge_time(&mut self, number: u64, entry: &Entry, now: Timestamp) -> Option<String> {
         let before = self.last_at.replace(entry.at);
         if before.is_some_and(|before| entry.at < before) {
-            return Some(format!("entry {number} is dated {}, before the one before it", entry.at));
+            return Some(format!(
+                "entry {number} is dated {}, before the one before it",
+                entry.at
+            ));
         }
         let future = entry.at > now.plus_ms(CLOCK_SKEW_MAX_MS);
-        future.then(|| format!("entry {number} is dated {}, which is in the future", entry.at))
+        future.then(|| {
+            format!(
+                "entry {number} is dated {}, which is in the future",
+                entry.at
+            )
+        })
     }
 
     async fn entries(&self, index: u64, width: u64) -> Result<Vec<Entry>, Trouble> {
@@ -350,8 +421,12 @@ impl<'a> Reading<'a> {
         let mut entries = Vec::new();
         while let Some((length, after)) = rest.split_first_chunk() {
             let length = usize::from(u16::from_be_bytes(*length));
-            let entry = after.split_at_checked(length).filter(|_| length == ENTRY_LEN);
-            let Some((Some(entry), after)) = entry.map(|(entry, after)| (Entry::decode(entry), after)) else {
+            let entry = after
+                .split_at_checked(length)
+                .filter(|_| length == ENTRY_LEN);
+            let Some((Some(entry), after)) =
+                entry.map(|(entry, after)| (Entry::decode(entry), after))
+            else {
                 break;
             };
             entries.push(entry);
@@ -359,7 +434,10 @@ impl<'a> Reading<'a> {
         }
         match rest.is_empty() && entries.len() as u64 == width {
             true => Ok(entries),
-            false => Err(found(Alarm::Malformed, format!("{path} does not hold {width} entries"))),
+            false => Err(found(
+                Alarm::Malformed,
+                format!("{path} does not hold {width} entries"),
+            )),
         }
     }
 
@@ -367,22 +445,37 @@ impl<'a> Reading<'a> {
         let bytes = self.get(path).await?;
         match bytes.as_chunks() {
             (hashes, []) => Ok(hashes.to_vec()),
-            _ => Err(found(Alarm::Malformed, format!("{path} does not hold hashes"))),
+            _ => Err(found(
+                Alarm::Malformed,
+                format!("{path} does not hold hashes"),
+            )),
         }
     }
 
     async fn get(&self, path: &str) -> Result<Vec<u8>, Trouble> {
         let url = format!("{}/{path}", self.prefix);
-        self.fetch.get(&url).await.map_err(|problem| found(Alarm::Unreachable, problem))
+        self.fetch
+            .get(&url)
+            .await
+            .map_err(|problem| found(Alarm::Unreachable, problem.detail()))
     }
 
     /// Compares what is known of each level above with its tiles. The first tile that differs.
-    async fn upper_levels(&self, mut known: BTreeMap<u64, Hash>) -> Result<Option<String>, Trouble> {
+    async fn upper_levels(
+        &self,
+        mut known: BTreeMap<u64, Hash>,
+    ) -> Result<Option<String>, Trouble> {
         let (mut level, mut count) = (1, self.size / TILE);
         while !known.is_empty() {
             let mut above = BTreeMap::new();
-            let (first, last) = (known.keys().next().copied(), known.keys().next_back().copied());
-            let (first, last) = (first.unwrap_or_default() / TILE, last.unwrap_or_default() / TILE);
+            let (first, last) = (
+                known.keys().next().copied(),
+                known.keys().next_back().copied(),
+            );
+            let (first, last) = (
+                first.unwrap_or_default() / TILE,
+                last.unwrap_or_default() / TILE,
+            );
             for index in first..=last {
                 let width = TILE.min(count - index * TILE);
                 let path = tile_path(&level.to_string(), index, width);

@@ -36,7 +36,9 @@ pub enum StateError {
         error: io::Error,
     },
     /// Never taken for "nothing was seen".
-    #[error("{0} is damaged; without it nobody can say whether the log is still the one that was seen")]
+    #[error(
+        "{0} is damaged; without it nobody can say whether the log is still the one that was seen"
+    )]
     Damaged(PathBuf),
 }
 
@@ -88,7 +90,9 @@ impl State {
         };
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
-            let start = name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+            let start = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(".json")?.parse().ok());
             starts.extend(start.map(Timestamp::from_ms));
         }
         starts.sort_unstable();
@@ -96,7 +100,8 @@ impl State {
     }
 
     fn path(&self, origin: &Origin) -> PathBuf {
-        self.of(&origin.authority).join(format!("{}.json", origin.start.as_ms()))
+        self.of(&origin.authority)
+            .join(format!("{}.json", origin.start.as_ms()))
     }
 
     pub(super) fn read(&self, origin: &Origin) -> Result<Option<Kept>, StateError> {

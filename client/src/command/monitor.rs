@@ -169,13 +169,20 @@ fn log_keys(
 }
 
 /// Where a node publishes to be asked.
-fn bases(_directory: &Directory, _authority: &AuthorityId) -> Vec<String> {
-    Vec::new()
+fn bases(directory: &Directory, authority: &AuthorityId) -> Vec<String> {
+    let bases = directory
+        .node_of(authority)
+        .map(|node| node.http.as_slice());
+    bases
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// How many witnesses the federation asks for.
-fn policy(_directory: &Directory) -> usize {
-    0
+fn policy(directory: &Directory) -> usize {
+    directory.policy().witnesses
 }
 
 /// Whom to look at, in the order of their names.

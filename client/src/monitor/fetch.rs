@@ -6,6 +6,24 @@ use std::time::Duration;
 const RESOURCE_MAX: usize = 65_536;
 const WITHIN: Duration = Duration::from_secs(15);
 
+/// Why a resource was not read.
+#[derive(Clone, Debug)]
+pub(super) enum Unread {
+    /// There is none.
+    Missing(String),
+    /// Nobody answers, or not with a resource.
+    Failed(String),
+}
+
+impl Unread {
+    pub(super) fn detail(self) -> String {
+        match self {
+            Self::Missing(url) => format!("{url}: HTTP 404"),
+            Self::Failed(problem) => problem,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Fetch(reqwest::Client);
 
@@ -22,19 +40,27 @@ impl Fetch {
         Ok(Self(client))
     }
 
-    pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
+    pub(super) async fn get(&self, url: &str) -> Result<Vec<u8>, Unread> {
         let failed = |error: reqwest::Error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-            format!("{error}{}", cause.unwrap_or_default())
+            Unread::Failed(format!("{error}{}", cause.unwrap_or_default()))
         };
         let mut answer = self.0.get(url).send().await.map_err(failed)?;
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Err(Unread::Missing(url.to_owned()));
+        }
         if !answer.status().is_success() {
-            return Err(format!("{url}: HTTP {}", answer.status().as_u16()));
+            return Err(Unread::Failed(format!(
+                "{url}: HTTP {}",
+                answer.status().as_u16()
+            )));
         }
         let mut bytes = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(failed)? {
             if bytes.len() + piece.len() > RESOURCE_MAX {
-                return Err(format!("{url}: longer than {RESOURCE_MAX} bytes"));
+                return Err(Unread::Failed(format!(
+                    "{url}: longer than {RESOURCE_MAX} bytes"
+                )));
             }
             bytes.extend_from_slice(&piece);
         }

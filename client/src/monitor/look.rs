@@ -13,7 +13,7 @@ use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::limits::CLOCK_SKEW_MAX_MS;
 use pli_protocol::merkle::Hash;
 
-use super::fetch::{Fetch, tile_path};
+use super::fetch::{Fetch, Unread, tile_path};
 use super::frontier::Frontier;
 use super::state::{Kept, State, StateError};
 use super::{Alarm, Finding, Followed, Looked, Seen};
@@ -111,7 +111,9 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             match self.look_at(base, node, &origin, now).await {
                 Ok(seen) => {
                     // A log that was ended is cosigned no more.
-                    let fault = self.freshness(&seen, now).filter(|_| newest == Some(start));
+                    let fault = self
+                        .freshness(&seen, now)
+                        .filter(|_| newest == Some(start) && seen.size > 0);
                     if let Some((alarm, detail)) = fault {
                         looked.findings.push(finding(Some(origin), alarm, detail));
                     }
@@ -147,7 +149,7 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
                         )
                     }
                 },
-                Err(problem) => last = (Alarm::Unreachable, problem),
+                Err(problem) => last = (Alarm::Unreachable, problem.detail()),
             }
         }
         Err(last)
@@ -160,13 +162,14 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Seen, Trouble> {
-        let unreachable = |problem| found(Alarm::Unreachable, problem);
+        let unreachable = |problem: Unread| found(Alarm::Unreachable, problem.detail());
         let prefix = format!("{base}/pli/log/{}", origin.start.as_ms());
-        let note = self
-            .fetch
-            .get(&format!("{prefix}/checkpoint"))
-            .await
-            .map_err(unreachable)?;
+        let kept = self.state.read(origin)?;
+        let note = match self.fetch.get(&format!("{prefix}/checkpoint")).await {
+            // A log has none before its first entry.
+            Err(Unread::Missing(_)) if kept.is_none() => return Ok(Seen::nothing(origin)),
+            note => note.map_err(unreachable)?,
+        };
         let note = String::from_utf8(note)
             .map_err(|_| found(Alarm::Malformed, "the checkpoint is not text"))?;
         let noted =
@@ -184,31 +187,25 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
                 format!("the checkpoint is of {}", checkpoint.origin),
             ));
         }
-        let kept = self.state.read(origin)?;
         if let Some(kept) = &kept {
             self.not_less(kept, &noted)?;
         }
-        let read = Reading::new(&self.fetch, &prefix, kept.as_ref(), checkpoint.size)?;
-        let read = read.all(now).await?;
+        let reading = Reading::new(&self.fetch, &prefix, kept.as_ref(), checkpoint.size)?;
+        let mut read = reading.all(now).await?;
         if let Some(kept) = &kept {
-            let before = kept.noted.checkpoint();
-            if read.at_kept != Some(before.root) {
-                // What convicts is the checkpoint: that of now must not lead back to that of then.
-                return Err(self.forked(
-                    &kept.noted,
-                    &noted,
-                    read.frontier_root == checkpoint.root,
-                )?);
+            if read.root != checkpoint.root || read.at_kept != Some(kept.noted.checkpoint().root) {
+                // Before a log is accused it is read from its beginning: then what was kept has no part in it.
+                read = Reading::again(&self.fetch, &prefix, kept, checkpoint.size)?
+                    .all(now)
+                    .await?;
+            }
+            if read.root == checkpoint.root && read.at_kept != Some(kept.noted.checkpoint().root) {
+                return Err(self.forked(&kept.noted, &noted)?);
             }
         }
-        if read.frontier_root != checkpoint.root {
-            return Err(match &kept {
-                Some(kept) if read.tiles_agree => self.forked(&kept.noted, &noted, true)?,
-                _ => found(
-                    Alarm::TilesDiffer,
-                    "the entries do not hash to the root of the checkpoint",
-                ),
-            });
+        if read.root != checkpoint.root {
+            let detail = "the entries do not hash to the root of the checkpoint";
+            return Err(found(Alarm::TilesDiffer, detail));
         }
         if let Some(path) = read.differs {
             return Err(found(
@@ -248,26 +245,19 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             return Err(found(Alarm::Shrunk, detail));
         }
         match now.size == before.size && now.root != before.root {
-            true => Err(self.forked(&kept.noted, noted, true)?),
+            true => Err(self.forked(&kept.noted, noted)?),
             false => Ok(()),
         }
     }
 
-    fn forked(&self, before: &Noted, now: &Noted, convicts: bool) -> Result<Trouble, StateError> {
+    fn forked(&self, before: &Noted, now: &Noted) -> Result<Trouble, StateError> {
         let path = self.state.convict(before, now)?;
         let (old, new) = (before.checkpoint().size, now.checkpoint().size);
-        let sure = if convicts {
-            ""
-        } else {
-            " (or what it serves is damaged)"
-        };
-        Ok(found(
-            Alarm::Forked,
-            format!(
-                "the log of {old} entries that was seen does not lead to that of {new}{sure}; both are in {}",
-                path.display()
-            ),
-        ))
+        let path = path.display();
+        let detail = format!(
+            "the log of {old} entries that was seen does not lead to that of {new}; both are in {path}"
+        );
+        Ok(found(Alarm::Forked, detail))
     }
 
     fn freshness(&self, seen: &Seen, now: Timestamp) -> Option<(Alarm, String)> {
@@ -318,10 +308,9 @@ struct Read {
     /// The root at the size that was kept,
     at_kept: Option<Hash>,
     /// and at that of the checkpoint.
-    frontier_root: Hash,
+    root: Hash,
     whole: Frontier,
     last_at: Option<Timestamp>,
-    tiles_agree: bool,
     /// The first tile that differs.
     differs: Option<String>,
     /// The first entry whose time is wrong.
@@ -347,6 +336,16 @@ impl<'a> Reading<'a> {
             kept_size: kept.map(|kept| kept.noted.checkpoint().size),
             last_at: kept.and_then(|kept| kept.last_at),
             whole,
+        })
+    }
+
+    /// The same from the beginning.
+    fn again(fetch: &'a Fetch, prefix: &'a str, kept: &Kept, size: u64) -> Result<Self, Trouble> {
+        let from_nothing = Self::new(fetch, prefix, None, size)?;
+        Ok(Self {
+            kept_size: Some(kept.noted.checkpoint().size),
+            last_at: kept.last_at,
+            ..from_nothing
         })
     }
 
@@ -390,10 +389,9 @@ impl<'a> Reading<'a> {
         }
         Ok(Read {
             at_kept,
-            frontier_root: frontier.root(),
+            root: frontier.root(),
             whole: self.whole,
             last_at: self.last_at,
-            tiles_agree: differs.is_none(),
             differs,
             time,
         })
@@ -459,7 +457,7 @@ impl<'a> Reading<'a> {
         self.fetch
             .get(&url)
             .await
-            .map_err(|problem| found(Alarm::Unreachable, problem))
+            .map_err(|problem| found(Alarm::Unreachable, problem.detail()))
     }
 
     /// Compares what is known of each level above with its tiles. The first tile that differs.

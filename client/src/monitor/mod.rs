@@ -97,6 +97,18 @@ pub struct Seen {
     pub witnesses: Vec<(AuthorityId, Timestamp)>,
 }
 
+impl Seen {
+    /// A log without entries.
+    fn nothing(origin: &Origin) -> Self {
+        Self {
+            origin: origin.clone(),
+            size: 0,
+            last_at: None,
+            witnesses: Vec::new(),
+        }
+    }
+}
+
 /// What one look found.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Looked {

@@ -246,9 +246,22 @@ impl Pusher {
                     &witness,
                     format!("it has a checkpoint of {size} entries by this node's own key"),
                 );
-                self.own.longer_elsewhere(size);
+                // Others may have said the same: since then the log that was asked about may have been given up.
+                if self.is_current(&text) {
+                    self.own.longer_elsewhere(size);
+                }
             }
         }
+    }
+
+    /// Whether the log that a checkpoint is of is still the one that grows.
+    fn is_current(&self, text: &str) -> bool {
+        let newest = self.own.checkpoint();
+        let newest = newest.and_then(|note| Noted::parse(&note).ok());
+        newest.is_some_and(|newest| {
+            let origin = newest.checkpoint().origin.to_string();
+            text.lines().next() == Some(&origin)
+        })
     }
 
     /// Gives the log its checkpoint with one cosignature more. One of a checkpoint that made room is of no use.

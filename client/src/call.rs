@@ -145,6 +145,7 @@ pub(crate) fn name(kind: &wire::call_reply::Kind) -> &'static str {
         Kind::Page(_) => "a page",
         Kind::Enrolled(_) => "an enrolment",
         Kind::Done(_) => "done",
+        Kind::Trust(_) => "a file of the directory",
         Kind::Evidence(_) => "evidence",
     }
 }

@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::id::Timestamp;
+use pli_protocol::session::Principal;
 use pli_protocol::trust::Environment;
+use pli_transport::{
+    Credential, Dialler, DiallerConfig, Identity, ListenerConfig, ListenerLimits, PlainHttp,
+};
+use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::evidence::Keeper;
@@ -108,4 +113,41 @@ fn store_options(config: &Config, key: &NodeKey) -> OpenOptions {
     let kept = config.store.evidence_kept.0.as_millis();
     options.custody_retention_ms = u64::try_from(kept).unwrap_or(u64::MAX);
     options
+}
+
+/// What dials other nodes, where the operator lets it.
+pub fn dialler(config: &Config, key: &NodeKey) -> Dialler {
+    let credential = Credential {
+        principal: Principal::Node(config.authority.clone()),
+        key: Arc::new(key.key.clone()),
+    };
+    let dialling = DiallerConfig {
+        private_networks: config.dial.networks(),
+        ..DiallerConfig::default()
+    };
+    Dialler::with_config(credential, dialling)
+}
+
+/// How sessions come in, and plain HTTP on the same port.
+pub fn listener(
+    config: &Config,
+    key: &NodeKey,
+    http: mpsc::Sender<PlainHttp>,
+) -> Result<ListenerConfig, Fatal> {
+    let identity =
+        Identity::new(key.key.clone()).map_err(|error| Fatal::Internal(error.to_string()))?;
+    Ok(ListenerConfig {
+        identity,
+        authority: config.authority.clone(),
+        quic: Some(*config.listen.quic),
+        websocket: Some(*config.listen.websocket),
+        http: Some(http),
+        limits: ListenerLimits {
+            connections: config.caps.connections,
+            connections_per_address: config.caps.connections_per_address,
+            connections_per_key: config.caps.connections_per_key,
+            handshakes: config.caps.handshakes,
+            ..ListenerLimits::default()
+        },
+    })
 }

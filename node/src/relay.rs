@@ -1,5 +1,6 @@
 //! What every room of the node shares.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -42,6 +43,8 @@ pub struct Relay {
     pub key: SigningKey,
     /// The directory of this moment; a refresh replaces it.
     pub directory: DirectoryWatch,
+    /// The files it was made of, verified, for whoever asks.
+    pub mirror: PathBuf,
     /// What is on disk.
     pub store: Arc<dyn Store>,
     /// The only way to write envelopes to it.

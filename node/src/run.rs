@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits, PlainHttp};
+use pli_transport::{Dialler, Listener, PlainHttp};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -21,14 +21,13 @@ use crate::clock::{Clock, SystemClock};
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::deliver;
-use crate::deliver::dial::dialler;
 use crate::deliver::neighbours::Neighbours;
 use crate::evidence::Keeper;
 use crate::evidence::recorder::Refusals;
 use crate::evidence::start::{Around, start};
 use crate::evidence::witness::Witnessed;
 use crate::fatal::Fatal;
-use crate::federation::{self, Publisher, Refreshed, Refresher};
+use crate::federation::{self, Follower, Peers, Publisher, Refreshed, Refresher};
 use crate::foundation;
 use crate::ingress::sessions;
 use crate::keys::NodeKey;
@@ -51,6 +50,7 @@ pub struct Opened {
     config: Config,
     key: NodeKey,
     directory: federation::Opened,
+    dialler: Dialler,
     store: Arc<dyn Store>,
     evidence: Option<Arc<Keeper>>,
     listener: Listener,
@@ -68,11 +68,17 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
     foundation::environment(&config)?;
     let key = foundation::key(&config)?;
     let directory = foundation::trust(&config, now).await?;
+    let dialler = foundation::dialler(&config, &key);
+    let peers = Peers {
+        own: config.authority.clone(),
+        dialler: dialler.clone(),
+    };
+    let directory = directory.catch_up(&peers, now).await;
     key.check_listed(&directory.found.directory, now)?;
     let store = foundation::store(&config, &key)?;
     let evidence = foundation::evidence(&config, store.as_ref(), now)?;
     let (hand_over, handed) = mpsc::channel(HANDED_OVER_MAX);
-    let listener = Listener::bind(listener_config(&config, &key, hand_over)?)
+    let listener = Listener::bind(foundation::listener(&config, &key, hand_over)?)
         .map_err(|error| Fatal::Internal(error.to_string()))?;
     let http = listen("listen.http", *config.listen.http).await?;
     let ops = listen("listen.ops", *config.listen.ops).await?;
@@ -81,6 +87,7 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
         config,
         key,
         directory,
+        dialler,
         store,
         evidence,
         listener,
@@ -89,29 +96,6 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
         ops,
         clock,
         started,
-    })
-}
-
-fn listener_config(
-    config: &Config,
-    key: &NodeKey,
-    http: mpsc::Sender<PlainHttp>,
-) -> Result<ListenerConfig, Fatal> {
-    let identity =
-        Identity::new(key.key.clone()).map_err(|error| Fatal::Internal(error.to_string()))?;
-    Ok(ListenerConfig {
-        identity,
-        authority: config.authority.clone(),
-        quic: Some(*config.listen.quic),
-        websocket: Some(*config.listen.websocket),
-        http: Some(http),
-        limits: ListenerLimits {
-            connections: config.caps.connections,
-            connections_per_address: config.caps.connections_per_address,
-            connections_per_key: config.caps.connections_per_key,
-            handshakes: config.caps.handshakes,
-            ..ListenerLimits::default()
-        },
     })
 }
 
@@ -164,6 +148,7 @@ impl Opened {
             config,
             key,
             directory,
+            dialler,
             store,
             evidence,
             listener,
@@ -229,8 +214,13 @@ impl Opened {
             None => None,
         };
         let refusals = evidence_parts.as_ref().map(|parts| parts.refusals.clone());
+        let peers = Peers {
+            own: config.authority.clone(),
+            dialler: dialler.clone(),
+        };
         let relay = Arc::new(Relay {
-            dialler: dialler(&config.authority, &key.key, config.dial.networks()),
+            dialler,
+            mirror: mirror.clone(),
             neighbours: Neighbours::default(),
             evidence: evidence.clone(),
             refusals: refusals.unwrap_or_else(Refusals::nowhere),
@@ -256,6 +246,14 @@ impl Opened {
             destinations: Arc::new(Destinations::default()),
         });
         wake_destinations(&relay)?;
+        let (follower, _hints) = Follower::new(
+            source.clone(),
+            peers,
+            (publisher.clone(), watch.clone()),
+            config.trust.refresh.0,
+            Arc::clone(&clock),
+            alarms.clone(),
+        );
         let refresher = Refresher::new(
             source,
             (publisher, watch.clone()),
@@ -307,6 +305,7 @@ impl Opened {
                 deliver::expiry::compact(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
                 asking,
+                follower.run(shutdown.clone()),
                 upkeep(Arc::clone(&relay), live, shutdown.clone()),
                 api::serve::serve_handed(
                     handed,

@@ -274,6 +274,10 @@ limits! {
     TRUST_FETCH_TIMEOUT_MS: u64 = 30_000, None;
     /// All sources of a directory have been asked, and one was read, by then.
     TRUST_REFRESH_TIMEOUT_MS: u64 = 300_000, None;
+    /// A peer that is asked for its directory has given it by then.
+    TRUST_PEER_TIMEOUT_MS: u64 = 60_000, None;
+    /// Bytes of a file of the directory in one frame.
+    TRUST_PIECE_MAX: usize = 61_440, Some(Code::FieldInvalid);
     /// No refresh of the directory was completed for so long: an alarm.
     TRUST_REFRESH_ALARM_MS: u64 = 3_600_000, None;
     /// First alarm before a directory expiry: 30 days. Then 7 days and 1 day.

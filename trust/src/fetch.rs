@@ -11,10 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use pli_protocol::limits;
+use tokio::time::timeout;
 use tough::{Transport, TransportError, TransportErrorKind, TransportStream, async_trait};
 use url::Url;
 
 use crate::source::Source;
+
+/// Of one file, whole.
+const TIMEOUT: Duration = Duration::from_millis(limits::TRUST_FETCH_TIMEOUT_MS);
 
 /// Why one file did not come.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -48,7 +52,8 @@ pub(crate) struct Fetcher(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     source: Source,
-    http: reqwest::Client,
+    /// Only for a mirror.
+    http: Option<reqwest::Client>,
     kept: Mutex<Kept>,
 }
 
@@ -73,24 +78,30 @@ pub(crate) fn targets_base() -> Url {
 
 impl Fetcher {
     pub(crate) fn new(source: Source) -> Result<Self, FetchError> {
-        let timeout = Duration::from_millis(limits::TRUST_FETCH_TIMEOUT_MS);
-        let http = reqwest::Client::builder()
-            // TRU-2.6, R5: an answer must not send this machine to another address.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            // Slow retrieval: the whole file, not each piece of it, has this long.
-            .timeout(timeout)
-            .build()
-            .map_err(|problem| FetchError::Unreachable {
-                from: source.to_string(),
-                file: String::new(),
-                problem: problem.to_string(),
-            })?;
+        let http = match &source {
+            Source::Mirror(_) => Some(Self::http(&source)?),
+            Source::Directory(_) | Source::Peer(_) => None,
+        };
         Ok(Self(Arc::new(Inner {
             source,
             http,
             kept: Mutex::default(),
         })))
+    }
+
+    fn http(source: &Source) -> Result<reqwest::Client, FetchError> {
+        reqwest::Client::builder()
+            // TRU-2.6, R5: an answer must not send this machine to another address.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            // Slow retrieval: the whole file, not each piece of it, has this long.
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|problem| FetchError::Unreachable {
+                from: source.to_string(),
+                file: String::new(),
+                problem: problem.to_string(),
+            })
     }
 
     /// The metadata that was read, by file name without `metadata/`.
@@ -135,6 +146,16 @@ impl Fetcher {
                     .unwrap_or_else(|_| Err(self.unreachable(file, "reading was interrupted")))?
             }
             Source::Mirror(base) => self.get(base, file, max).await?,
+            Source::Peer(peer) => {
+                let fetched = timeout(TIMEOUT, peer.files.fetch(file, max)).await;
+                let bytes =
+                    fetched.unwrap_or_else(|_| Err(self.unreachable(file, "it takes too long")))?;
+                if bytes.len() as u64 > max {
+                    let file = file.into();
+                    return Err(FetchError::TooLarge { file, max });
+                }
+                bytes
+            }
         };
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.bytes = kept.bytes.saturating_add(bytes.len() as u64);
@@ -146,7 +167,8 @@ impl Fetcher {
         let url = base
             .join(file)
             .map_err(|problem| self.unreachable(file, problem))?;
-        let mut answer = self.0.http.get(url).send().await.map_err(failed)?;
+        let http = self.0.http.as_ref().expect("a mirror has a client");
+        let mut answer = http.get(url).send().await.map_err(failed)?;
         let status = answer.status();
         if matches!(status.as_u16(), 403 | 404) {
             return Err(FetchError::Missing {
@@ -213,6 +235,36 @@ fn read_file(
         }),
     }
 }
+
+/// The bound of a file that a repository may hold, by its whole path; none if no repository holds such a file
+/// (TRU-5.6). What is bounded here has no way out of the repository's folder.
+#[must_use]
+pub fn file_bound(path: &str) -> Option<u64> {
+    if path == "metadata/root.json" {
+        return Some(limits::TRUST_ROOT_MAX);
+    }
+    if let Some(name) = path.strip_prefix("metadata/") {
+        return bound(name);
+    }
+    let parts: Vec<&str> = path.strip_prefix("targets/")?.split('/').collect();
+    let plain = |part: &&str| {
+        !part.starts_with('.')
+            && !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+    };
+    let good = path.len() <= PATH_MAX
+        && parts.len() <= TARGET_DEPTH_MAX
+        && parts.iter().all(plain)
+        && path.ends_with(".json");
+    good.then_some(limits::TRUST_FILE_MAX)
+}
+
+/// The longest name is that of a service's file, with its hash.
+const PATH_MAX: usize = 512;
+/// `<authority>/services/<file>`.
+const TARGET_DEPTH_MAX: usize = 3;
 
 /// The bound of a metadata file, by its name. The lengths in signed metadata are checked too, but
 /// whoever holds an online key could sign any length.
@@ -293,5 +345,38 @@ mod tests {
         ] {
             assert_eq!(bound(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn tru_5_6_only_files_of_a_repository_have_a_bound_by_their_path() {
+        for good in [
+            "metadata/root.json",
+            "metadata/timestamp.json",
+            "metadata/3.root.json",
+            "targets/0a.federation.json",
+            "targets/authorities/0a.interieur.gouv.fr.json",
+            "targets/interieur.gouv.fr/services/0a.rdv.json",
+        ] {
+            assert!(file_bound(good).is_some(), "{good:?}");
+        }
+        for bad in [
+            "",
+            "/etc/passwd",
+            "metadata/",
+            "metadata/../lock",
+            "memory/timestamp.json",
+            "targets/../memory/root.json",
+            "targets/a/../../b.json",
+            "targets//a.json",
+            "targets/.new-1.json",
+            "targets/a/b/c/d.json",
+            "targets/a.txt",
+            "targets/a\\b.json",
+            "targets/A.json",
+        ] {
+            assert_eq!(file_bound(bad), None, "{bad:?}");
+        }
+        let long = format!("targets/{}.json", "a".repeat(PATH_MAX));
+        assert_eq!(file_bound(&long), None);
     }
 }

@@ -9,12 +9,14 @@
 //! | `read`, `records` | the TUF client workflow (`tough`), expiries; then whose files, and what they say |
 //! | [`mod@format`] | the JSON files that the repository names, strictly |
 //! | `sources` | all sources are asked, and the newest directory that verifies is taken |
+//! | `follow` | one peer is asked, which holds up nobody else |
 //! | `store`, `mirror` | what survives a restart: the memory against rollback, the copy to serve |
 //! | [`mod@write`] | the other side: federation and authorities sign and publish |
 //! | [`keyfile`] | secret keys in files of mode 0600 |
 
 pub mod error;
 mod fetch;
+mod follow;
 pub mod format;
 pub mod keyfile;
 mod mirror;
@@ -28,8 +30,9 @@ mod store;
 pub mod write;
 
 pub use error::TrustError;
+pub use fetch::{FetchError, file_bound};
 pub use moment::{legible, parse_utc, utc};
 pub use pin::fetch_pinned_root;
-pub use source::Source;
+pub use source::{Fetching, Files, Peer, Source};
 pub use sources::Unread;
 pub use store::{Changed, Refreshed, TrustConfig, TrustStore};

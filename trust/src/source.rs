@@ -1,10 +1,16 @@
 //! Where a repository is read (TRU-2.6): nobody there has to be trusted.
 
 use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use url::{Host, Url};
+
+use crate::fetch::FetchError;
 
 /// A place that holds `metadata/` and `targets/`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,7 +19,35 @@ pub enum Source {
     Directory(PathBuf),
     /// An HTTPS address, or plain HTTP on this machine. Ends with a slash.
     Mirror(Url),
+    /// Another node, asked by calls. No text names one.
+    Peer(Peer),
 }
+
+/// A node that gives its own verified copy, file by file (TRU-5.6).
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// For messages, and what tells two peers apart.
+    pub name: String,
+    /// How it is asked.
+    pub files: Arc<dyn Files>,
+}
+
+/// Another way to a repository's files than a disk or HTTP.
+pub trait Files: fmt::Debug + Send + Sync {
+    /// A file such as `metadata/3.snapshot.json`, of at most `max` bytes.
+    fn fetch<'a>(&'a self, file: &'a str, max: u64) -> Fetching<'a>;
+}
+
+/// A file on its way.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + 'a>>;
+
+impl PartialEq for Peer {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Peer {}
 
 /// Why a text names no source.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -74,6 +108,7 @@ impl fmt::Display for Source {
         match self {
             Self::Directory(path) => path.display().fmt(f),
             Self::Mirror(url) => url.fmt(f),
+            Self::Peer(peer) => write!(f, "the node of {}", peer.name),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::fetch::{FetchError, Fetcher};
 use crate::mirror::{Mirror, write_whole};
 use crate::read::{Expiry, Reader, Verified};
 use crate::source::Source;
-use crate::store::{Current, TIMESTAMP, TrustConfig};
+use crate::store::{Current, TIMESTAMP, TrustConfig, lock};
 
 /// Sources that are asked at a time.
 const ASKED_AT_ONCE: usize = 16;
@@ -57,16 +57,22 @@ pub(crate) struct Asked<'a> {
 
 /// What came of it.
 pub(crate) struct Newest {
-    pub(crate) verified: Verified,
+    pub(crate) read: Read,
     pub(crate) unread: Vec<Unread>,
+}
+
+/// A state that verifies, with the memory against rollback of its reading. Kept only if the state is taken.
+pub(crate) struct Read {
+    pub(crate) verified: Verified,
+    pub(crate) memory: tempfile::TempDir,
 }
 
 /// What a source says that it has. Nothing of it is believed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Claim {
+pub(crate) struct Claim {
     /// A root after the one that is trusted, or something in its place.
-    next_root: bool,
-    timestamp: u64,
+    pub(crate) next_root: bool,
+    pub(crate) timestamp: u64,
 }
 
 #[derive(Deserialize)]
@@ -87,10 +93,9 @@ impl Asked<'_> {
         loop {
             let mut failed = Failed::default();
             let claims = self.claims(grace, &mut failed).await;
-            if let Some((verified, memory)) = self.best(&claims, due, &mut failed).await? {
-                copy_files(memory.path(), &self.config.dir.join("memory"))?;
+            if let Some(read) = self.best(&claims, due, &mut failed).await? {
                 let unread = failed.unread;
-                return Ok(Newest { verified, unread });
+                return Ok(Newest { read, unread });
             }
             // Whoever answers first with nothing that verifies must not cut the others off.
             if !failed.cut_off {
@@ -106,22 +111,21 @@ impl Asked<'_> {
         claims: &[(Claim, &Source)],
         due: Instant,
         failed: &mut Failed,
-    ) -> Result<Option<(Verified, tempfile::TempDir)>, TrustError> {
-        let mut best: Option<(Verified, tempfile::TempDir)> = None;
+    ) -> Result<Option<Read>, TrustError> {
+        let mut best: Option<Read> = None;
         for (index, (claim, source)) in claims.iter().enumerate() {
             if best
                 .as_ref()
-                .is_some_and(|(best, _)| !self.may_beat(*claim, best))
+                .is_some_and(|best| !self.may_beat(*claim, &best.verified))
             {
                 continue;
             }
             // One that is slow takes no more than its share of the time that is left.
             let left = due.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(claims.len() - index).unwrap_or(u32::MAX);
-            let memory = self.memory()?;
-            let read = timeout(share, self.read(source, memory.path())).await;
+            let read = timeout(share, self.read(source)).await;
             match read.unwrap_or_else(|_| Err(too_slow(source))) {
-                Ok(verified) if newer(&verified, best.as_ref()) => best = Some((verified, memory)),
+                Ok(read) if newer(&read, best.as_ref()) => best = Some(read),
                 Ok(_) => {}
                 Err(error @ TrustError::Disk { .. }) => return Err(error),
                 Err(error) => failed.note(source, error),
@@ -176,12 +180,13 @@ impl Asked<'_> {
         claim.next_root || (same_root && claim.timestamp > versions.timestamp)
     }
 
-    async fn read(&self, source: &Source, memory: &Path) -> Result<Verified, TrustError> {
+    pub(crate) async fn read(&self, source: &Source) -> Result<Read, TrustError> {
         let fetcher = Fetcher::new(source.clone())?;
+        let memory = self.memory().await?;
         let reader = Reader {
             fetcher: &fetcher,
             root: self.root,
-            memory,
+            memory: memory.path(),
             environment: self.config.environment,
             expiry: Expiry::Refused { now: self.now },
             kept: Some(self.mirror),
@@ -194,15 +199,19 @@ impl Asked<'_> {
         if let Some(before) = self.before {
             no_step_back(self.config, before, &verified)?;
         }
-        Ok(verified)
+        Ok(Read { verified, memory })
     }
 
-    /// What a process left that was killed while it read. The caller holds the lock.
+    /// What a process left that was killed while it read: so old that nobody can still be reading.
     fn forget_readings(&self) -> Result<(), TrustError> {
         let dir = &self.config.dir;
+        let reads_at_most = Duration::from_millis(limits::TRUST_REFRESH_TIMEOUT_MS) * 2;
         for entry in fs::read_dir(dir).map_err(TrustError::disk(dir.clone()))? {
             let entry = entry.map_err(TrustError::disk(dir.clone()))?;
-            if entry.file_name().to_string_lossy().starts_with(READING) {
+            let age = |entry: &fs::DirEntry| entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+            if entry.file_name().to_string_lossy().starts_with(READING)
+                && age(&entry).is_some_and(|age| age > reads_at_most)
+            {
                 let path = entry.path();
                 fs::remove_dir_all(&path).map_err(TrustError::disk(path))?;
             }
@@ -210,8 +219,9 @@ impl Asked<'_> {
         Ok(())
     }
 
-    fn memory(&self) -> Result<tempfile::TempDir, TrustError> {
+    async fn memory(&self) -> Result<tempfile::TempDir, TrustError> {
         let dir = &self.config.dir;
+        let _locked = lock(dir).await?;
         let memory = tempfile::Builder::new()
             .prefix(READING)
             .tempdir_in(dir)
@@ -259,7 +269,15 @@ impl Failed {
 }
 
 async fn claim(source: Source, next_root: u64) -> Result<Claim, TrustError> {
-    let fetcher = Fetcher::new(source)?;
+    let (claim, _) = claim_by(&Fetcher::new(source)?, next_root).await?;
+    Ok(claim)
+}
+
+/// What a source claims, and the timestamp that claims it.
+pub(crate) async fn claim_by(
+    fetcher: &Fetcher,
+    next_root: u64,
+) -> Result<(Claim, Option<Bytes>), TrustError> {
     let next = format!("metadata/{next_root}.root.json");
     let (next, timestamp) = future::join(
         fetcher.fetch(&next, limits::TRUST_ROOT_MAX),
@@ -270,32 +288,30 @@ async fn claim(source: Source, next_root: u64) -> Result<Claim, TrustError> {
     let next_root = !matches!(next, Err(FetchError::Missing { .. }));
     let silent = matches!(next, Err(FetchError::Unreachable { .. }));
     let timestamp = match timestamp {
-        Ok(bytes) => version_of(&bytes),
+        Ok(bytes) => Some(bytes),
         // Nothing is there to be read: once is enough to wait for it.
         Err(error @ FetchError::Unreachable { .. }) if silent => return Err(error.into()),
-        Err(_) if next_root => 0,
+        Err(_) if next_root => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(Claim {
+    let claim = Claim {
         next_root,
-        timestamp,
-    })
+        timestamp: timestamp.as_deref().map_or(0, version_of),
+    };
+    Ok((claim, timestamp))
 }
 
 /// What a metadata file says of itself; 0 if it says nothing.
-fn version_of(file: &[u8]) -> u64 {
+pub(crate) fn version_of(file: &[u8]) -> u64 {
     serde_json::from_slice::<Claimed>(file).map_or(0, |claimed| claimed.signed.version)
 }
 
-fn newer(verified: &Verified, best: Option<&(Verified, tempfile::TempDir)>) -> bool {
-    let of = |verified: &Verified| {
-        let versions = verified.directory.versions();
-        (versions.root, versions.timestamp)
-    };
-    best.is_none_or(|(best, _)| of(verified) > of(best))
+fn newer(read: &Read, best: Option<&Read>) -> bool {
+    let of = |read: &Read| read.verified.directory.versions().age();
+    best.is_none_or(|best| of(read) > of(best))
 }
 
-fn too_slow(source: &Source) -> TrustError {
+pub(crate) fn too_slow(source: &Source) -> TrustError {
     TrustError::Unreachable {
         from: source.to_string(),
         file: "the directory".into(),
@@ -304,7 +320,7 @@ fn too_slow(source: &Source) -> TrustError {
 }
 
 /// Makes the files of `to` those of `from`.
-fn copy_files(from: &Path, to: &Path) -> Result<(), TrustError> {
+pub(crate) fn copy_files(from: &Path, to: &Path) -> Result<(), TrustError> {
     let names = |dir: &Path| -> std::io::Result<Vec<std::ffi::OsString>> {
         let entries = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name()));
         entries.collect()
@@ -326,7 +342,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<(), TrustError> {
 
 /// TRU-2.3. A second belt over `tough`'s memory, which a torn write can empty: under one root no version may
 /// fall, and one version of the timestamp is one file.
-fn no_step_back(
+pub(crate) fn no_step_back(
     config: &TrustConfig,
     before: &Current,
     after: &Verified,

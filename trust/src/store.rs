@@ -4,7 +4,7 @@
 //! <dir>/mirror/metadata, targets   verified copy: read at start, served to others
 //! <dir>/memory/                    what `tough` compares versions with
 //! <dir>/evidence/                  files that contradict what is trusted (case 20)
-//! <dir>/lock                       one refresh at a time, between processes too
+//! <dir>/lock                       one change of these at a time, between processes too
 //! ```
 
 use std::fs;
@@ -21,7 +21,7 @@ use crate::fetch::Fetcher;
 use crate::mirror::{Mirror, Old};
 use crate::read::{Expiry, Reader, Verified};
 use crate::source::Source;
-use crate::sources::{Asked, GRACE, Newest, Unread};
+use crate::sources::{Asked, GRACE, Newest, Read, Unread, copy_files, no_step_back, version_of};
 
 pub(crate) const TIMESTAMP: &str = "metadata/timestamp.json";
 
@@ -46,7 +46,6 @@ pub struct TrustStore {
     current: RwLock<Current>,
     /// Who gave no directory when it was opened from the sources; `None` if it was opened from the copy.
     unread: Option<Vec<Unread>>,
-    refreshing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +90,6 @@ impl TrustStore {
                 Err(error) => tracing::error!(%error, "the copy of the directory is damaged"),
             }
         }
-        let locked = lock(&config.dir).await?;
         let asked = Asked {
             config: &config,
             mirror: &mirror,
@@ -100,8 +98,9 @@ impl TrustStore {
             before: None,
             grace: Some(GRACE),
         };
-        let Newest { verified, unread } = asked.newest().await?;
-        mirror.replace(&verified.files, &verified.root, Old::Removed)?;
+        let Newest { read, unread } = asked.newest().await?;
+        let locked = lock(&config.dir).await?;
+        let verified = write_down(&config, &mirror, read, None)?;
         drop(locked);
         let current = Current::from(verified);
         Ok(Self::with(config, mirror, current, Some(unread)))
@@ -119,7 +118,6 @@ impl TrustStore {
             mirror,
             current,
             unread,
-            refreshing: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -158,40 +156,59 @@ impl TrustStore {
     }
 
     async fn ask(&self, now: Timestamp, grace: Option<Duration>) -> Result<Refreshed, TrustError> {
-        let _one = self.refreshing.lock().await;
-        let _locked = lock(&self.config.dir).await?;
         let before = self.now();
-        let asked = Asked {
+        let Newest { read, unread } = self.asked(&before, now, grace).newest().await?;
+        let refreshed = self.take(read).await?;
+        Ok(Refreshed {
+            unread,
+            ..refreshed
+        })
+    }
+
+    pub(crate) fn asked<'a>(
+        &'a self,
+        before: &'a Current,
+        now: Timestamp,
+        grace: Option<Duration>,
+    ) -> Asked<'a> {
+        Asked {
             config: &self.config,
             mirror: &self.mirror,
             root: &before.root,
             now,
-            before: Some(&before),
+            before: Some(before),
             grace,
-        };
-        let Newest { verified, unread } = asked.newest().await?;
-        if verified.files.get(TIMESTAMP) == before.timestamp.as_ref()
-            && verified.root == before.root
-        {
+        }
+    }
+
+    /// Puts in force what was read, unless something newer came meanwhile: whoever is slow holds up nobody.
+    pub(crate) async fn take(&self, read: Read) -> Result<Refreshed, TrustError> {
+        let _locked = lock(&self.config.dir).await?;
+        let before = self.now();
+        let versions = |directory: &Directory| directory.versions().age();
+        let verified = &read.verified;
+        let same = verified.files.get(TIMESTAMP) == before.timestamp.as_ref()
+            && verified.root == before.root;
+        if same || versions(&verified.directory) < versions(&before.directory) {
             return Ok(Refreshed {
                 directory: before.directory,
                 changed: Changed::No,
-                unread,
+                unread: Vec::new(),
             });
         }
-        self.mirror
-            .replace(&verified.files, &verified.root, Old::Removed)?;
+        no_step_back(&self.config, &before, verified)?;
+        let verified = write_down(&self.config, &self.mirror, read, before.timestamp.as_ref())?;
         let current = Current::from(verified);
         let directory = Arc::clone(&current.directory);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         Ok(Refreshed {
             directory,
             changed: Changed::Yes,
-            unread,
+            unread: Vec::new(),
         })
     }
 
-    fn now(&self) -> Current {
+    pub(crate) fn now(&self) -> Current {
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -239,8 +256,35 @@ fn begins_with(mirror: &Mirror, root: &[u8]) -> bool {
     mirror.read(&file).is_some_and(|bytes| bytes == root)
 }
 
+/// Makes it the copy and the memory. The caller holds the lock; `before` is the timestamp that this process had in
+/// force.
+fn write_down(
+    config: &TrustConfig,
+    mirror: &Mirror,
+    read: Read,
+    before: Option<&Bytes>,
+) -> Result<Verified, TrustError> {
+    let Read { verified, memory } = read;
+    let versions = verified.directory.versions();
+    // Another process may have written since: its newer memory is not to be lost.
+    let there = mirror.read(TIMESTAMP);
+    if there.as_ref() != before {
+        let root = mirror.read("metadata/root.json");
+        let version = |file: Option<Bytes>| file.as_deref().map_or(0, version_of);
+        let theirs = (version(root), version(there));
+        if theirs > versions.age() {
+            return Err(TrustError::Rollback {
+                detail: format!("read {versions:?}, and another process has taken {theirs:?}"),
+            });
+        }
+    }
+    copy_files(memory.path(), &config.dir.join("memory"))?;
+    mirror.replace(&verified.files, &verified.root, Old::Removed)?;
+    Ok(verified)
+}
+
 /// Held until dropped.
-async fn lock(dir: &Path) -> Result<fs::File, TrustError> {
+pub(crate) async fn lock(dir: &Path) -> Result<fs::File, TrustError> {
     let path = dir.join("lock");
     let wait = tokio::task::spawn_blocking(move || {
         let file = fs::File::options()

@@ -195,6 +195,7 @@ messages! {
         6 enrol: m(&ENROL), OneOf;
         7 publish_grant: m(&PUBLISH_GRANT), OneOf;
         8 report: m(&REPORT), OneOf;
+        9 trust: m(&TRUST), OneOf;
         10 evidence: m(&EVIDENCE), OneOf;
     }
     SUBMIT "Submit" {}
@@ -210,7 +211,16 @@ messages! {
         4 page: m(&SYNC_PAGE), OneOf;
         5 enrolled: m(&ENROLLED), OneOf;
         6 done: m(&DONE), OneOf;
+        7 trust: m(&TRUST_FILE), OneOf;
         8 evidence: m(&EVIDENCE_REPLY), OneOf;
+    }
+    TRUST "Trust" {
+        1 path: Str, Single;
+    }
+    TRUST_FILE "TrustFile" {
+        1 file: Bytes, Single;
+        2 absent: Bool, Single;
+        3 size: U64, Single;
     }
     DONE "Done" {}
     RECEIPT "Receipt" {

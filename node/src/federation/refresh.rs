@@ -117,12 +117,15 @@ impl<S: Source> Refresher<S> {
     async fn stopped_within(&self, shutdown: &mut Shutdown, wait: Duration) -> bool {
         let began = Instant::now();
         let mut until = began + wait;
+        let mut directory = self.watch.clone();
         let earliest = began + wait.min(WANTED_AFTER);
         while Instant::now() < until {
             let step = until.min(Instant::now() + ALARMS_EVERY);
             tokio::select! {
                 () = shutdown.begun() => return true,
                 () = self.watch.wanted(), if until > earliest => until = earliest,
+                // What a peer gave is looked at, too.
+                Some(_) = directory.changed() => self.look(),
                 () = sleep_until(step) => self.look(),
             }
         }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use pli_protocol::id::Timestamp;
 use pli_protocol::trust::{Directory, Environment};
-use pli_trust::{TrustConfig, TrustError, TrustStore, Unread};
+use pli_trust::{Changed, TrustConfig, TrustError, TrustStore, Unread};
 use tokio::time::timeout;
 
 use crate::config::Trust;
 
 use super::root::{self, OpenError};
-use super::{RefreshError, Source};
+use super::{Peers, RefreshError, Source};
 
 /// Fetches from the configured sources.
 #[derive(Clone, Debug)]
@@ -21,6 +23,10 @@ pub struct TrustSource(Arc<TrustStore>);
 
 /// A start waits so long for its sources, then goes on with the copy.
 const OPEN_WITHIN: Duration = Duration::from_secs(15);
+
+/// And so long for the nodes that the copy names, so many at the most.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
+const CATCH_UP_PEERS: usize = 16;
 
 /// A trust repository that loaded.
 #[derive(Clone, Debug)]
@@ -110,6 +116,50 @@ async fn ask(
         unread: unread.into_iter().map(line).collect(),
     };
     Ok((store, found))
+}
+
+impl Opened {
+    /// TRU-5.6: where no configured source answers a start, some of the nodes that the copy names are asked.
+    pub async fn catch_up(mut self, peers: &Peers, now: Timestamp) -> Self {
+        if self.found.from_copy.is_none() {
+            return self;
+        }
+        let directory = Arc::clone(&self.found.directory);
+        let all = peers.all(&directory, now).into_iter();
+        let sources = all.filter_map(|peer| peers.source(&directory, &peer, now));
+        let asked: Vec<_> = sources.take(CATCH_UP_PEERS).collect();
+        let mut asking: FuturesUnordered<_> = asked
+            .iter()
+            .map(|source| self.source.follow(source, now))
+            .collect();
+        let first_newer = async {
+            while let Some(followed) = asking.next().await {
+                if followed.is_ok_and(|followed| followed.changed == Changed::Yes) {
+                    return;
+                }
+            }
+        };
+        drop(timeout(CATCH_UP_WITHIN, first_newer).await);
+        drop(asking);
+        self.found.directory = self.source.directory();
+        self
+    }
+}
+
+impl TrustSource {
+    /// Takes what a peer has, if it is newer and verifies.
+    pub(super) async fn follow(
+        &self,
+        peer: &pli_trust::Source,
+        now: Timestamp,
+    ) -> Result<pli_trust::Refreshed, TrustError> {
+        self.0.follow(peer, now).await
+    }
+
+    /// The directory in force.
+    pub(super) fn directory(&self) -> Arc<Directory> {
+        self.0.directory()
+    }
 }
 
 /// Copies a folder with all that is in it; one that is not there is an empty one.

@@ -22,7 +22,7 @@ pub struct DirectoryWatch {
 }
 
 /// Replaces the directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Publisher {
     directory: watch::Sender<Arc<Directory>>,
     refreshed: watch::Sender<Refreshed>,
@@ -59,17 +59,30 @@ impl Publisher {
     /// Puts a newly verified directory in force. Those who wait are woken only if something may
     /// have changed: a repository that is signed again, or an expiry that moved.
     pub fn publish(&self, directory: Arc<Directory>, at: Timestamp) {
+        self.replace(directory);
+        self.refreshed.send_replace(Refreshed {
+            at: Some(at),
+            error: None,
+        });
+    }
+
+    /// The same for what a peer gave: what is wrong with the configured sources is still wrong (TRU-5.6).
+    pub fn publish_followed(&self, directory: Arc<Directory>, at: Timestamp) {
+        self.replace(directory);
+        self.refreshed
+            .send_modify(|refreshed| refreshed.at = Some(at));
+    }
+
+    /// Two who publish may come in any order; the newer one stays.
+    fn replace(&self, directory: Arc<Directory>) {
         self.directory.send_if_modified(|current| {
-            let changed = current.versions() != directory.versions()
-                || current.expiries() != directory.expiries();
+            let (ours, theirs) = (current.versions(), directory.versions());
+            let changed = theirs.age() >= ours.age()
+                && (theirs != ours || current.expiries() != directory.expiries());
             if changed {
                 *current = directory;
             }
             changed
-        });
-        self.refreshed.send_replace(Refreshed {
-            at: Some(at),
-            error: None,
         });
     }
 

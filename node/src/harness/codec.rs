@@ -89,6 +89,8 @@ const CANONICAL: &[(&str, Check)] = canonical!(
     SyncItem,
     SyncPage,
     Track,
+    Trust,
+    TrustFile,
     Welcome,
 );
 

@@ -19,6 +19,7 @@ use super::received::Way;
 use super::retry::retry_after_ms;
 use crate::deliver::{account, reports, sync, track};
 use crate::evidence::answer::{self, Asker};
+use crate::federation;
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
 
@@ -125,6 +126,12 @@ async fn answer(
         }
         (call::Kind::Sync(asked), Principal::Device) => {
             return sync::run(relay, &peer.key, asked, recv, send, shutdown).await;
+        }
+        (
+            call::Kind::Trust(asked),
+            Principal::Node(_) | Principal::Service(_) | Principal::Device,
+        ) => {
+            return federation::answer::answer(&relay.mirror, asked, send).await;
         }
         (call::Kind::Handover(handover), Principal::Device) => {
             account::handover(relay, &peer.key, handover).await?

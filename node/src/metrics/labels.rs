@@ -133,6 +133,8 @@ label! {
         DirectoryRollback = "directory_rollback",
         /// Case 20: two directories of one version; both are kept.
         DirectoryEquivocation = "directory_equivocation",
+        /// TRU-5.6: a peer offers a directory that does not verify.
+        DirectoryPeerRefused = "directory_peer_refused",
         /// The directory does not list this node's own key (any more), or its authority.
         OwnKeyNotListed = "own_key_not_listed",
         /// The federation has suspended this node's authority.

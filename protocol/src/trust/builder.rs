@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use crate::id::{AuthorityId, Timestamp};
 use crate::limits;
 
-use super::directory::{Directory, Environment, Finding, Member, Versions};
+use super::directory::{Directory, Environment, Finding, Member};
 use super::expiry::{RoleExpiry, TrustRole};
 use super::owner::KeyOwner;
 use super::published::is_published;
 use super::record::{AuthorityRecord, NodeRecord, Policy, ServiceRecord, ValidKey};
 use super::refusal::RecordRefusal;
+use super::versions::Versions;
 
 /// Takes records one by one. A record that is refused is left out and the rest goes on: one
 /// authority's fault must not take the directory from the others.

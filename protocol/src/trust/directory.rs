@@ -11,6 +11,7 @@ use super::expiry::{Alarm, RoleExpiry, TrustRole};
 use super::owner::{KeyOwner, KeyRole};
 use super::record::{AuthorityRecord, NodeRecord, Policy, ServiceRecord, ValidKey};
 use super::refusal::{RecordRefusal, TrustRefusal};
+use super::versions::Versions;
 
 /// Whether published example keys are tolerated. R9.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,19 +20,6 @@ pub enum Environment {
     Production,
     /// `--dev`: they are accepted.
     Development,
-}
-
-/// The versions of the top-level roles: what a rollback is measured against.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Versions {
-    /// Of `root.json`.
-    pub root: u64,
-    /// Of `timestamp.json`.
-    pub timestamp: u64,
-    /// Of `snapshot.json`.
-    pub snapshot: u64,
-    /// Of `targets.json`.
-    pub targets: u64,
 }
 
 /// Something in the repository that was left out, and why. The operator must see it.

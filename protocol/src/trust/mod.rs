@@ -18,9 +18,10 @@ mod published;
 mod record;
 mod refusal;
 mod term;
+mod versions;
 
 pub use builder::DirectoryBuilder;
-pub use directory::{Directory, Environment, Finding, Versions};
+pub use directory::{Directory, Environment, Finding};
 pub use expiry::{Alarm, RoleExpiry, TrustRole};
 pub use owner::{KeyOwner, KeyRole};
 pub use published::is_published;
@@ -30,6 +31,7 @@ pub use record::{
 };
 pub use refusal::{RecordRefusal, TrustRefusal};
 pub use term::{DisplayName, HostPort, HttpBase, LinkHost, TermError, Token, WebSocketUrl};
+pub use versions::Versions;
 
 #[cfg(test)]
 mod tests;

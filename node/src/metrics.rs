@@ -17,7 +17,8 @@ mod labels;
 
 pub use family::{Label, Metric, Per};
 pub use labels::{
-    AlarmKind, Disposition, Lane, Outcome, Role, RootCache, Route, Side, Transport, TufRole, Way,
+    AlarmKind, Call, Disposition, Lane, Outcome, Role, RootCache, Route, Side, Transport, TufRole,
+    Way,
 };
 
 use family::group;
@@ -71,8 +72,8 @@ group! {
         open: Per<Role, Gauge>;
         /// Shows how many handshakes are under way now.
         handshaking: Gauge;
-        /// Counts calls that peers began, by the role of the peer.
-        calls_total: Per<Role, Counter>;
+        /// Counts calls that peers began, by what they ask for.
+        calls_total: Per<Call, Counter>;
         /// Counts panics that were caught at the edge of a stream, which ended while all else went on (case 56).
         panics_total: Counter;
     }
@@ -354,6 +355,7 @@ mod tests {
         }
         check::<Code>();
         check::<Way>();
+        check::<Call>();
         check::<Role>();
         check::<Transport>();
         check::<Side>();

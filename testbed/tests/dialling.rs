@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use pli_client::{clock, reach};
 use pli_protocol::code::Code;
-use pli_protocol::limits::RETRY_BASE_MS;
+use pli_protocol::codec;
+use pli_protocol::limits::{FRAME_MAX, RETRY_BASE_MS};
 use pli_protocol::session::{Principal, Refusal, Welcome};
-use pli_protocol::wire::{self, call_reply};
+use pli_protocol::wire::{self, call, call_reply};
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
 use pli_transport::{Credential, Dialler};
@@ -137,6 +138,14 @@ async fn a_home_that_asks_to_be_left_alone_is_left_alone_for_so_long() {
         let Ok(mut stream) = connection.accept_call().await else {
             continue;
         };
+        let Ok(Some(frame)) = stream.recv.next().await else {
+            continue;
+        };
+        let asked: wire::Call = codec::decode_canonical(&frame, FRAME_MAX).expect("a call");
+        // Who follows the directory comes when it likes.
+        if !matches!(asked.kind, Some(call::Kind::Forward(_))) {
+            continue;
+        }
         if let Some(at) = refused_at {
             let waited = Instant::now() - at;
             assert!(waited >= ASKED, "{waited:?}");

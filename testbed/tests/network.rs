@@ -14,8 +14,8 @@ use support::{HOME, ORIGIN, SERVICE};
 
 const SEED: u64 = 46;
 
-/// Two nodes; whoever dials `behind` by QUIC goes through the relay.
-async fn federation(behind: &str) -> (Federation, Relay) {
+/// Two nodes; whoever dials `behind` by QUIC goes through the relay, in this weather from the first datagram.
+async fn federation(behind: &str, weather: Weather) -> (Federation, Relay) {
     let front: SocketAddr = ports::free();
     let plan = Federation::builder()
         .two_hosts()
@@ -23,6 +23,7 @@ async fn federation(behind: &str) -> (Federation, Relay) {
     let mut federation = plan.make().await.expect("made");
     let node = federation.node(behind).addresses().quic;
     let relay = Relay::start(front, node, SEED).await.expect("started");
+    relay.set(weather);
     federation.start().await.expect("two nodes");
     (federation, relay)
 }
@@ -30,7 +31,7 @@ async fn federation(behind: &str) -> (Federation, Relay) {
 /// Cases 46, 48 and 50, CUS-5.3: in effect each letter arrives once, whatever the path between two nodes does.
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_46_48_50_forwarding_survives_loss_a_black_hole_and_a_new_address() {
-    let (federation, relay) = federation(HOME).await;
+    let (federation, relay) = federation(HOME, Weather::default()).await;
     let service = federation.service(SERVICE).await.expect("open");
     let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
     let grant = citizen.grant(&service).await.expect("granted");
@@ -76,8 +77,7 @@ async fn cases_46_48_50_forwarding_survives_loss_a_black_hole_and_a_new_address(
 #[tokio::test(flavor = "multi_thread")]
 async fn case_49_where_udp_is_blocked_everyone_takes_the_websocket_by_themselves() {
     for behind in [HOME, ORIGIN] {
-        let (federation, relay) = federation(behind).await;
-        relay.set(Weather::blocked());
+        let (federation, relay) = federation(behind, Weather::blocked()).await;
         let service = federation.service(SERVICE).await.expect("open");
         let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
         let grant = citizen.grant(&service).await.expect("granted");
@@ -105,7 +105,7 @@ async fn case_49_where_udp_is_blocked_everyone_takes_the_websocket_by_themselves
 /// the origin never learns of. After it heals each letter is there, once.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_47_a_one_way_partition_loses_nothing_and_heals_by_itself() {
-    let (federation, relay) = federation(HOME).await;
+    let (federation, relay) = federation(HOME, Weather::default()).await;
     let service = federation.service(SERVICE).await.expect("open");
     let mut citizen = federation.citizen("citoyen", HOME).await.expect("enrolled");
     let grant = citizen.grant(&service).await.expect("granted");

@@ -77,6 +77,8 @@ pub async fn run(
         Ok(kind) => kind,
         Err(end) => return finish(end, send, relay.clock.now()).await,
     };
+    let counted = &relay.metrics.session.calls_total;
+    counted.of((&kind).into()).increment(1);
     // A stream of batches answers for itself: it owns both halves.
     let way = match (&kind, &peer.principal) {
         (call::Kind::Submit(_), Principal::Service(service)) => Way::Submit(service.clone()),

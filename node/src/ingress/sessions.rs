@@ -104,7 +104,6 @@ async fn serve(
             // SES-5.2: QUIC and yamux bound the streams; this bounds what runs.
             stream = connection.accept_call(), if calls.len() < calls_max => {
                 let Ok(stream) = stream else { break None };
-                relay.metrics.session.calls_total.of(peer.principal.role().into()).increment(1);
                 let call = calls::run(
                     Arc::clone(relay), Arc::clone(&peer), stream, Arc::clone(&bad), shutdown.clone(),
                 );

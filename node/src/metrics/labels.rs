@@ -1,6 +1,7 @@
 //! The values that labels may have.
 
 use pli_protocol::code::Code;
+use pli_protocol::wire::call;
 
 use super::family::{Label, label};
 
@@ -25,6 +26,49 @@ label! {
         Gateway = "gateway",
         /// A citizen's device.
         Device = "device",
+    }
+}
+
+label! {
+    /// What a call asks for.
+    "call" => Call {
+        /// Letters of a service of this authority.
+        Submit = "submit",
+        /// Letters from another node.
+        Forward = "forward",
+        /// How letters stand.
+        Track = "track",
+        /// Receipts that a home sends back.
+        Report = "report",
+        /// What waits for a device.
+        Sync = "sync",
+        /// That a device has it.
+        Handover = "handover",
+        /// A device for an account.
+        Enrol = "enrol",
+        /// The grant of a mailbox.
+        PublishGrant = "publish_grant",
+        /// A file of the directory.
+        Trust = "trust",
+        /// Proofs of what happened.
+        Evidence = "evidence",
+    }
+}
+
+impl From<&call::Kind> for Call {
+    fn from(kind: &call::Kind) -> Self {
+        match kind {
+            call::Kind::Submit(_) => Self::Submit,
+            call::Kind::Forward(_) => Self::Forward,
+            call::Kind::Track(_) => Self::Track,
+            call::Kind::Report(_) => Self::Report,
+            call::Kind::Sync(_) => Self::Sync,
+            call::Kind::Handover(_) => Self::Handover,
+            call::Kind::Enrol(_) => Self::Enrol,
+            call::Kind::PublishGrant(_) => Self::PublishGrant,
+            call::Kind::Trust(_) => Self::Trust,
+            call::Kind::Evidence(_) => Self::Evidence,
+        }
     }
 }
 

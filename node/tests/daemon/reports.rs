@@ -136,8 +136,7 @@ async fn r7_a_damaged_report_is_settled_and_hides_none_behind_it() {
         let custody = at_origin.custody(letter).unwrap().unwrap();
         assert_eq!(custody.state, CustodyState::Retrieved, "{letter}");
     }
-    // And the call for letters, of which there are none.
-    let counted = format!("pli_session_calls_total{{role=\"node\"}} {}", calls + 1);
+    let counted = format!("pli_session_calls_total{{call=\"report\"}} {calls}");
     until(&counted, async || {
         origin.counts(&counted).await.then_some(())
     })

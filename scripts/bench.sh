@@ -5,4 +5,5 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo build --release --locked -p pli-node -p pli-client --bins >&2
 cargo build --release --locked -p pli-testbed --bin bench >&2
+cargo run --release --locked --quiet -p pli-node --example evidence_bench
 exec "${CARGO_TARGET_DIR:-target}/release/bench" ${SOAK:+--soak "$SOAK"} "$@"

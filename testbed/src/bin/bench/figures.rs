@@ -10,6 +10,7 @@ use serde_json::json;
 pub(crate) struct Figures {
     figures: BTreeMap<&'static str, f64>,
     verdicts: Vec<Verdict>,
+    quiet: bool,
 }
 
 #[derive(Debug)]
@@ -32,13 +33,23 @@ impl Verdict {
 }
 
 impl Figures {
+    /// For figures that were shown already: keeps them to itself.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            quiet: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes note of a figure and prints it.
     pub(crate) fn add(&mut self, name: &'static str, value: f64, unit: &'static str) {
-        println!(
-            "{}",
-            json!({ "figure": name, "value": round(value), "unit": unit })
-        );
-        eprintln!("  {name:<52} {:>14} {unit}", human(value));
+        if !self.quiet {
+            println!(
+                "{}",
+                json!({ "figure": name, "value": round(value), "unit": unit })
+            );
+            eprintln!("  {name:<52} {:>14} {unit}", human(value));
+        }
         self.figures.insert(name, value);
     }
 

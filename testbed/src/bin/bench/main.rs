@@ -11,10 +11,12 @@
 //! | [`load`] | frames to a node, acknowledgements back |
 //! | [`throughput`] | accepted by one node, forwarded to another, taken by devices |
 //! | [`latency`] | from submitting to a connected device, alone and beside a dead destination |
+//! | [`evidence`] | what evidence costs, and bundles |
 //! | [`soak`] | memory over time at half load |
 //! | [`usage`] | processor time and memory of a process |
 //! | [`figures`] | JSON lines and the table |
 
+mod evidence;
 mod figures;
 mod latency;
 mod letters;
@@ -28,7 +30,7 @@ mod usage;
 use clap::Parser;
 
 use figures::Figures;
-use stage::{INTERIOR, SOCIAL, Stage};
+use stage::{INTERIOR, Keeps, SOCIAL, Stage};
 
 /// The bench stops at the first thing that does not work, with its words.
 type Anyhow = Box<dyn std::error::Error + Send + Sync>;
@@ -63,7 +65,8 @@ async fn main() -> Result<(), Anyhow> {
         (arguments.hold_forwarded, SOCIAL, letters::BATCH),
     ] {
         if let Some(seconds) = seconds {
-            return throughput::hold(&Stage::raise().await?, home, batch, seconds).await;
+            return throughput::hold(&Stage::raise(Keeps::Evidence).await?, home, batch, seconds)
+                .await;
         }
     }
 
@@ -77,7 +80,7 @@ async fn main() -> Result<(), Anyhow> {
     limits::quic(&mut figures).await?;
 
     eprintln!("idle");
-    let mut stage = Stage::raise().await?;
+    let mut stage = Stage::raise(Keeps::Evidence).await?;
     throughput::idle(&mut figures, &stage).await?;
     eprintln!("from submitting to a connected device");
     latency::unloaded(&mut figures, &stage).await?;
@@ -92,11 +95,16 @@ async fn main() -> Result<(), Anyhow> {
     eprintln!("from node to node");
     throughput::forwarded(&mut figures, &stage, &social).await?;
     let devices = throughput::synced(&mut figures, &stage).await?;
+    eprintln!("evidence");
+    evidence::bundle(&mut figures, &stage).await?;
     eprintln!("soak of {} s at half load", arguments.soak);
     if arguments.soak < SOAK_FULL_SECONDS {
         eprintln!("  short: what the target says of an hour is not shown by this run (SOAK=3600)");
     }
     soak::run(&mut figures, &stage, &devices, &social, arguments.soak).await?;
+    drop((devices, stage));
+    eprintln!("with and without evidence");
+    evidence::cost(&mut figures).await?;
     figures.add("load_average_after", usage::load_average()?, "");
     figures.summary();
     Ok(())

@@ -45,17 +45,27 @@ pub(crate) struct Recipient {
     pub(crate) device: Arc<SigningKey>,
 }
 
+/// Whether the nodes keep a log of what they do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Keeps {
+    /// As a federation does that asks for one witness.
+    Evidence,
+    /// To see what the log costs.
+    NoEvidence,
+}
+
 /// Everything that a measurement needs.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) federation: Federation,
     pub(crate) service: Service,
+    pub(crate) keeps: Keeps,
     recipients: BTreeMap<&'static str, Vec<Recipient>>,
 }
 
 impl Stage {
     /// Starts three nodes and enrols every account. Quotas are as high as a bench needs them.
-    pub(crate) async fn raise() -> Result<Self, Anyhow> {
+    pub(crate) async fn raise(keeps: Keeps) -> Result<Self, Anyhow> {
         let host = |id, name| AuthorityPlan::new(id, name, name).hosts();
         let mut plan = Federation::builder()
             .authority(host(INTERIOR, "Intérieur").service(
@@ -81,6 +91,10 @@ impl Stage {
         plan = plan.set("store", "evidence_kept", "\"2m\"");
         // A refusal is a line of the log; a bench has none, and what the node logs else is for people.
         plan = plan.set("log", "filter", "\"warn\"");
+        plan = match keeps {
+            Keeps::Evidence => plan.witnesses(1),
+            Keeps::NoEvidence => plan.set("evidence", "enabled", "false"),
+        };
         let federation = plan.start().await?;
         let service = federation.service(SERVICE).await?;
         let mut recipients = BTreeMap::new();
@@ -90,6 +104,7 @@ impl Stage {
         Ok(Self {
             federation,
             service,
+            keeps,
             recipients,
         })
     }

@@ -27,10 +27,10 @@ const ROUNDS: u64 = 4;
 const RUN: u64 = SEALED as u64 * ROUNDS;
 const POLL: Duration = Duration::from_millis(20);
 /// Between two looks at a node's counters.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 const SETTLE: Duration = Duration::from_secs(2);
 /// Nothing here takes this long unless it is stuck.
-const STUCK: Duration = Duration::from_secs(300);
+pub(crate) const STUCK: Duration = Duration::from_secs(300);
 
 /// One run of load: how long, and who used the cores.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +139,7 @@ async fn repeat(
 }
 
 /// The letters of a run, signed.
-fn run_of(
+pub(crate) fn run_of(
     stage: &Stage,
     letters: &Sealed,
     salt: u64,
@@ -176,7 +176,7 @@ async fn submit(stage: &Stage, signed: &[(EnvelopeId, Bytes)]) -> Result<Run, An
     })
 }
 
-async fn prepare(
+pub(crate) async fn prepare(
     stage: &Stage,
     signed: &[(EnvelopeId, Bytes)],
 ) -> Result<(Vec<Submission>, Vec<Vec<Frame>>), Anyhow> {
@@ -191,7 +191,10 @@ async fn prepare(
     Ok((streams, parts))
 }
 
-async fn send_all(streams: Vec<Submission>, parts: Vec<Vec<Frame>>) -> Result<Outcome, Anyhow> {
+pub(crate) async fn send_all(
+    streams: Vec<Submission>,
+    parts: Vec<Vec<Frame>>,
+) -> Result<Outcome, Anyhow> {
     let mut sending = JoinSet::new();
     for (mut stream, frames) in streams.into_iter().zip(parts) {
         sending.spawn(async move { stream.send(&frames).await });

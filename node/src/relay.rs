@@ -120,6 +120,24 @@ impl Relay {
         self.alarms.set(AlarmKind::ClockUnsynchronised, now, wrong);
     }
 
+    /// EVD-3.1: raises or clears the alarm of a log whose key the directory does not list for this node.
+    pub fn watch_log_key(&self) {
+        let Some(keeper) = &self.evidence else { return };
+        let now = self.clock.now();
+        let (directory, key) = (self.directory(), keeper.key().public());
+        let listed = directory.node_of(&self.authority).is_ok_and(|node| {
+            let mut keys = node.log_keys.iter();
+            keys.any(|listed| listed.key == *key && listed.validity.contains(now))
+        });
+        let wrong = (!listed).then(|| {
+            format!(
+                "the directory does not list {key} as a key of this node's log, so nobody believes its evidence; its \
+                 authority runs: pli authority set-node --log-key {key}, then pli authority publish"
+            )
+        });
+        self.alarms.set(AlarmKind::LogKeyNotListed, now, wrong);
+    }
+
     /// Runs something that may wait for the disk, off the tasks that must not.
     pub async fn on_store<T: Send + 'static>(
         &self,

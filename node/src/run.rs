@@ -9,11 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_protocol::session::Principal;
-use pli_transport::{
-    Credential, Dialler, DiallerConfig, Identity, Listener, ListenerConfig, ListenerLimits,
-    PlainHttp,
-};
+use pli_transport::{Identity, Listener, ListenerConfig, ListenerLimits, PlainHttp};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -25,6 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::deliver;
+use crate::deliver::dial::dialler;
 use crate::deliver::neighbours::Neighbours;
 use crate::evidence::Keeper;
 use crate::evidence::recorder::Refusals;
@@ -232,16 +229,8 @@ impl Opened {
             None => None,
         };
         let refusals = evidence_parts.as_ref().map(|parts| parts.refusals.clone());
-        let credential = Credential {
-            principal: Principal::Node(config.authority.clone()),
-            key: Arc::new(key.key.clone()),
-        };
-        let dialling = DiallerConfig {
-            private_networks: config.dial.networks(),
-            ..DiallerConfig::default()
-        };
         let relay = Arc::new(Relay {
-            dialler: Dialler::with_config(credential, dialling),
+            dialler: dialler(&config.authority, &key.key, config.dial.networks()),
             neighbours: Neighbours::default(),
             evidence: evidence.clone(),
             refusals: refusals.unwrap_or_else(Refusals::nowhere),
@@ -390,6 +379,7 @@ async fn upkeep(relay: Arc<Relay>, live: Arc<LiveView>, mut shutdown: Shutdown) 
         if at >= clock_due {
             clock_due = at + CLOCK_EVERY;
             relay.watch_clock(at);
+            relay.watch_log_key();
             let live = Arc::clone(&live);
             // It looks at the disk; what it answers here nobody reads, its alarms count.
             drop(tokio::task::spawn_blocking(move || live.live()));

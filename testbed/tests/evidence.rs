@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pli_client::evidence::facts::{NotProven, Verdict, Verified};
 use pli_client::evidence::make::{self, Parts};
-use pli_client::evidence::verify::{NotProven, Verdict, Verified, verify};
+use pli_client::evidence::verify::verify;
 use pli_client::service::Service;
 use pli_client::service::batch::Prepared;
 use pli_protocol::custody::Step;

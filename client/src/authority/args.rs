@@ -49,7 +49,7 @@ pub enum AuthorityCommand {
         /// The WebSocket fallback: wss://host:port/path; repeat.
         #[arg(long)]
         websocket: Vec<WebSocketUrl>,
-        /// Its public HTTP, where others read its log and ask it for cosignatures: https://host[:port]; repeat.
+        /// Its public HTTP, where others read its log and ask it for cosignatures: https://host:port; repeat.
         #[arg(long)]
         http: Vec<HttpBase>,
         /// Where it gossips: host:port (UDP); repeat.
@@ -113,7 +113,7 @@ pub enum AuthorityCommand {
         /// wss://host:port/path; repeat. Replaces those of before.
         #[arg(long)]
         websocket: Vec<WebSocketUrl>,
-        /// https://host[:port]; repeat. Replaces those of before.
+        /// https://host:port; repeat. Replaces those of before.
         #[arg(long)]
         http: Vec<HttpBase>,
         /// host:port (UDP); repeat. Replaces those of before.

@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::exit::{Exit, Failed};
 use super::{Home, places};
+use crate::evidence::facts::Verdict;
 use crate::evidence::make::{self, Parts};
-use crate::evidence::verify::{Broken, Verdict, verify};
+use crate::evidence::verify::{Broken, verify};
 use crate::evidence::{page, show};
 use crate::folder::{self, Secrecy};
 use crate::screen::{Colour, Output, plain};

@@ -5,6 +5,7 @@
 //! ```
 
 pub mod ask;
+pub mod facts;
 pub mod make;
 pub mod page;
 pub mod show;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use pli_trust::legible;
 
-use super::verify::{EventFacts, Verdict, Verified};
+use super::facts::{EventFacts, Verdict, Verified};
 use super::words;
 use crate::names;
 use crate::screen::Lang;

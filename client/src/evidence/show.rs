@@ -3,7 +3,7 @@
 use pli_trust::{legible, utc};
 use serde_json::{Value, json};
 
-use super::verify::{EventFacts, ReceiptFacts, Verdict, Verified};
+use super::facts::{EventFacts, ReceiptFacts, Verdict, Verified};
 use super::words;
 use crate::names;
 use crate::screen::{Colour, Lang, Output};

@@ -3,7 +3,6 @@
 //! In: the bytes of the file, the root that the reader trusts. Out: what is proven, by which keys, under which
 //! directory, witnessed by whom, and what is not proven; or which part is not what it claims to be.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,136 +11,14 @@ use bytes::Bytes;
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::custody::{Receipt, Step};
-use pli_protocol::envelope::{Header, Letter, Sender};
-use pli_protocol::evidence::{Bundle, Cosignature, Event, EventKind, InLog, Origin};
-use pli_protocol::id::{AuthorityId, EnvelopeId, KeyId, ServiceId, Timestamp};
-use pli_protocol::trust::{Directory, DisplayName, Environment, Versions};
+use pli_protocol::envelope::{Letter, Sender};
+use pli_protocol::evidence::{Bundle, Cosignature, Event, EventKind, InLog};
+use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
+use pli_protocol::trust::{Directory, Environment};
 
+use super::facts::{DirectoryFacts, EventFacts, LetterFacts, NotProven, ReceiptFacts, Verified};
 use crate::directory::{DirectoryPlace, OpenDirectory};
 use crate::service::track;
-
-/// A bundle whose every part is what it claims to be.
-#[derive(Debug)]
-pub struct Verified {
-    /// Which letter.
-    pub id: EnvelopeId,
-    /// The letter, if the bundle holds it.
-    pub letter: Option<LetterFacts>,
-    /// The directory by which everything was checked.
-    pub directory: DirectoryFacts,
-    /// What nodes signed.
-    pub receipts: Vec<ReceiptFacts>,
-    /// What nodes logged, in the order of the times.
-    pub events: Vec<EventFacts>,
-    /// What a reader might think is proven, and is not.
-    pub not_proven: Vec<NotProven>,
-}
-
-/// The outside of the letter.
-#[derive(Debug)]
-pub struct LetterFacts {
-    /// Who signed it.
-    pub sender: ServiceId,
-    /// Its name for citizens.
-    pub sender_name: DisplayName,
-    /// By which of its keys.
-    pub key: KeyId,
-    /// Everything outside of the sealing.
-    pub header: Header,
-}
-
-/// Which directory, of which day.
-#[derive(Debug)]
-pub struct DirectoryFacts {
-    /// Versions of its roles.
-    pub versions: Versions,
-    /// Until when it was in force.
-    pub expires: Timestamp,
-    /// Authorities in it.
-    pub authorities: usize,
-    /// How many witnesses make evidence final.
-    pub witnesses: usize,
-    /// The names of those that appear here.
-    pub names: BTreeMap<AuthorityId, DisplayName>,
-}
-
-/// A signed receipt.
-#[derive(Debug)]
-pub struct ReceiptFacts {
-    /// What it says.
-    pub receipt: Receipt,
-    /// By which key of its node.
-    pub key: KeyId,
-    /// Whether an event of the same node and time is in its log.
-    pub logged: bool,
-}
-
-/// An event in a log.
-#[derive(Debug)]
-pub struct EventFacts {
-    /// What happened.
-    pub event: Event,
-    /// When the log took it in.
-    pub logged: Timestamp,
-    /// In which log,
-    pub log: Origin,
-    /// as which entry,
-    pub index: u64,
-    /// of how many.
-    pub size: u64,
-    /// Which key signed the log's head.
-    pub key: KeyId,
-    /// Who else saw that head, ascending by name.
-    pub witnesses: Vec<Cosignature>,
-    /// Whether these are as many as the federation demands.
-    pub is_final: bool,
-}
-
-/// What is not proven.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum NotProven {
-    /// The bundle names the letter by its id alone.
-    Letter,
-    /// A receipt is signed, and its event is in no log of this bundle.
-    NotLogged(Step, AuthorityId),
-    /// Fewer witnesses than the federation demands saw this event's log.
-    NotFinal(EventKind, AuthorityId),
-    /// The federation demands no witnesses: the log is its node's word alone.
-    NoWitnesses,
-    /// Nothing says that it is in the citizen's mailbox.
-    Consignment,
-    /// Nothing says that a device has it.
-    Handover,
-    /// Nothing at all is in a log.
-    Nothing,
-}
-
-/// What it comes to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// Each event is in its node's log, and final.
-    Proven,
-    /// Everything is genuine, and something is missing that would make it final.
-    Incomplete,
-}
-
-impl Verified {
-    /// What it comes to.
-    pub fn verdict(&self) -> Verdict {
-        let lacks = |lack: &NotProven| match lack {
-            NotProven::NotLogged(..) | NotProven::NotFinal(..) | NotProven::Nothing => true,
-            // True statements about what happened, or what the federation chose; no gap in the evidence.
-            NotProven::Letter
-            | NotProven::NoWitnesses
-            | NotProven::Consignment
-            | NotProven::Handover => false,
-        };
-        match self.not_proven.iter().any(lacks) {
-            true => Verdict::Incomplete,
-            false => Verdict::Proven,
-        }
-    }
-}
 
 /// A part that is not what it claims to be: nothing of the file is to be believed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -4,7 +4,7 @@ use pli_protocol::custody::Step;
 use pli_protocol::evidence::EventKind;
 use pli_protocol::id::AuthorityId;
 
-use super::verify::{DirectoryFacts, NotProven, Verdict};
+use super::facts::{DirectoryFacts, NotProven, Verdict};
 use crate::names;
 use crate::screen::Lang;
 

@@ -195,6 +195,7 @@ messages! {
         6 enrol: m(&ENROL), OneOf;
         7 publish_grant: m(&PUBLISH_GRANT), OneOf;
         8 report: m(&REPORT), OneOf;
+        10 evidence: m(&EVIDENCE), OneOf;
     }
     SUBMIT "Submit" {}
     FORWARD "Forward" {}
@@ -209,6 +210,7 @@ messages! {
         4 page: m(&SYNC_PAGE), OneOf;
         5 enrolled: m(&ENROLLED), OneOf;
         6 done: m(&DONE), OneOf;
+        8 evidence: m(&EVIDENCE_REPLY), OneOf;
     }
     DONE "Done" {}
     RECEIPT "Receipt" {
@@ -244,6 +246,46 @@ messages! {
     }
     REPORT "Report" {
         1 receipts: Bytes, Many;
+    }
+    EVENT "Event" {
+        1 version: U32, Single;
+        2 kind: Enum, Single;
+        3 node: Str, Single;
+        4 envelope_id: Bytes, Single;
+        5 at_ms: U64, Single;
+        6 code: U32, Single;
+    }
+    EVENT_PROOF "EventProof" {
+        1 event: Bytes, Single;
+        2 in_batch: m(&INCLUSION), Single;
+        3 batch_at_ms: U64, Single;
+        4 index: U64, Single;
+        5 path: Bytes, Many;
+        6 checkpoint: U32, Single;
+    }
+    EVIDENCE "Evidence" {
+        1 envelope_id: Bytes, Single;
+        2 events: Bytes, Many;
+    }
+    EVIDENCE_REPLY "EvidenceReply" {
+        1 proofs: m(&EVENT_PROOF), Many;
+        2 pending: U32, Single;
+        3 home_code: U32, Single;
+        4 checkpoints: Str, Many;
+    }
+    BUNDLE "Bundle" {
+        1 version: U32, Single;
+        2 envelope: Bytes, Single;
+        3 envelope_id: Bytes, Single;
+        4 receipts: Bytes, Many;
+        5 proofs: m(&EVENT_PROOF), Many;
+        6 checkpoints: Str, Many;
+        7 directory: m(&DIRECTORY_FILE), Many;
+        15 digest: Bytes, Single;
+    }
+    DIRECTORY_FILE "DirectoryFile" {
+        1 name: Str, Single;
+        2 content: Bytes, Single;
     }
     SYNC "Sync" {
         1 after_seq: U64, Single;

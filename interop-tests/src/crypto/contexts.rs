@@ -7,6 +7,8 @@ pub const INVITATION: &str = "pli/1/invitation";
 pub const ENROLMENT: &str = "pli/1/enrolment";
 pub const GRANT: &str = "pli/1/grant";
 pub const HANDOVER: &str = "pli/1/handover";
+/// A leaf of a batch of a node's log.
+pub const EVENT: &str = "pli/1/event";
 /// HPKE info.
 pub const SEAL: &str = "pli/1/seal";
 
@@ -24,6 +26,7 @@ pub const SIGNATURES: &[(&str, &str)] = &[
     (ENROLMENT, "Enrolment"),
     (GRANT, "Grant"),
     (HANDOVER, "HandoverReceipt"),
+    (EVENT, "Event"),
 ];
 
 #[cfg(test)]

@@ -1,16 +1,33 @@
 //! Reaching another node: by any address of the directory, proven by any key that the directory has in force (TRU-4.7).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pli_protocol::code::Code;
+use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::id::AuthorityId;
-use pli_protocol::session::SessionRefusal;
+use pli_protocol::session::{Principal, SessionRefusal};
 use pli_protocol::trust::TrustRefusal;
-use pli_transport::{ConnectError, DialledConnection, Endpoints};
+use pli_transport::{
+    ConnectError, Credential, DialledConnection, Dialler, DiallerConfig, Endpoints, PrivateNetworks,
+};
 
 use super::forward::{Broken, asked_wait};
 use crate::relay::Relay;
+
+/// Dials as the node of `authority`, in public and in these networks (SES-1.8).
+pub fn dialler(authority: &AuthorityId, key: &SigningKey, networks: PrivateNetworks) -> Dialler {
+    let credential = Credential {
+        principal: Principal::Node(authority.clone()),
+        key: Arc::new(key.clone()),
+    };
+    let config = DiallerConfig {
+        private_networks: networks,
+        ..DiallerConfig::default()
+    };
+    Dialler::with_config(credential, config)
+}
 
 /// Connects to any endpoint of the node that proves to hold a key of the directory.
 pub async fn dial(relay: &Relay, node_of: &AuthorityId) -> Result<DialledConnection, Broken> {

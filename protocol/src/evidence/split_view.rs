@@ -25,9 +25,8 @@ impl SplitView {
         let (a, b) = (one.checkpoint(), other.checkpoint());
         let contradict = a.origin == b.origin && a.size == b.size && a.root != b.root;
         let ordered = a.root < b.root;
-        contradict.then(|| Self {
-            pair: if ordered { [one, other] } else { [other, one] },
-        })
+        let pair = if ordered { [one, other] } else { [other, one] };
+        contradict.then_some(Self { pair })
     }
 
     /// Which log.

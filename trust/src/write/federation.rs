@@ -11,7 +11,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use pli_protocol::id::{AuthorityId, Timestamp, to_hex};
-use pli_protocol::trust::{AuthorityRecord, Policy, Quotas, Standing};
+use pli_protocol::trust::{AuthorityRecord, Quotas, Standing};
 use tough::schema::{RoleType, Root, Signed, Targets};
 
 use super::change::{GrantChange, NewFederation, Overview, RootChange, Suspension};
@@ -22,7 +22,7 @@ use super::metadata::{SPEC_VERSION, delegate, target_name, with_roles};
 use super::state::{State, in_days, json, next_version, read_json, write, write_json};
 use super::workspace::STATE;
 use crate::error::TrustError;
-use crate::format::{AuthorityFile, PolicyFile, TargetPath};
+use crate::format::{AuthorityFile, TargetPath};
 use crate::moment::{instant, timestamp};
 
 /// A federation's workspace.
@@ -230,22 +230,6 @@ impl Federation {
         Ok(version)
     }
 
-    /// Changes what holds for the whole federation.
-    pub fn set_policy(
-        &self,
-        policy: Policy,
-        ring: &KeyRing,
-        now: Timestamp,
-    ) -> Result<(), WriteError> {
-        let mut targets = self.targets()?.signed;
-        let bytes = PolicyFile::write(policy);
-        targets
-            .targets
-            .insert(target_name(&TargetPath::Policy)?, target(&bytes));
-        let signed = self.sign_targets(targets, ring, now)?;
-        self.stage(&TargetPath::Policy, &bytes, &signed)
-    }
-
     /// What is in force, and what is staged beside it.
     pub fn overview(&self) -> Result<Overview, WriteError> {
         let published = match self.state.root {
@@ -377,7 +361,7 @@ impl Federation {
         Ok(AuthorityFile::read(authority, &path.to_string(), &bytes)?)
     }
 
-    fn stage(
+    pub(super) fn stage(
         &self,
         path: &TargetPath,
         bytes: &[u8],
@@ -387,7 +371,7 @@ impl Federation {
         write_json(&self.staged("targets.json"), targets)
     }
 
-    fn sign_targets(
+    pub(super) fn sign_targets(
         &self,
         targets: Targets,
         ring: &KeyRing,

@@ -18,6 +18,7 @@ mod federation;
 mod handover;
 mod keys;
 mod metadata;
+mod policy;
 mod publish;
 mod state;
 mod workspace;

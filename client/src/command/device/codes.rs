@@ -240,6 +240,11 @@ const CODES: &[(Code, &str, &str)] = &[
         "it was put aside after too many tries",
     ),
     (
+        Code::Unwitnessed,
+        "le journal de ce serveur n'est plus vérifié par d'autres",
+        "nobody checks this server's log any more",
+    ),
+    (
         Code::UnknownMailbox,
         "elle n'est pas pour une de vos boîtes aux lettres",
         "it is not for one of your mailboxes",

@@ -38,7 +38,7 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It cosigned.
-    Cosigned(NoteSignature, Cosignature),
+    Cosigned(NoteSignature, Box<Cosignature>),
     /// It did not, for this reason.
     Not(String),
     /// It has a checkpoint by this node's own key that is not of this log: entries were lost here.
@@ -90,7 +90,9 @@ impl Question {
             match (status, named) {
                 (200, _) => {
                     return Ok(match self.checked(asked, &body) {
-                        Some((line, cosignature)) => (Outcome::Cosigned(line, cosignature), size),
+                        Some((line, cosignature)) => {
+                            (Outcome::Cosigned(line, cosignature.into()), size)
+                        }
                         None => (
                             Outcome::Not(
                                 "what it answered is no fresh cosignature of its".to_owned(),

@@ -11,10 +11,13 @@ use pli_client::evidence::make::{self, Parts};
 use pli_client::evidence::verify::verify;
 use pli_client::service::Service;
 use pli_client::service::batch::Prepared;
+use pli_protocol::code::Code;
 use pli_protocol::custody::Step;
 use pli_protocol::evidence::{Bundle, EventKind};
 use pli_protocol::id::EnvelopeId;
+use pli_protocol::limits::EVENTS_PER_ENVELOPE_MAX;
 use pli_protocol::trust::Environment;
+use pli_protocol::wire::{self, call, call_reply};
 use pli_testbed::sending::submit_all;
 use support::{HOME, ORIGIN, PATIENCE, POLL, SERVICE, two_hosts};
 
@@ -67,6 +70,7 @@ async fn checked(bundle: &Bundle, root: &Path) -> Verified {
         .expect("genuine")
 }
 
+/// EVD-6.6, EVD-7.7, EVD-8.3, EVD-8.4
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
     let plan = two_hosts().witnesses(1);
@@ -126,7 +130,7 @@ async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
     by_command(&federation, &service, &letter, &root).await;
 }
 
-/// Any part that is another one is found, and named.
+/// Any part that is another one is found, and named: EVD-5.3, EVD-6.1, EVD-6.2, EVD-6.3, EVD-6.5.
 async fn tampering(whole: &Bundle, root: &Path) {
     let refused = async |edit: &dyn Fn(&mut Bundle)| {
         let mut other = whole.clone();
@@ -152,6 +156,19 @@ async fn tampering(whole: &Bundle, root: &Path) {
         refused(&|b| b.receipts[1] = flip(&whole.receipts[1], at)).await,
         "receipt 2"
     );
+    // EVD-6.4: a witness's line with another byte in its signature.
+    let of_witness = refused(&|b: &mut Bundle| {
+        for note in &mut b.checkpoints {
+            let line = note.rfind("/witness ").expect("cosigned");
+            let at = note.len() - 10;
+            assert!(at > line);
+            let other = if &note[at..=at] == "A" { "B" } else { "A" };
+            note.replace_range(at..=at, other);
+        }
+    })
+    .await;
+    assert!(of_witness.starts_with("proof of "), "{of_witness}");
+    assert_eq!(refused(&|b| b.directory.swap(0, 1)).await, "file");
     assert_eq!(
         refused(&|b| b.id = EnvelopeId::new([7; 32])).await,
         "letter"
@@ -246,6 +263,49 @@ async fn by_command(
         refused.contains("nothing in this file is to be believed"),
         "{refused}"
     );
+}
+
+/// EVD-8.1, EVD-8.2: only whoever sent a letter, or can name what happened to it, hears of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn evd_8_1_a_stranger_hears_nothing_of_a_letter() {
+    let (federation, service, _citizen, grant) = support::scene(two_hosts()).await;
+    let letter = support::letters(&service, &grant, 1).await.remove(0);
+    submit_all(&service, vec![letter.clone()])
+        .await
+        .expect("answered");
+    let whole = bundle(&service, &letter, 3).await;
+    let events: Vec<_> = whole
+        .proofs
+        .iter()
+        .map(|proof| proof.event.clone())
+        .collect();
+    let other = federation
+        .service("aides@social.gouv.fr")
+        .await
+        .expect("open");
+    let connection = support::service_session(&other).await;
+    let ask = async |id: EnvelopeId, events: Vec<Bytes>| {
+        let envelope_id = id.as_bytes().to_vec().into();
+        let asked = call::Kind::Evidence(wire::Evidence {
+            envelope_id,
+            events,
+        });
+        let mut stream = support::open(&connection, asked).await;
+        support::reply(&mut stream).await.expect("an answer")
+    };
+    // At the home's own node, where the letter is: it is not this service's.
+    let unknown = ask(letter.id, Vec::new()).await;
+    assert_eq!(support::refusal(&unknown), Code::UnknownEnvelope.number());
+    let of_another = ask(EnvelopeId::new([7; 32]), events.clone()).await;
+    assert_eq!(support::refusal(&of_another), Code::FieldInvalid.number());
+    let many = vec![events[0].clone(); EVENTS_PER_ENVELOPE_MAX + 1];
+    let many = ask(letter.id, many).await;
+    assert_eq!(support::refusal(&many), Code::TooMany.number());
+    // Who holds receipts can name the events, and is answered for those of this node.
+    match ask(letter.id, events[1..].to_vec()).await {
+        call_reply::Kind::Evidence(reply) => assert_eq!(reply.proofs.len(), 2),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// P3, P4: what is killed at any moment has recorded everything that was acknowledged, once it runs again.

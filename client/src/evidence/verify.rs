@@ -63,7 +63,7 @@ pub async fn verify(
     Ok(verified)
 }
 
-/// The directory of the bundle, verified from the reader's own root. It may have expired since.
+/// EVD-6.1: the directory of the bundle, verified from the reader's own root. It may have expired since.
 async fn open(
     bundle: &Bundle,
     root: &Path,
@@ -218,6 +218,7 @@ fn check_event(
         index: found.index,
         size: head.size,
         key: key.id(),
+        // EVD-6.6
         is_final: witnesses.len() >= demanded,
         witnesses,
         event: found.event,

@@ -32,6 +32,7 @@ pub enum Asker {
 }
 
 impl Asker {
+    /// EVD-8.1
     fn may_see(&self, custody: &Custody) -> bool {
         match (self, &custody.sender, &custody.place) {
             (Self::Service(asker), Sender::Service(sender), _) => asker == sender,
@@ -75,7 +76,7 @@ pub async fn answer(
         }
     }
     let mut reply = prove(&keeper, mine).await?;
-    // Only for its own service: a node that is asked by another asks nobody else, so that no question goes in circles.
+    // EVD-8.3: only for its own service. A node that is asked by another asks nobody else, so that no question goes in circles.
     if let Asker::Service(_) = asker {
         let home = custody
             .as_ref()
@@ -92,7 +93,7 @@ pub async fn answer(
     Ok(call_reply::Kind::Evidence(reply))
 }
 
-/// Events of this envelope that the asker names.
+/// Events of this envelope that the asker names. EVD-8.2.
 fn known_to_asker(id: EnvelopeId, events: &[Bytes]) -> Result<Vec<Event>, CallEnd> {
     if events.len() > EVENTS_PER_ENVELOPE_MAX {
         return Err(CallEnd::Refuse(Code::TooMany));
@@ -169,7 +170,7 @@ fn home_of(custody: &Custody) -> Option<AuthorityId> {
     }
 }
 
-/// Looks for events in this node's logs, off the tasks that must not wait for a disk.
+/// EVD-8.4: looks for events in this node's logs, off the tasks that must not wait for a disk.
 async fn prove(keeper: &Arc<Keeper>, events: Vec<Event>) -> Result<wire::EvidenceReply, CallEnd> {
     let keeper = Arc::clone(keeper);
     let found = tokio::task::spawn_blocking(move || {

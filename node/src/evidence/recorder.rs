@@ -312,3 +312,7 @@ fn closed(leaves: &[(Hash, Timestamp, Cursor, u64)]) -> Closed {
         skip,
     }
 }
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ const PREFIX: &[u8] = b"pli/1/events\0";
 /// Bytes of an entry.
 pub const ENTRY_LEN: usize = PREFIX.len() + 8 + 8 + 32;
 
-/// One batch of events, as the log holds it.
+/// One batch of events, as the log holds it: nothing of what happened, or to which letter (EVD-2.3).
 ///
 /// ```text
 /// "pli/1/events" 0x00 | at_ms u64 | size u64 | root 32        (big-endian)
@@ -61,6 +61,19 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// EVD-2.3: the tree's root is all that it has of its events.
+    #[test]
+    fn evd_2_3_an_entry_holds_no_byte_of_an_event() {
+        let entry = Entry {
+            at: Timestamp::from_ms(1),
+            size: 1,
+            root: [7; 32],
+        };
+        let fields = 8 + 8 + 32;
+        assert_eq!(ENTRY_LEN, PREFIX.len() + fields);
+        assert_eq!(entry.encode()[ENTRY_LEN - 32..], [7; 32]);
+    }
 
     #[test]
     fn evd_2_2_an_entry_reads_back_and_nothing_else_does() {

@@ -6,6 +6,7 @@
 mod fetch;
 mod frontier;
 mod look;
+mod reading;
 mod state;
 
 use pli_protocol::crypto::sign::PublicKey;

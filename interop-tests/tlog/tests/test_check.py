@@ -177,6 +177,15 @@ class Texts(unittest.TestCase):
         name, hash_of_key, signature = note.signatures[0]
         self.assertEqual((name, hash_of_key.hex(), len(signature)), ("quasimodo.example/salvatore", "367ba04b", 64))
 
+    def test_a_note_that_another_program_signed_verifies(self) -> None:
+        # The example of golang.org/x/mod/sumdb/note, whose format signed-note describes.
+        text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
+        line = "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+        key = Verifier.parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
+        Note.parse(f"{text}\n{line}".encode()).verify(key)
+        with self.assertRaises(Wrong):
+            Note.parse(f"{text[1:]}\n{line}".encode()).verify(key)
+
     def test_what_is_no_note_is_refused(self) -> None:
         good = self.NOTE
         for bad in ["", good[:-1], good.replace("\n", "\r\n"), good.replace("\u2014", "-"), good + "\n", good.replace("NnugS", "Nnug S")]:

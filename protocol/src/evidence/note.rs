@@ -237,4 +237,19 @@ mod tests {
         let hash = key_hash("PeterNeumann", Algorithm::Ed25519, &key);
         assert_eq!(crate::id::to_hex(&hash), "c74f20a3");
     }
+
+    /// The example of <https://pkg.go.dev/golang.org/x/mod/sumdb/note>, whose format signed-note describes.
+    #[test]
+    fn evd_3_1_a_note_that_another_program_signed_verifies() {
+        let text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
+        let line = "\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=";
+        let note = Note::parse(&format!("{text}\n{line}\n")).unwrap();
+        assert_eq!(note.text, text);
+        let verifier = STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW");
+        let key = PublicKey::from_bytes(&verifier.unwrap()[1..]).unwrap();
+        let found: Vec<_> = note.by("PeterNeumann", Algorithm::Ed25519, &key).collect();
+        let signature = found[0].signature[..].try_into().unwrap();
+        assert!(key.verify(text.as_bytes(), signature));
+        assert!(!key.verify(&text.as_bytes()[1..], signature));
+    }
 }

@@ -142,7 +142,7 @@ impl Question {
         })
     }
 
-    /// What the witness knows of this log, if this node's own key signed it, beside what this log is now.
+    /// EVD-7.6: what the witness knows of this log, if this node's own key signed it, beside what this log is now.
     async fn compare(&self, base: &str, status: u16) -> Outcome {
         let origin = &self.noted.checkpoint().origin;
         let url = format!("{base}{HEAD}/{}/{}", origin.authority, origin.start.as_ms());

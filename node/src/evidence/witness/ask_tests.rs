@@ -132,6 +132,7 @@ async fn evd_7_5_a_witness_cosigns_whatever_it_knew_before() {
     }
 }
 
+/// EVD-7.6
 #[tokio::test]
 async fn evd_3_4_a_log_that_lost_entries_hears_of_it_by_its_own_signature() {
     let folder = tempdir().unwrap();

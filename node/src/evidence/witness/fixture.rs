@@ -1,6 +1,7 @@
 //! Logs, their keys and a directory that lists them, for the tests of witnesses.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use pli_protocol::evidence::{Checkpoint, Noted, Origin};
 use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::merkle::{Hash, node};
 use pli_protocol::trust::{
-    AuthorityRecord, Directory, DirectoryBuilder, DisplayName, Environment, NodeRecord, Quotas,
-    Standing, TrustRole, ValidKey, Validity, Versions,
+    AuthorityRecord, Directory, DirectoryBuilder, DisplayName, Environment, NodeRecord, Policy,
+    Quotas, Standing, TrustRole, ValidKey, Validity, Versions,
 };
 
 use sha2::{Digest, Sha256};
@@ -43,6 +44,11 @@ pub(super) fn authority(name: &str) -> AuthorityId {
 
 /// All of [`NAMES`], each with one log key.
 pub(super) fn directory() -> Arc<Directory> {
+    directory_at(&[], 0)
+}
+
+/// The same, where some publish these addresses and so many witnesses are needed.
+pub(super) fn directory_at(http: &[(&str, SocketAddr)], witnesses: usize) -> Arc<Directory> {
     let versions = Versions {
         root: 1,
         timestamp: 1,
@@ -61,6 +67,7 @@ pub(super) fn directory() -> Arc<Directory> {
         versions,
         roles.map(|role| (role, end)),
     );
+    builder.policy(Policy { witnesses }).unwrap();
     for (name, seed) in NAMES {
         let authority = authority(name);
         let record = AuthorityRecord {
@@ -87,7 +94,11 @@ pub(super) fn directory() -> Arc<Directory> {
             keys: vec![valid(100 + seed)],
             quic: Vec::new(),
             websocket: Vec::new(),
-            http: Vec::new(),
+            http: http
+                .iter()
+                .filter(|(of, _)| *of == name)
+                .map(|(_, at)| format!("http://{at}").parse().unwrap())
+                .collect(),
             gossip: Vec::new(),
             gateway_keys: Vec::new(),
             log_keys: vec![valid(seed)],

@@ -161,6 +161,7 @@ mod tests {
         assert_eq!(judge(WITNESS_FRESH_MS), Ok(()));
     }
 
+    /// EVD-9.1
     #[test]
     fn r13_the_slowest_of_those_that_are_needed_counts() {
         let witnessed = Witnessed::default();

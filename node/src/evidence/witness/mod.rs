@@ -27,6 +27,8 @@ mod ask_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod push_tests;
+#[cfg(test)]
 mod serve_tests;
 #[cfg(test)]
 mod views_tests;

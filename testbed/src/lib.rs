@@ -10,6 +10,7 @@
 //! | [`fixtures`] | real input |
 //! | [`citizens`] | accounts with a device each |
 //! | [`sending`], [`hostile`] | letters handed to a node: good ones, and such as no node may take |
+//! | [`fork`] | a log that says two things |
 //! | [`story`] | what the demo says |
 
 pub mod binaries;
@@ -17,6 +18,7 @@ pub mod citizens;
 mod error;
 pub mod federation;
 pub mod fixtures;
+pub mod fork;
 pub mod hostile;
 pub mod impair;
 pub mod ledger;

@@ -10,21 +10,6 @@ use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
 use support::{HOME, ORIGIN, PATIENCE, SERVICE, two_hosts};
 
-/// Ends a key, names another beside it in the same folder, and publishes that, as the README says. The new one is not
-/// in use before [`take_up`].
-async fn revoke(federation: &Federation, of: &str, whose: &[&str], key: &Path) {
-    let of = support::authority(of);
-    let draft = federation.home(&of).join("authority");
-    let new = key.with_file_name("new.key");
-    let path = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-    let (draft, new) = (path(&draft), path(&new));
-    let mut arguments = vec!["authority", "revoke", "--dir", &draft, "--new-key", &new];
-    arguments.extend(whose);
-    federation.pli(&arguments).await.expect("revoked");
-    federation.publish_authority(&of).await.expect("signed");
-    federation.publish().await.expect("published");
-}
-
 fn take_up(key: &Path) {
     for ending in ["key", "key.pub"] {
         let new = key.with_file_name(format!("new.{ending}"));
@@ -36,7 +21,9 @@ fn take_up(key: &Path) {
 async fn rotate(federation: &Federation) {
     let home = federation.service_home(&support::authority(ORIGIN), "rdv");
     let key = home.join("service.key");
-    revoke(federation, ORIGIN, &["--service", "rdv"], &key).await;
+    let of = support::authority(ORIGIN);
+    let revoked = federation.revoke(&of, &["--service", "rdv"], &key).await;
+    revoked.expect("published");
     take_up(&key);
 }
 
@@ -94,7 +81,9 @@ async fn case_21_a_session_with_a_home_ends_when_its_key_does() {
     dialled_are(&federation, 1).await;
 
     let key = federation.node(HOME).home().join("keys/node.key");
-    revoke(&federation, HOME, &["--node"], &key).await;
+    let of = support::authority(HOME);
+    let revoked = federation.revoke(&of, &["--node"], &key).await;
+    revoked.expect("published");
     dialled_are(&federation, 0).await;
     let after = support::letters(&service, &grant, 1).await.remove(0);
     submit_all(&service, vec![after.clone()])

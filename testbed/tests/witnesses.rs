@@ -10,18 +10,16 @@ use std::time::{Duration, Instant};
 
 use pli_client::clock;
 use pli_protocol::crypto::sign::SigningKey;
-use pli_protocol::evidence::submission::{AddCheckpoint, cosignature_lines};
-use pli_protocol::evidence::tree::empty_root;
-use pli_protocol::evidence::{Checkpoint, Noted, Origin};
+use pli_protocol::evidence::submission::cosignature_lines;
+use pli_protocol::evidence::{Noted, Origin};
 use pli_protocol::id::to_hex;
-use pli_protocol::merkle::{Hash, node};
+use pli_protocol::merkle::Hash;
 use pli_testbed::federation::Node;
+use pli_testbed::fork::{Fork, ask};
 use pli_testbed::sending::submit_all;
 use pli_testbed::{Federation, ops};
 use pli_trust::keyfile;
 use support::{HOME, ORIGIN, PATIENCE, POLL, authority, two_hosts};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 fn log_key(federation: &Federation, of: &str) -> SigningKey {
     keyfile::load(&federation.node(of).home().join("keys/log.key")).expect("a key")
@@ -173,72 +171,6 @@ async fn case_20_an_auditor_notices_a_past_that_was_written_again() {
         text.contains("\"forked\"") || text.contains("\"shrunk\""),
         "{text}"
     );
-}
-
-/// A tree of `size` equal leaves, and the proofs in it.
-struct Fork {
-    leaf: Hash,
-}
-
-impl Fork {
-    fn root(&self, size: u64) -> Hash {
-        match size {
-            0 => empty_root(),
-            1 => self.leaf,
-            _ => {
-                let split = size.next_power_of_two() / 2;
-                node(&self.root(split), &self.root(size - split))
-            }
-        }
-    }
-
-    fn proof(&self, old: u64, new: u64, known: bool) -> Vec<Hash> {
-        if old == new {
-            return if known { vec![] } else { vec![self.root(new)] };
-        }
-        let split = new.next_power_of_two() / 2;
-        let (mut path, other) = match old <= split {
-            true => (self.proof(old, split, known), self.root(new - split)),
-            false => (
-                self.proof(old - split, new - split, false),
-                self.root(split),
-            ),
-        };
-        path.push(other);
-        path
-    }
-
-    fn request(&self, origin: &Origin, key: &SigningKey, old: u64, new: u64) -> AddCheckpoint {
-        let checkpoint = Checkpoint {
-            origin: origin.clone(),
-            size: new,
-            root: self.root(new),
-        };
-        AddCheckpoint {
-            old,
-            proof: if old == 0 {
-                vec![]
-            } else {
-                self.proof(old, new, true)
-            },
-            noted: Noted::parse(&checkpoint.sign(key)).expect("a checkpoint"),
-        }
-    }
-}
-
-/// The status and the body; `None` if the witness died meanwhile.
-async fn ask(address: std::net::SocketAddr, request: &AddCheckpoint) -> Option<(u16, String)> {
-    let body = request.encode();
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let head = format!(
-        "POST /pli/witness/add-checkpoint HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all((head + &body).as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 /// Two forks of one log press a witness that is killed again and again. Whatever it cosigned, it never cosigned two

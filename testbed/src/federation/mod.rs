@@ -241,6 +241,21 @@ impl Federation {
         Ok(())
     }
 
+    /// Ends a key, names another beside it as `new.key`, and publishes that, as the README says. `whose`: `--node`, or
+    /// `--service` and a name.
+    pub async fn revoke(&self, of: &AuthorityId, whose: &[&str], key: &Path) -> Result<(), Error> {
+        let (draft, new) = (
+            self.home(of).join("authority"),
+            key.with_file_name("new.key"),
+        );
+        let (draft, new) = (text(&draft)?, text(&new)?);
+        let mut arguments = vec!["authority", "revoke", "--dir", draft, "--new-key", new];
+        arguments.extend(whose);
+        self.pli(&arguments).await?;
+        self.publish_authority(of).await?;
+        self.publish().await
+    }
+
     fn write_service(&self, authority: &AuthorityId, name: &str, dev: bool) -> Result<(), Error> {
         let config = ServiceConfig {
             service: format!("{name}@{authority}"),

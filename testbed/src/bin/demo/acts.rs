@@ -1,5 +1,7 @@
 //! What happens, act by act. Every act tells its story and keeps the tally.
 
+mod evidence;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,7 +47,7 @@ pub(crate) struct Stage {
     /// For each citizen, the grant to each service's authority.
     grants: Vec<Grants>,
     /// The exact bytes of a letter that was delivered, as somebody on the way may have copied them.
-    copied: Option<Bytes>,
+    copied: Option<(EnvelopeId, Bytes)>,
     tally: Tally,
 }
 
@@ -240,7 +242,9 @@ impl Stage {
             );
         }
         if id == OTV {
-            self.copied = letters.first().map(|letter| letter.envelope.clone());
+            self.copied = letters
+                .first()
+                .map(|letter| (letter.id, letter.envelope.clone()));
         }
         let count = letters.len();
         let settled = submit_all(&service, letters).await?;
@@ -270,7 +274,7 @@ impl Stage {
         let content = mail::benefit(&self.people[victim])?.content;
         let hostile = Hostile::new(&service, grant, content);
         let benefits = self.services[BENEFITS].clone();
-        let stolen = self
+        let (_, stolen) = self
             .copied
             .clone()
             .ok_or("no letter was copied on the way")?;
@@ -510,7 +514,7 @@ impl Stage {
 
     pub(crate) fn where_to_look(&self) {
         let story = &self.story;
-        story.chapter(7, "Where to look");
+        story.chapter(10, "Where to look");
         let social = self.federation.node(SOCIAL).addresses();
         story.row(
             "a node's state",
@@ -532,6 +536,10 @@ impl Stage {
                 .log_path()
                 .display()
                 .to_string(),
+        );
+        story.row(
+            "what a letter's way was",
+            &self.bundle_page().display().to_string(),
         );
         story.row(
             "an inbox",

@@ -59,6 +59,9 @@ async fn play(arguments: &Arguments, story: Story) -> Result<bool, Trouble> {
     stage.attack().await?;
     stage.read().await?;
     stage.prove().await?;
+    stage.prove_offline().await?;
+    stage.convict().await?;
+    stage.revoke().await?;
     let right = stage.close();
     if !arguments.once {
         stage.where_to_look();

@@ -42,6 +42,8 @@ pub struct Config {
     pub evidence: Evidence,
     /// Where the node listens.
     pub listen: Listen,
+    /// What nodes tell each other.
+    pub gossip: Gossip,
     /// Whom the node dials.
     pub dial: Dial,
     /// Where the directory comes from.
@@ -83,6 +85,7 @@ section! {
         store: Store = default "{}";
         evidence: Evidence = default "{}";
         listen: Listen = default "{}";
+        gossip: Gossip = default "{}";
         dial: Dial = default "{}";
         trust: TrustKeys = default "{}";
         quotas: Quotas = default "{}";
@@ -132,9 +135,20 @@ section! {
         /// Public HTTP without TLS, for a reverse proxy on this machine: the trust repository under
         /// /trust, so that a device reads the directory from its home. TUF signs what is served.
         http: Address = default "\"127.0.0.1:7405\"";
+        /// Gossip with the other nodes (libp2p over QUIC, UDP).
+        gossip: Address = default "\"[::]:7403\"";
         /// Operations: /healthz, /readyz, /metrics, /status. Nothing asks who calls, so it must be
         /// a loopback address.
         ops: Address = default "\"127.0.0.1:7404\"";
+    }
+}
+
+section! {
+    /// What nodes tell each other by themselves: a newer directory, what logs have come to, that one is forked. They
+    /// are known by the keys of the directory and dialled where it says (gossip), within `dial.private_networks`.
+    "gossip" => pub Gossip {
+        /// Without it a revocation comes with the next refresh, and nobody here hears of a forked log.
+        enabled: bool = default "true";
     }
 }
 
@@ -271,6 +285,7 @@ impl Config {
                 ..top.evidence
             },
             listen,
+            gossip: top.gossip,
             dial: top.dial,
             trust: Trust::check(top.trust, folder)?,
             quotas: top.quotas.check()?,

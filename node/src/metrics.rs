@@ -17,8 +17,8 @@ mod labels;
 
 pub use family::{Label, Metric, Per};
 pub use labels::{
-    AlarmKind, Call, Disposition, Lane, Outcome, Role, RootCache, Route, Side, Transport, TufRole,
-    Way,
+    AlarmKind, Call, Disposition, GossipTopic, GossipVerdict, Lane, Outcome, Role, RootCache,
+    Route, Side, Transport, TufRole, Way,
 };
 
 use family::group;
@@ -52,6 +52,8 @@ pub struct Metrics {
     pub deliver: Deliver,
     /// What can be proven.
     pub evidence: Evidence,
+    /// What nodes tell each other.
+    pub gossip: Gossip,
     /// The directory.
     pub trust: Trust,
     /// This process.
@@ -180,6 +182,20 @@ group! {
 }
 
 group! {
+    /// What nodes tell each other.
+    "gossip" => Gossip {
+        /// Shows how many other nodes are connected.
+        peers: Gauge;
+        /// Counts what this node said itself.
+        said_total: Per<GossipTopic, Counter>;
+        /// Counts what was heard and judged, by what became of it.
+        heard_total: Per<GossipTopic, Per<GossipVerdict, Counter>>;
+        /// Counts peers that were cut off for a while.
+        cut_total: Counter;
+    }
+}
+
+group! {
     /// The directory.
     "trust" => Trust {
         /// Counts refreshes of the directory that were attempted, by the outcome.
@@ -229,6 +245,7 @@ impl Metrics {
             store: Store::register(),
             deliver: Deliver::register(),
             evidence: Evidence::register(),
+            gossip: Gossip::register(),
             trust: Trust::register(),
             process: Process::register(),
             exporter: recorder.handle(),
@@ -259,7 +276,7 @@ mod tests {
     use super::*;
 
     /// Fields of the groups above.
-    const FAMILIES: usize = 48;
+    const FAMILIES: usize = 52;
 
     #[test]
     fn a_series_moves_alone_and_shows_its_help() {
@@ -356,6 +373,8 @@ mod tests {
         check::<Code>();
         check::<Way>();
         check::<Call>();
+        check::<GossipTopic>();
+        check::<GossipVerdict>();
         check::<Role>();
         check::<Transport>();
         check::<Side>();

@@ -27,7 +27,7 @@ use crate::evidence::recorder::Refusals;
 use crate::evidence::start::{Around, start};
 use crate::evidence::witness::Witnessed;
 use crate::fatal::Fatal;
-use crate::federation::{self, Follower, Peers, Publisher, Refreshed, Refresher};
+use crate::federation::{self, Follower, Peers, Publisher, Refreshed, Refresher, gossip};
 use crate::foundation;
 use crate::ingress::sessions;
 use crate::keys::NodeKey;
@@ -54,6 +54,7 @@ pub struct Opened {
     store: Arc<dyn Store>,
     evidence: Option<Arc<Keeper>>,
     listener: Listener,
+    gossip: Option<gossip::Opened>,
     http: TcpListener,
     handed: mpsc::Receiver<PlainHttp>,
     ops: TcpListener,
@@ -80,6 +81,10 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
     let (hand_over, handed) = mpsc::channel(HANDED_OVER_MAX);
     let listener = Listener::bind(foundation::listener(&config, &key, hand_over)?)
         .map_err(|error| Fatal::Internal(error.to_string()))?;
+    let gossip = match config.gossip.enabled {
+        true => Some(listen_for_gossip(&config, &key).await?),
+        false => None,
+    };
     let http = listen("listen.http", *config.listen.http).await?;
     let ops = listen("listen.ops", *config.listen.ops).await?;
     let started = (Instant::now(), now);
@@ -91,11 +96,22 @@ pub async fn open(config: Config) -> Result<Opened, Fatal> {
         store,
         evidence,
         listener,
+        gossip,
         http,
         handed,
         ops,
         clock,
         started,
+    })
+}
+
+async fn listen_for_gossip(config: &Config, key: &NodeKey) -> Result<gossip::Opened, Fatal> {
+    let address = *config.listen.gossip;
+    let opened = gossip::Opened::listen(&key.key, address).await;
+    opened.map_err(|source| Fatal::Listen {
+        key: "listen.gossip",
+        address,
+        source,
     })
 }
 
@@ -121,6 +137,9 @@ impl Opened {
                 .websocket_addr()
                 .map(|address| ("websocket", address)),
             tcp("http", &self.http),
+            self.gossip
+                .as_ref()
+                .map(|gossip| ("gossip", gossip.address())),
             tcp("ops", &self.ops),
         ]
         .into_iter()
@@ -152,6 +171,7 @@ impl Opened {
             store,
             evidence,
             listener,
+            gossip: opened_gossip,
             http,
             handed,
             ops,
@@ -246,7 +266,7 @@ impl Opened {
             destinations: Arc::new(Destinations::default()),
         });
         wake_destinations(&relay)?;
-        let (follower, _hints) = Follower::new(
+        let (follower, hints) = Follower::new(
             source.clone(),
             peers,
             (publisher.clone(), watch.clone()),
@@ -272,6 +292,33 @@ impl Opened {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
         });
+        let views = evidence_parts
+            .as_ref()
+            .map(|parts| Arc::clone(&parts.views));
+        let gossiping = opened_gossip.as_ref().map(|gossip| {
+            let judges = gossip::Judges {
+                directory: watch.clone(),
+                mirror: mirror.clone(),
+                hints,
+                views: views.clone(),
+                clock: Arc::clone(&clock),
+            };
+            let announcer = gossip::Announcer {
+                authority: config.authority.clone(),
+                gossip: gossip.gossip(),
+                directory: watch.clone(),
+                mirror: mirror.clone(),
+                evidence: evidence.clone().zip(views.clone()),
+            };
+            let around = gossip::Around {
+                networks: config.dial.networks(),
+                directory: watch.clone(),
+                clock: Arc::clone(&clock),
+                metrics: Arc::clone(&metrics),
+                alarms: alarms.clone(),
+            };
+            (around, Arc::new(judges), announcer)
+        });
         let ops_router = api::ops::router(api::Ops {
             key,
             clock,
@@ -280,6 +327,7 @@ impl Opened {
             alarms,
             directory: watch,
             witnessed,
+            gossip: opened_gossip.as_ref().map(gossip::Opened::gossip),
             live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });
@@ -295,6 +343,16 @@ impl Opened {
                 .run(keeper.log().watch(), shutdown.clone())
                 .await;
         };
+        let gossips = async {
+            let (Some(gossip), Some((around, judges, announcer))) = (opened_gossip, gossiping)
+            else {
+                return;
+            };
+            tokio::join!(
+                gossip.run(around, judges, shutdown.clone()),
+                announcer.run(shutdown.clone()),
+            );
+        };
         let listener = Arc::new(listener);
         let caps = config.caps.http;
         let all = async {
@@ -305,6 +363,7 @@ impl Opened {
                 deliver::expiry::compact(Arc::clone(&relay), shutdown.clone()),
                 refresher.run(shutdown.clone()),
                 asking,
+                gossips,
                 follower.run(shutdown.clone()),
                 upkeep(Arc::clone(&relay), live, shutdown.clone()),
                 api::serve::serve_handed(

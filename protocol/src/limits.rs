@@ -328,6 +328,32 @@ limits! {
     SPLIT_VIEWS_MAX: usize = 1_024, None;
     /// Checkpoints of one authority's logs that a node compares others with: the newest that it saw.
     HEADS_REMEMBERED_MAX: usize = 64, None;
+
+    // Gossip.
+    /// A message of gossip; each topic allows less.
+    GOSSIP_MESSAGE_MAX: usize = 16_384, Some(Code::TooLong);
+    /// Connections of gossip.
+    GOSSIP_CONNECTIONS_MAX: u32 = 256, None;
+    /// Messages that a peer may bring in at once, of one topic.
+    GOSSIP_MESSAGES_BURST: u64 = 8_192, None;
+    /// And as many a second after it.
+    GOSSIP_MESSAGES_PER_SECOND: u64 = 512, None;
+    /// Bytes that a peer may bring in at once, whatever they are.
+    GOSSIP_BYTES_BURST: u64 = 67_108_864, None;
+    /// And as many a second after it.
+    GOSSIP_BYTES_PER_SECOND: u64 = 4_194_304, None;
+    /// A peer that did wrong is left alone for so long: 5 minutes.
+    GOSSIP_BAN_MS: u64 = 300_000, None;
+    /// A message that comes again within this is known: 10 minutes.
+    GOSSIP_REMEMBERED_MS: u64 = 600_000, None;
+    /// A message is judged within, or goes no further.
+    GOSSIP_JUDGED_MS: u64 = 15_000, None;
+    /// Messages that are judged at a time; others are not heard.
+    GOSSIP_JUDGING_MAX: usize = 256, None;
+    /// Last words in one answer.
+    GOSSIP_LAST_MAX: usize = 8_192, None;
+    /// A node says its newest checkpoint no more often.
+    GOSSIP_CHECKPOINT_EVERY_MS: u64 = 10_000, None;
 }
 
 // What the numbers promise each other. A change that breaks one does not compile.

@@ -169,6 +169,7 @@ async fn a_home_that_asks_to_be_left_alone_is_left_alone_for_so_long() {
 #[tokio::test(flavor = "multi_thread")]
 async fn case_21_a_node_that_replaced_its_key_is_known_soon() {
     let plan = Federation::builder().two_hosts();
+    let plan = plan.set("gossip", "enabled", "false");
     let federation = plan.start().await.expect("two nodes");
     let service = federation.service(SERVICE).await.expect("open");
     let home = support::authority(HOME);

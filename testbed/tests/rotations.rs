@@ -32,7 +32,9 @@ async fn rotate(federation: &Federation) {
 #[tokio::test(flavor = "multi_thread")]
 async fn case_21_no_letter_is_lost_when_a_key_is_replaced() {
     const LETTERS: usize = 4;
-    let (mut federation, service, mut citizen, grant) = support::scene(two_hosts()).await;
+    // Each learns of a change at its start, and from nobody before.
+    let plan = two_hosts().set("gossip", "enabled", "false");
+    let (mut federation, service, mut citizen, grant) = support::scene(plan).await;
 
     federation.node_mut(HOME).kill().await.expect("killed");
     let old = support::letters(&service, &grant, LETTERS).await;

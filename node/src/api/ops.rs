@@ -16,6 +16,7 @@ use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::clock::sync::{ClockState, ClockWatch};
 use crate::evidence::witness::Witnessed;
+use crate::federation::gossip::Gossip;
 use crate::federation::{DirectoryWatch, Refreshed, standing};
 use crate::keys::NodeKey;
 use crate::metrics::{Label, Metrics};
@@ -49,6 +50,8 @@ pub struct Ops {
     pub directory: DirectoryWatch,
     /// When other nodes last cosigned this node's log.
     pub witnessed: Arc<Witnessed>,
+    /// The other nodes, where this one takes part in gossip.
+    pub gossip: Option<Gossip>,
     /// The run loop.
     pub live: Arc<dyn Live>,
     /// When the process started, by both clocks.
@@ -165,6 +168,7 @@ impl Ops {
             ready: self.readiness(&live, now),
             directory: self.directory_status(now),
             clock: self.clock_status(),
+            gossip: self.gossip.as_ref().map(Gossip::status).unwrap_or_default(),
             live,
             alarms: self.alarm_status(),
         }

@@ -30,6 +30,8 @@ pub struct Status {
     pub directory: DirectoryStatus,
     /// The clock.
     pub clock: ClockStatus,
+    /// Other nodes, by gossip.
+    pub gossip: GossipStatus,
     /// What the run loop knows.
     #[serde(flatten)]
     pub live: LiveStatus,
@@ -197,4 +199,26 @@ pub struct AlarmStatus {
     pub since_ms: u64,
     /// For a human.
     pub detail: String,
+}
+
+/// Other nodes, by gossip.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct GossipStatus {
+    /// Whether this node takes part.
+    pub enabled: bool,
+    /// Every node that may be connected.
+    pub peers: Vec<GossipPeerStatus>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct GossipPeerStatus {
+    /// Whose node.
+    pub authority: String,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Why not.
+    pub because: Option<String>,
+    /// Whether it did wrong, and is left alone for a while.
+    pub cut_off: bool,
 }

@@ -29,6 +29,8 @@ use crate::store::{Cursor, Evidence, Happened, Kept, Outcome, Settlement, Store,
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Refusals that wait to be recorded. Whoever makes more of them has the signed refusals all the same.
 const REFUSALS_MAX: usize = 4_096;
+/// Full batches that are written down before their second is over.
+const TOGETHER: usize = 32;
 /// The disk of the log refused: not tried again before.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -205,6 +207,7 @@ impl Recorder {
                     items: Vec::new(),
                 };
                 let of_item = |(index, envelope, outcome): &(usize, EnvelopeId, Outcome)| {
+                    let kind = kind_of(*outcome)?;
                     let evidence = Evidence {
                         outcome: *outcome,
                         index: *index,
@@ -212,7 +215,7 @@ impl Recorder {
                     };
                     let (receipt, _) = Receipt::decode(rebuilt.receipt(&evidence)?).ok()?;
                     let said = receipt.node == self.authority && receipt.envelope == *envelope;
-                    said.then(|| Some(event(*envelope, receipt.at, kind_of(*outcome)?)))?
+                    said.then(|| event(*envelope, receipt.at, kind))
                 };
                 items.iter().filter_map(of_item).collect()
             }
@@ -288,10 +291,15 @@ impl Open {
             .is_some_and(|since| since.elapsed() >= Duration::from_millis(EVENT_BATCH_MS))
     }
 
-    /// Full batches, and what is left too if it is due.
+    /// Everything if it is due; full batches before that only when there are many: each time costs a sync, which the
+    /// store's own wait for.
     fn close(&mut self, due: bool) -> Vec<Closed> {
         let full = self.leaves.len() / TREE_LEAVES_MAX * TREE_LEAVES_MAX;
-        let upto = if due { self.leaves.len() } else { full };
+        let upto = match due {
+            true => self.leaves.len(),
+            false if full >= TOGETHER * TREE_LEAVES_MAX => full,
+            false => 0,
+        };
         let rest = self.leaves.split_off(upto);
         let taken = std::mem::replace(&mut self.leaves, rest);
         if !taken.is_empty() {

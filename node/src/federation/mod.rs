@@ -9,6 +9,7 @@
 
 pub mod answer;
 mod follow;
+pub mod gossip;
 mod peer;
 mod refresh;
 mod root;

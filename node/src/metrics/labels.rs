@@ -73,6 +73,30 @@ impl From<&call::Kind> for Call {
 }
 
 label! {
+    /// What is talked about in gossip.
+    "topic" => GossipTopic {
+        /// A newer directory.
+        Trust = "trust",
+        /// What a log has come to.
+        Checkpoints = "checkpoints",
+        /// That a log has said two things.
+        Alerts = "alerts",
+    }
+}
+
+label! {
+    /// What became of something that was heard.
+    "verdict" => GossipVerdict {
+        /// True and new: passed on.
+        Accepted = "accepted",
+        /// Known, or not to be judged here.
+        Ignored = "ignored",
+        /// False.
+        Rejected = "rejected",
+    }
+}
+
+label! {
     /// What carries a session.
     "transport" => Transport {
         /// QUIC.
@@ -201,6 +225,8 @@ label! {
         Unwitnessed = "unwitnessed",
         /// Case 20: a log has said two things; the proof is kept.
         SplitView = "split_view",
+        /// No other node is connected by gossip.
+        GossipAlone = "gossip_alone",
     }
 }
 

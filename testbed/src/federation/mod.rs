@@ -102,6 +102,7 @@ impl Federation {
             .to_string();
         let websocket = format!("wss://{}/pli/1", node.addresses().websocket);
         let http = format!("http://{}", node.addresses().http);
+        let gossip = node.addresses().gossip.to_string();
         let (dir, keys_dir) = (text(&workspace)?, text(&keys)?);
         let mut arguments = vec![
             "authority",
@@ -121,6 +122,8 @@ impl Federation {
             &quic,
             "--http",
             &http,
+            "--gossip",
+            &gossip,
         ]);
         if authority.publishes_websocket {
             arguments.extend(["--websocket", &websocket]);

@@ -27,6 +27,8 @@ pub struct Addresses {
     pub websocket: SocketAddr,
     /// Public HTTP: the directory.
     pub http: SocketAddr,
+    /// Gossip.
+    pub gossip: SocketAddr,
     /// Operations.
     pub ops: SocketAddr,
 }
@@ -57,6 +59,7 @@ impl Node {
                 quic: ports::free(),
                 websocket: ports::free(),
                 http: ports::free(),
+                gossip: ports::free(),
                 ops: ports::free(),
             },
             config: home.join("node.toml"),
@@ -69,6 +72,7 @@ impl Node {
             quic,
             websocket,
             http,
+            gossip,
             ops,
         } = self.addresses;
         let root = repository.join("metadata/root.json");
@@ -86,6 +90,7 @@ impl Node {
         set("listen", "quic", quoted(&quic.to_string()));
         set("listen", "websocket", quoted(&websocket.to_string()));
         set("listen", "http", quoted(&http.to_string()));
+        set("listen", "gossip", quoted(&gossip.to_string()));
         set("listen", "ops", quoted(&ops.to_string()));
         set("dial", "private_networks", "[\"127.0.0.0/8\"]".to_owned());
         set("trust", "root", quoted(text(&root)?));

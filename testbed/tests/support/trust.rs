@@ -104,3 +104,9 @@ pub async fn alarmed(federation: &Federation, of: &str, kind: &str) -> String {
         tokio::time::sleep(POLL).await;
     }
 }
+
+/// Starts a node again, which looks at its mirror then; the next time is ten minutes away.
+pub async fn look_now(federation: &mut Federation, of: &str) {
+    federation.node_mut(of).kill().await.expect("killed");
+    federation.node_mut(of).restart().await.expect("ready");
+}

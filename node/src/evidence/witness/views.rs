@@ -91,6 +91,20 @@ impl Views {
         self.announce.subscribe()
     }
 
+    /// The convictions on disk.
+    pub fn kept(&self) -> Vec<SplitView> {
+        let names: Vec<String> = self.convictions.lock().iter().cloned().collect();
+        let read = |name: String| {
+            let text = fs::read_to_string(self.folder.join(&name));
+            let view = text.ok().and_then(|text| SplitView::parse(&text).ok());
+            if view.is_none() {
+                tracing::error!(name, "the two views of a log cannot be read any more");
+            }
+            view
+        };
+        names.into_iter().filter_map(read).collect()
+    }
+
     /// Compares a checkpoint that a key of its log signed with what the log said before. Whether it was new, or convicts.
     pub fn saw(&self, noted: &Noted, directory: &Directory, now: Timestamp) -> bool {
         let Some(known) = self.remember(noted) else {

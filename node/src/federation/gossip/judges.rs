@@ -1,0 +1,234 @@
+//! What this node makes of what it hears, and what it says itself (GOS-3).
+//!
+//! | Topic | Judged by |
+//! |---|---|
+//! | trust | fetching from that peer what it announces: it is true once that directory is in force here |
+//! | checkpoints, alerts | the signatures, and what the same log said before ([`Views`]) |
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pli_protocol::evidence::{Noted, SplitView};
+use pli_protocol::id::AuthorityId;
+use pli_protocol::limits::{GOSSIP_CHECKPOINT_EVERY_MS, TRUST_TIMESTAMP_MAX};
+use tokio::sync::broadcast;
+use tokio::time::MissedTickBehavior;
+
+use super::{Gossip, Heard, Judge, Judging, Topic, Verdict};
+use crate::clock::Clock;
+use crate::evidence::Keeper;
+use crate::evidence::witness::{self, Views};
+use crate::federation::{DirectoryWatch, Hints};
+use crate::shutdown::Shutdown;
+
+/// Where the newest directory announces itself, in a verified copy.
+const TIMESTAMP: &str = "metadata/timestamp.json";
+
+/// Judges by what this node knows.
+#[derive(Clone, Debug)]
+pub struct Judges {
+    /// Who is who.
+    pub directory: DirectoryWatch,
+    /// The verified copy that the directory was read from.
+    pub mirror: PathBuf,
+    /// Whom to ask for a newer one.
+    pub hints: Hints,
+    /// What logs said; `None` where no evidence is kept: then nothing of it is judged here.
+    pub views: Option<Arc<Views>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Judge for Judges {
+    fn judge(&self, heard: Heard) -> Judging {
+        let judges = self.clone();
+        match heard.topic {
+            Topic::Trust => Box::pin(async move { judges.trust(heard).await }),
+            Topic::Checkpoints | Topic::Alerts => Box::pin(async move {
+                // What convicts a log is written to disk.
+                let judged = tokio::task::spawn_blocking(move || judges.log(&heard));
+                judged.await.unwrap_or(Verdict::Ignore)
+            }),
+        }
+    }
+}
+
+impl Judges {
+    /// GOS-3.4
+    async fn trust(mut self, heard: Heard) -> Verdict {
+        let Some(announced) = version(&heard.payload) else {
+            return Verdict::Reject;
+        };
+        let mut current = self.directory.current();
+        if announced <= current.versions().timestamp {
+            return Verdict::Ignore;
+        }
+        self.hints.hint(&heard.from, announced);
+        while current.versions().timestamp < announced {
+            match self.directory.changed().await {
+                Some(newer) => current = newer,
+                None => return Verdict::Ignore,
+            }
+        }
+        // What verified is what was heard, to the byte; an even newer one is announced by itself.
+        match timestamp(self.mirror).await {
+            Ok(verified) if verified == heard.payload => Verdict::Accept(None),
+            _ => Verdict::Ignore,
+        }
+    }
+
+    /// GOS-3.5, EVD-10.2
+    fn log(&self, heard: &Heard) -> Verdict {
+        let Some(views) = &self.views else {
+            return Verdict::Ignore;
+        };
+        let (directory, now) = (self.directory.current(), self.clock.now());
+        let text = std::str::from_utf8(&heard.payload).ok();
+        let (verdict, about) = match heard.topic {
+            Topic::Checkpoints => {
+                let noted = text.and_then(|text| Noted::parse(text).ok());
+                let about = noted.map(|noted| noted.checkpoint().origin.authority.clone());
+                let verdict = views.judge_checkpoint(&heard.payload, &directory, now);
+                (verdict, about)
+            }
+            _ => {
+                let view = text.and_then(|text| SplitView::parse(text).ok());
+                let about = view.map(|view| view.origin().authority.clone());
+                let verdict = views.judge_conviction(&heard.payload, &directory, now);
+                (verdict, about)
+            }
+        };
+        match verdict {
+            witness::Verdict::Accept => Verdict::Accept(about),
+            witness::Verdict::Ignore => Verdict::Ignore,
+            witness::Verdict::Reject => Verdict::Reject,
+        }
+    }
+}
+
+/// The version that a timestamp claims; nothing of it is verified.
+fn version(timestamp: &[u8]) -> Option<u64> {
+    let parsed: serde_json::Value = serde_json::from_slice(timestamp).ok()?;
+    let signed = &parsed["signed"];
+    (signed["_type"] == "timestamp").then(|| signed["version"].as_u64())?
+}
+
+/// Of the verified copy.
+async fn timestamp(mirror: PathBuf) -> io::Result<Bytes> {
+    let bytes = tokio::fs::read(mirror.join(TIMESTAMP)).await?;
+    match bytes.len() as u64 <= TRUST_TIMESTAMP_MAX {
+        true => Ok(bytes.into()),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Says what this node learns: its own checkpoints, what it convicts, and each newer directory.
+#[derive(Debug)]
+pub struct Announcer {
+    /// Whose node.
+    pub authority: AuthorityId,
+    /// To all.
+    pub gossip: Gossip,
+    /// Who is who.
+    pub directory: DirectoryWatch,
+    /// Its verified copy.
+    pub mirror: PathBuf,
+    /// This node's log, and what others' said.
+    pub evidence: Option<(Arc<Keeper>, Arc<Views>)>,
+}
+
+impl Announcer {
+    /// Runs until the stop.
+    pub async fn run(mut self, mut shutdown: Shutdown) {
+        // Heard from now on; those of before are on disk.
+        let mut convictions = self.evidence.as_ref().map(|(_, views)| views.convictions());
+        if let Some((_, views)) = &self.evidence {
+            let views = Arc::clone(views);
+            let kept = tokio::task::spawn_blocking(move || views.kept()).await;
+            for view in kept.into_iter().flatten() {
+                self.convicted(&view);
+            }
+        }
+        self.trust().await;
+        let mut every = tokio::time::interval(Duration::from_millis(GOSSIP_CHECKPOINT_EVERY_MS));
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said = None;
+        loop {
+            tokio::select! {
+                newer = self.directory.changed() => match newer {
+                    Some(_) => self.trust().await,
+                    None => return,
+                },
+                view = next(&mut convictions) => self.convicted(&view),
+                _ = every.tick() => self.checkpoint(&mut said),
+                () = shutdown.begun() => return,
+            }
+        }
+    }
+
+    async fn trust(&self) {
+        match timestamp(self.mirror.clone()).await {
+            Ok(timestamp) => self.gossip.publish(Topic::Trust, None, timestamp),
+            Err(error) => tracing::warn!(%error, "the directory's timestamp cannot be read"),
+        }
+    }
+
+    fn convicted(&self, view: &SplitView) {
+        let about = Some(view.origin().authority.clone());
+        let payload = Bytes::from(view.encode());
+        self.gossip.publish(Topic::Alerts, about, payload);
+    }
+
+    /// GOS-3.6: the newest that enough witnesses have cosigned, if it is another one.
+    fn checkpoint(&self, said: &mut Option<u64>) {
+        let Some((keeper, _)) = &self.evidence else {
+            return;
+        };
+        let Some(head) = keeper.log().published() else {
+            return;
+        };
+        if said.replace(head.size) != Some(head.size) {
+            let about = Some(self.authority.clone());
+            self.gossip
+                .publish(Topic::Checkpoints, about, head.note.into());
+        }
+    }
+}
+
+/// The next conviction; never where there is no evidence.
+async fn next(convictions: &mut Option<broadcast::Receiver<SplitView>>) -> SplitView {
+    let Some(receiver) = convictions else {
+        return std::future::pending().await;
+    };
+    loop {
+        match receiver.recv().await {
+            Ok(view) => return view,
+            // They are on disk, and said at the next start.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_read_as_far_as_its_version_and_anything_else_is_not() {
+        let good = br#"{"signatures":[],"signed":{"_type":"timestamp","version":7}}"#;
+        assert_eq!(version(good), Some(7));
+        for bad in [
+            &b"{}"[..],
+            b"",
+            b"[1,2]",
+            br#"{"signed":{"_type":"snapshot","version":7}}"#,
+            br#"{"signed":{"_type":"timestamp","version":-7}}"#,
+        ] {
+            assert_eq!(version(bad), None, "{}", String::from_utf8_lossy(bad));
+        }
+    }
+}

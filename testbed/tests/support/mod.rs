@@ -1,6 +1,7 @@
 //! What the whole-process tests share: letters, receipts, and sessions without the client's good manners.
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
+pub mod attack;
 pub mod trust;
 
 use std::collections::BTreeMap;

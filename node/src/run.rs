@@ -4,11 +4,13 @@
 //! runs until the stop, then drains: no new sessions, calls say their last word, what is on disk
 //! is acknowledged, everything else is tried again by the peers.
 
+mod upkeep;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::id::Timestamp;
 use pli_transport::{Dialler, Listener, PlainHttp};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -32,17 +34,17 @@ use crate::foundation;
 use crate::ingress::sessions;
 use crate::keys::NodeKey;
 use crate::live::{Destinations, LiveView, Sessions};
-use crate::metrics::{AlarmKind, Metrics, UPKEEP_EVERY};
+use crate::metrics::{AlarmKind, Metrics};
 use crate::relay::{KnownMailboxes, Relay};
 use crate::route::Router;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 use crate::store::{COPIED, Store, Watched};
 use crate::verify::RootMemory;
 
+use upkeep::{upkeep, wake_destinations};
+
 /// Plain HTTP connections that came to the WebSocket's address and wait to be served.
 const HANDED_OVER_MAX: usize = 64;
-/// How often the clock and the disk are looked at.
-const CLOCK_EVERY: Duration = Duration::from_secs(10);
 
 /// A node that may start: nothing about it was refused.
 #[derive(Debug)]
@@ -295,30 +297,24 @@ impl Opened {
         let views = evidence_parts
             .as_ref()
             .map(|parts| Arc::clone(&parts.views));
-        let gossiping = opened_gossip.as_ref().map(|gossip| {
-            let judges = gossip::Judges {
-                directory: watch.clone(),
-                mirror: mirror.clone(),
-                hints,
-                views: views.clone(),
-                clock: Arc::clone(&clock),
-            };
-            let announcer = gossip::Announcer {
-                authority: config.authority.clone(),
-                gossip: gossip.gossip(),
-                directory: watch.clone(),
-                mirror: mirror.clone(),
-                evidence: evidence.clone().zip(views.clone()),
-            };
-            let around = gossip::Around {
-                networks: config.dial.networks(),
-                directory: watch.clone(),
-                clock: Arc::clone(&clock),
-                metrics: Arc::clone(&metrics),
-                alarms: alarms.clone(),
-            };
-            (around, Arc::new(judges), announcer)
-        });
+        let around = gossip::Around {
+            networks: config.dial.networks(),
+            directory: watch.clone(),
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+            alarms: alarms.clone(),
+        };
+        let copy = (mirror.clone(), hints);
+        let gossips_of = opened_gossip.as_ref().map(gossip::Opened::gossip);
+        let logs = evidence.clone().zip(views);
+        let gossips = gossip::run(
+            config.authority.clone(),
+            opened_gossip,
+            around,
+            copy,
+            logs,
+            shutdown.clone(),
+        );
         let ops_router = api::ops::router(api::Ops {
             key,
             clock,
@@ -326,8 +322,9 @@ impl Opened {
             metrics: Arc::clone(&metrics),
             alarms,
             directory: watch,
+            evidence: evidence.clone(),
             witnessed,
-            gossip: opened_gossip.as_ref().map(gossip::Opened::gossip),
+            gossip: gossips_of,
             live: Arc::clone(&live) as Arc<dyn Live>,
             started,
         });
@@ -342,16 +339,6 @@ impl Opened {
                 .pusher
                 .run(keeper.log().watch(), shutdown.clone())
                 .await;
-        };
-        let gossips = async {
-            let (Some(gossip), Some((around, judges, announcer))) = (opened_gossip, gossiping)
-            else {
-                return;
-            };
-            tokio::join!(
-                gossip.run(around, judges, shutdown.clone()),
-                announcer.run(shutdown.clone()),
-            );
         };
         let listener = Arc::new(listener);
         let caps = config.caps.http;
@@ -407,44 +394,5 @@ impl Opened {
         listener.close(None, "the node stops").await;
         tracing::info!("stopped");
         outcome
-    }
-}
-
-/// What a former run left in the queues has a destination again.
-fn wake_destinations(relay: &Relay) -> Result<(), Fatal> {
-    let destinations = relay
-        .store
-        .destinations()
-        .map_err(|error| Fatal::StoreFailed(error.to_string()))?;
-    let waiting = destinations
-        .iter()
-        .filter(|state| state.priority + state.bulk + state.reports > 0)
-        .map(|state| &state.destination);
-    let waiting: Vec<&AuthorityId> = waiting.collect();
-    for destination in waiting {
-        relay.router.wake_destination(destination);
-    }
-    Ok(())
-}
-
-/// Histograms are folded; the clock (case 76) and the disk (cases 40, 41) are watched, also when
-/// nobody asks for metrics.
-async fn upkeep(relay: Arc<Relay>, live: Arc<LiveView>, mut shutdown: Shutdown) {
-    let mut clock_due = Instant::now();
-    loop {
-        relay.metrics.upkeep();
-        let at = Instant::now();
-        if at >= clock_due {
-            clock_due = at + CLOCK_EVERY;
-            relay.watch_clock(at);
-            relay.watch_log_key();
-            let live = Arc::clone(&live);
-            // It looks at the disk; what it answers here nobody reads, its alarms count.
-            drop(tokio::task::spawn_blocking(move || live.live()));
-        }
-        tokio::select! {
-            () = shutdown.begun() => return,
-            () = tokio::time::sleep(UPKEEP_EVERY) => {}
-        }
     }
 }

@@ -162,3 +162,23 @@ async fn suspend(federation: &Federation, more: &[&str]) {
         .expect("signed");
     federation.publish().await.expect("published");
 }
+
+/// Case 21, TRU-4.6: the thief of a key is connected to one node, and the revocation is seen by another.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_21_a_revocation_heard_by_gossip_cuts_the_session_and_refuses_the_next_letter() {
+    let (mut federation, service, _citizen, grant) = support::scene(three()).await;
+    connected(&federation, ORIGIN, HOME).await;
+    let session = support::service_session(&service).await;
+    let authority = support::authority(ORIGIN);
+    let key = federation
+        .service_home(&authority, "rdv")
+        .join("service.key");
+    let revoked = federation.revoke(&authority, &["--service", "rdv"], &key);
+    revoked.await.expect("published");
+    look_now(&mut federation, HOME).await;
+    let cut = tokio::time::timeout(PATIENCE, session.closed()).await;
+    println!("{:?}", cut.expect("the session is cut"));
+    let letters = support::letters(&service, &grant, 1).await;
+    let refused = submit_all(&service, letters).await.expect_err("refused");
+    assert!(refused.to_string().contains("KEY_NOT_VALID"), "{refused}");
+}

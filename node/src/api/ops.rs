@@ -15,6 +15,7 @@ use pli_protocol::id::Timestamp;
 use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::clock::sync::{ClockState, ClockWatch};
+use crate::evidence::Keeper;
 use crate::evidence::witness::Witnessed;
 use crate::federation::gossip::Gossip;
 use crate::federation::{DirectoryWatch, Refreshed, standing};
@@ -22,8 +23,8 @@ use crate::keys::NodeKey;
 use crate::metrics::{Label, Metrics};
 
 use super::status::{
-    AlarmStatus, ClockStatus, DirectoryStatus, LiveStatus, Readiness, RoleStatus, Status,
-    VersionsStatus,
+    AlarmStatus, ClockStatus, DirectoryStatus, EvidenceStatus, LiveStatus, Readiness, RoleStatus,
+    Status, VersionsStatus, WitnessStatus,
 };
 
 /// What the run loop tells of itself.
@@ -48,6 +49,8 @@ pub struct Ops {
     pub alarms: Alarms,
     /// The directory.
     pub directory: DirectoryWatch,
+    /// This node's log, where it keeps one.
+    pub evidence: Option<Arc<Keeper>>,
     /// When other nodes last cosigned this node's log.
     pub witnessed: Arc<Witnessed>,
     /// The other nodes, where this one takes part in gossip.
@@ -168,9 +171,31 @@ impl Ops {
             ready: self.readiness(&live, now),
             directory: self.directory_status(now),
             clock: self.clock_status(),
+            evidence: self.evidence_status(),
             gossip: self.gossip.as_ref().map(Gossip::status).unwrap_or_default(),
             live,
             alarms: self.alarm_status(),
+        }
+    }
+
+    fn evidence_status(&self) -> EvidenceStatus {
+        let Some(keeper) = &self.evidence else {
+            return EvidenceStatus::default();
+        };
+        let log = keeper.log();
+        let witnesses = self.witnessed.all().into_iter();
+        let witnesses = witnesses.map(|(authority, at)| WitnessStatus {
+            authority: authority.to_string(),
+            at_ms: at.as_ms(),
+        });
+        EvidenceStatus {
+            enabled: true,
+            log: log.origin().to_string(),
+            events: log.events(),
+            entries: log.size(),
+            published: log.published().map_or(0, |head| head.size),
+            witnesses_needed: self.directory.current().policy().witnesses as u64,
+            witnesses: witnesses.collect(),
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Status {
     pub directory: DirectoryStatus,
     /// The clock.
     pub clock: ClockStatus,
+    /// This node's log.
+    pub evidence: EvidenceStatus,
     /// Other nodes, by gossip.
     pub gossip: GossipStatus,
     /// What the run loop knows.
@@ -221,4 +223,32 @@ pub struct GossipPeerStatus {
     pub because: Option<String>,
     /// Whether it did wrong, and is left alone for a while.
     pub cut_off: bool,
+}
+
+/// The log of what this node did.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct EvidenceStatus {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Its origin: whose, and since when.
+    pub log: String,
+    /// Events that are written down.
+    pub events: u64,
+    /// Entries, each a batch of them.
+    pub entries: u64,
+    /// Entries that enough witnesses have cosigned, which others are shown.
+    pub published: u64,
+    /// How many witnesses the federation asks for.
+    pub witnesses_needed: u64,
+    /// When each witness last cosigned.
+    pub witnesses: Vec<WitnessStatus>,
+}
+
+/// Another node that cosigns this node's log.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct WitnessStatus {
+    /// Whose.
+    pub authority: String,
+    /// By its clock.
+    pub at_ms: u64,
 }

@@ -85,7 +85,9 @@ async fn node() -> Node {
         metrics,
         alarms: alarms.clone(),
         directory,
+        evidence: None,
         witnessed: Arc::default(),
+        gossip: None,
         live: Arc::clone(&live) as Arc<dyn Live>,
         started: (Instant::now(), NOON),
     };

@@ -1,6 +1,7 @@
 //! Reaching another node: by any address of the directory, proven by any key that the directory has in force (TRU-4.7).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pli_protocol::code::Code;
@@ -11,6 +12,7 @@ use pli_protocol::trust::{NodeRecord, TrustRefusal};
 use pli_transport::{ConnectError, DialledConnection, Dialler, Endpoints};
 
 use super::forward::{Broken, asked_wait};
+use super::pinned;
 use crate::relay::Relay;
 
 /// Connects to any endpoint of the node that proves to hold a key of the directory.
@@ -32,6 +34,8 @@ pub async fn dial(relay: &Relay, node_of: &AuthorityId) -> Result<DialledConnect
             let received = relay.clock.now();
             let watch = &relay.clock_watch;
             watch.observe(node_of, theirs, asked, received, Instant::now());
+            let (directory, clock) = (relay.directory.clone(), Arc::clone(&relay.clock));
+            pinned::guard(connection.clone(), node_of, directory, clock);
             return Ok(connection);
         }
         Err(not_reached) => not_reached,

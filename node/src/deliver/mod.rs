@@ -26,6 +26,7 @@ pub mod lanes;
 pub mod neighbours;
 pub mod outbox;
 pub mod peer;
+pub mod pinned;
 pub mod postponed;
 pub mod reports;
 pub mod sync;

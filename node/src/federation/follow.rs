@@ -260,8 +260,8 @@ impl Follower {
             Some(Ok(_)) => drop(self.refused.remove(peer)),
             None => {}
             Some(Err(error)) => {
-                tracing::info!(%peer, code = %error.code(), %error, "no directory from this peer");
                 if matches!(error, TrustError::Unreachable { .. }) {
+                    tracing::debug!(%peer, %error, "this peer gives no directory");
                     // It says nothing about the directory; another peer is asked.
                     self.round.answers += usize::from(!self.round.left.is_empty());
                 } else {
@@ -273,6 +273,7 @@ impl Follower {
     }
 
     fn refuse(&mut self, peer: &AuthorityId, error: TrustError) {
+        tracing::warn!(%peer, code = %error.code(), %error, "the directory of this peer is refused");
         self.refused.insert(peer.clone(), error.to_string());
         if let RefreshError::Equivocation(detail) = RefreshError::from(error) {
             let detail = format!("the node of {peer}: {detail}");

@@ -15,8 +15,10 @@ use pli_protocol::trust::{Directory, KeyOwner};
 use pli_transport::{AcceptedConnection, Listener, Pending};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::calls;
+use crate::deliver::pinned::KEYS_LOOKED_AT;
 use crate::metrics::{self, AlarmKind, Metrics};
 use crate::relay::Relay;
 use crate::shutdown::Shutdown;
@@ -99,6 +101,7 @@ async fn serve(
     let mut directory = relay.directory.clone();
     let bad = Arc::new(AtomicU32::new(0));
     let mut calls = JoinSet::new();
+    let mut look = Instant::now() + KEYS_LOOKED_AT;
     let why = loop {
         tokio::select! {
             // SES-5.2: QUIC and yamux bound the streams; this bounds what runs.
@@ -117,6 +120,13 @@ async fn serve(
             Some(newer) = directory.changed() => {
                 if let Err(refusal) = check(&newer, &peer, relay, relay.clock.now()) {
                     break Some(refusal);
+                }
+            }
+            () = sleep_until(look) => {
+                look = Instant::now() + KEYS_LOOKED_AT;
+                let ended = check(&relay.directory(), &peer, relay, relay.clock.now()).err();
+                if let Some(code) = ended.filter(|code| *code != Code::DirectoryExpired) {
+                    break Some(code);
                 }
             }
             // A connection that is lost while all calls are taken would otherwise be seen late.

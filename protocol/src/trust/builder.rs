@@ -88,6 +88,7 @@ impl DirectoryBuilder {
 
     /// What holds for the whole federation.
     pub fn policy(&mut self, policy: Policy) -> Result<(), RecordRefusal> {
+        // TRU-3.7
         at_most("witnesses", policy.witnesses, limits::WITNESSES_MAX)?;
         self.directory.policy = policy;
         Ok(())

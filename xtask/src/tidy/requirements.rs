@@ -10,7 +10,7 @@ use std::path::Path;
 use super::{Finding, Source};
 
 const CHECK: &str = "requirement";
-const PREFIXES: [&str; 7] = ["ENV", "SIG", "TRU", "SES", "CUS", "MBX", "EVD"];
+const PREFIXES: [&str; 8] = ["ENV", "SIG", "TRU", "SES", "CUS", "MBX", "EVD", "GOS"];
 
 pub(super) fn check(root: &Path, sources: &[Source], findings: &mut Vec<Finding>) {
     let defined = defined(root, findings);

@@ -186,6 +186,15 @@ fn tell(status: &Value, ready: bool, out: Output) {
             text(&store["quarantined"]),
         ),
     );
+    for (name, lines) in [
+        ("evidence", evidence(status, &moment)),
+        ("gossip", gossip(status)),
+    ] {
+        let mut name = name;
+        for line in lines {
+            fact(out, std::mem::take(&mut name), &plain(&line));
+        }
+    }
     let queues = status["queues"]
         .as_array()
         .map(Vec::as_slice)
@@ -240,6 +249,72 @@ fn tell(status: &Value, ready: bool, out: Output) {
         });
         out.line(table(["Alarm", "Since", "Detail"], rows));
     }
+}
+
+/// The node's log and who has cosigned it. Nothing of a node that is older than the log.
+fn evidence(status: &Value, moment: &dyn Fn(&Value) -> String) -> Vec<String> {
+    let evidence = &status["evidence"];
+    match evidence["enabled"].as_bool() {
+        None => return Vec::new(),
+        Some(false) => {
+            return vec!["switched off: only receipts prove what this node does".to_owned()];
+        }
+        Some(true) => {}
+    }
+    let number = |name: &str| evidence[name].as_u64().unwrap_or_default();
+    let mut lines = vec![format!(
+        "log {}: {} events in {} entries, of which {} are shown to others",
+        evidence["log"].as_str().unwrap_or_default(),
+        number("events"),
+        number("entries"),
+        number("published"),
+    )];
+    let needed = number("witnesses_needed");
+    lines.push(match needed {
+        0 => "the federation asks for no witness".to_owned(),
+        _ => format!("the federation asks for {needed} witnesses"),
+    });
+    let witnesses = evidence["witnesses"].as_array().into_iter().flatten();
+    lines.extend(witnesses.map(|witness| {
+        let who = witness["authority"].as_str().unwrap_or_default();
+        format!("cosigned by {who} {}", moment(&witness["at_ms"]))
+    }));
+    lines
+}
+
+/// The other nodes, by gossip, and why one is not there.
+fn gossip(status: &Value) -> Vec<String> {
+    let gossip = &status["gossip"];
+    match gossip["enabled"].as_bool() {
+        None => return Vec::new(),
+        Some(false) => {
+            return vec!["switched off: what is new comes with the next refresh".to_owned()];
+        }
+        Some(true) => {}
+    }
+    let peers = gossip["peers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let connected = |peer: &&Value| peer["connected"] == true;
+    let mut lines = vec![format!(
+        "{} of {} other nodes are connected",
+        peers.iter().filter(connected).count(),
+        peers.len()
+    )];
+    let missing = peers.iter().filter(|peer| !connected(peer));
+    lines.extend(missing.map(|peer| {
+        let because = peer["because"].as_str().unwrap_or("it is dialled now");
+        let cut = match peer["cut_off"] == true {
+            true => "cut off for a while: ",
+            false => "",
+        };
+        format!(
+            "{}: {cut}{because}",
+            peer["authority"].as_str().unwrap_or_default()
+        )
+    }));
+    lines
 }
 
 /// A letter that is tried again and again, and what can be done.

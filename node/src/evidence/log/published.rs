@@ -39,14 +39,16 @@ impl Published {
         self.head.as_ref()
     }
 
-    /// An older one than is shown already changes nothing.
+    /// An older one than is shown already changes nothing. One of the same size has more cosignatures: those on disk are
+    /// enough, and a sync is not free.
     pub(super) fn replace(&mut self, head: Head) -> io::Result<()> {
-        if self
-            .head
-            .as_ref()
-            .is_some_and(|shown| shown.size > head.size || *shown == head)
-        {
-            return Ok(());
+        match &self.head {
+            Some(shown) if shown.size > head.size => return Ok(()),
+            Some(shown) if shown.size == head.size => {
+                self.head = Some(head);
+                return Ok(());
+            }
+            _ => {}
         }
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         file.write_all(head.note.as_bytes())?;

@@ -56,6 +56,14 @@ impl Witnessed {
         self.0.lock().owed.get_or_insert(since);
     }
 
+    /// When each witness last cosigned, by its own clock.
+    pub fn all(&self) -> Vec<(AuthorityId, Timestamp)> {
+        let seen = self.0.lock();
+        let last = seen.last.iter();
+        last.map(|(authority, at)| (authority.clone(), *at))
+            .collect()
+    }
+
     /// A witness has cosigned.
     pub fn saw(&self, cosignature: &Cosignature) {
         let mut seen = self.0.lock();

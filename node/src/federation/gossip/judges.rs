@@ -17,7 +17,7 @@ use pli_protocol::limits::{GOSSIP_CHECKPOINT_EVERY_MS, TRUST_TIMESTAMP_MAX};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
-use super::{Gossip, Heard, Judge, Judging, Topic, Verdict};
+use super::{Around, Gossip, Heard, Judge, Judging, Opened, Topic, Verdict};
 use crate::clock::Clock;
 use crate::evidence::Keeper;
 use crate::evidence::witness::{self, Views};
@@ -29,17 +29,17 @@ const TIMESTAMP: &str = "metadata/timestamp.json";
 
 /// Judges by what this node knows.
 #[derive(Clone, Debug)]
-pub struct Judges {
+struct Judges {
     /// Who is who.
-    pub directory: DirectoryWatch,
+    directory: DirectoryWatch,
     /// The verified copy that the directory was read from.
-    pub mirror: PathBuf,
+    mirror: PathBuf,
     /// Whom to ask for a newer one.
-    pub hints: Hints,
+    hints: Hints,
     /// What logs said; `None` where no evidence is kept: then nothing of it is judged here.
-    pub views: Option<Arc<Views>>,
+    views: Option<Arc<Views>>,
     /// The time.
-    pub clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Judge for Judges {
@@ -109,6 +109,37 @@ impl Judges {
     }
 }
 
+/// Takes part until the stop. `copy`: the verified copy of the directory, and whom to ask for a newer one. `logs`: this
+/// node's, and what others said.
+pub async fn run(
+    authority: AuthorityId,
+    opened: Option<Opened>,
+    around: Around,
+    (mirror, hints): (PathBuf, Hints),
+    logs: Option<(Arc<Keeper>, Arc<Views>)>,
+    shutdown: Shutdown,
+) {
+    let Some(opened) = opened else { return };
+    let judges = Judges {
+        directory: around.directory.clone(),
+        mirror: mirror.clone(),
+        hints,
+        views: logs.as_ref().map(|(_, views)| Arc::clone(views)),
+        clock: Arc::clone(&around.clock),
+    };
+    let announcer = Announcer {
+        authority,
+        gossip: opened.gossip(),
+        directory: around.directory.clone(),
+        mirror,
+        logs,
+    };
+    tokio::join!(
+        opened.run(around, Arc::new(judges), shutdown.clone()),
+        announcer.run(shutdown),
+    );
+}
+
 /// The version that a timestamp claims; nothing of it is verified.
 fn version(timestamp: &[u8]) -> Option<u64> {
     let parsed: serde_json::Value = serde_json::from_slice(timestamp).ok()?;
@@ -127,25 +158,25 @@ async fn timestamp(mirror: PathBuf) -> io::Result<Bytes> {
 
 /// Says what this node learns: its own checkpoints, what it convicts, and each newer directory.
 #[derive(Debug)]
-pub struct Announcer {
+struct Announcer {
     /// Whose node.
-    pub authority: AuthorityId,
+    authority: AuthorityId,
     /// To all.
-    pub gossip: Gossip,
+    gossip: Gossip,
     /// Who is who.
-    pub directory: DirectoryWatch,
+    directory: DirectoryWatch,
     /// Its verified copy.
-    pub mirror: PathBuf,
+    mirror: PathBuf,
     /// This node's log, and what others' said.
-    pub evidence: Option<(Arc<Keeper>, Arc<Views>)>,
+    logs: Option<(Arc<Keeper>, Arc<Views>)>,
 }
 
 impl Announcer {
     /// Runs until the stop.
-    pub async fn run(mut self, mut shutdown: Shutdown) {
+    async fn run(mut self, mut shutdown: Shutdown) {
         // Heard from now on; those of before are on disk.
-        let mut convictions = self.evidence.as_ref().map(|(_, views)| views.convictions());
-        if let Some((_, views)) = &self.evidence {
+        let mut convictions = self.logs.as_ref().map(|(_, views)| views.convictions());
+        if let Some((_, views)) = &self.logs {
             let views = Arc::clone(views);
             let kept = tokio::task::spawn_blocking(move || views.kept()).await;
             for view in kept.into_iter().flatten() {
@@ -184,7 +215,7 @@ impl Announcer {
 
     /// GOS-3.6: the newest that enough witnesses have cosigned, if it is another one.
     fn checkpoint(&self, said: &mut Option<u64>) {
-        let Some((keeper, _)) = &self.evidence else {
+        let Some((keeper, _)) = &self.logs else {
             return;
         };
         let Some(head) = keeper.log().published() else {

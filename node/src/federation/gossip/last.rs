@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn authority(n: usize) -> AuthorityId {
-        AuthorityId::new(format!("ministry{n}.example")).expect("valid")
+        AuthorityId::new(&format!("ministry{n}.example")).expect("valid")
     }
 
     async fn read(bytes: Vec<u8>) -> io::Result<Vec<Said>> {

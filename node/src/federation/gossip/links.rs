@@ -77,7 +77,7 @@ impl<P: Clone + Eq + Hash> Links<P> {
         }
     }
 
-    /// A dial has failed: the next waits twice as long.
+    /// GOS-1.5: a dial has failed: the next waits twice as long.
     pub(super) fn failed(&mut self, peer: &P, error: String, now: Instant) {
         if let Some(link) = self.0.get_mut(peer) {
             link.dialling = false;

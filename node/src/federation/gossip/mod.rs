@@ -17,13 +17,14 @@
 //! | [`swarm`] | libp2p, put together |
 //! | [`pairs`] | one connection for each peer |
 //! | [`last`] | the last word of each kind, for whoever connects |
-//! | [`task`] | the loop |
+//! | [`listen`], [`task`] | the socket, the loop |
 //! | [`judges`] | what this node makes of what it hears |
 
 mod budget;
 mod judges;
 mod last;
 mod links;
+mod listen;
 mod meter;
 mod pairs;
 mod peers;
@@ -48,8 +49,8 @@ use crate::clock::Clock;
 use crate::federation::DirectoryWatch;
 use crate::metrics::{GossipTopic, Metrics};
 
-pub use judges::{Announcer, Judges};
-pub use task::Opened;
+pub use judges::run;
+pub use listen::Opened;
 
 /// Announcements of this node that wait for the loop; one more is lost, and said again by whoever connects next.
 const ANNOUNCED_MAX: usize = 256;
@@ -179,3 +180,6 @@ impl Gossip {
         self.status.lock().clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ use super::last::{LastCodec, PROTOCOL};
 use super::meter::Meters;
 use crate::metrics::Label;
 
-/// Connections that have not shown a key yet.
+/// GOS-1.3: connections that have not shown a key yet.
 const PENDING_MAX: u32 = 64;
 /// A peer has one, two when both dial at once, and a third when it was started again before the others timed out.
 const PER_PEER_MAX: u32 = 3;

@@ -1,39 +1,33 @@
 //! The loop: one task that owns the swarm. Everything slow (names, judges) is done beside it and comes back.
 
+mod hearing;
+
 use std::collections::{HashMap, VecDeque};
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libp2p::futures::StreamExt;
-use libp2p::gossipsub::{self, MessageAcceptance, MessageId, PublishError};
-use libp2p::request_response::{self, OutboundFailure};
+use libp2p::gossipsub::{self, MessageId};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
-use pli_protocol::crypto::sign::{PublicKey, SigningKey};
+use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::id::AuthorityId;
-use pli_protocol::limits::{
-    GOSSIP_JUDGED_MS, GOSSIP_JUDGING_MAX, GOSSIP_LAST_MAX, GOSSIP_MESSAGES_BURST,
-    GOSSIP_MESSAGES_PER_SECOND,
-};
 use pli_protocol::trust::Directory;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use super::budget::Bucket;
-use super::last::{Last, Said};
+use super::last::Last;
 use super::links::Links;
 use super::meter::Meters;
 use super::pairs::Pairs;
 use super::peers::{self, Listed};
 use super::swarm::{self, Behaviour, BehaviourEvent, GRAYLIST};
-use super::{Announcement, Around, Gossip, Heard, Judge, Topic, Verdict};
+use super::{Announcement, Around, Gossip, Judge, Topic, Verdict};
 use crate::api::status::{GossipPeerStatus, GossipStatus};
-use crate::metrics::{AlarmKind, GossipVerdict, Label};
+use crate::metrics::AlarmKind;
 use crate::shutdown::Shutdown;
 
 /// Between two looks at who is to be dialled, cut off or let in again.
@@ -42,122 +36,19 @@ const TICK: Duration = Duration::from_millis(250);
 const DIALS_AT_ONCE: usize = 16;
 /// Keys begin and end with time alone: so often the directory is looked at again.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// Questions for last words that a peer may ask at once, and one more each so many seconds.
-const ASKED_BURST: u64 = 4;
 /// A peer that has just come is asked once more after it.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// One peer is asked again so often, whatever happens.
 const ASKED_EVERY: Duration = Duration::from_secs(60);
 /// A node that nobody is connected to for so long tells its operator.
 const ALONE_AFTER: Duration = Duration::from_secs(60);
-/// A listener that does not say where it listens within this does not listen.
-const LISTENS_WITHIN: Duration = Duration::from_secs(5);
-
-/// A swarm that listens, and lets nobody in before it runs.
-pub struct Opened {
-    swarm: Swarm<Behaviour>,
-    meters: Meters,
-    own: PublicKey,
-    address: SocketAddr,
-    gossip: Gossip,
-    announced: mpsc::Receiver<Announcement>,
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Opened({})", self.address)
-    }
-}
-
-impl Opened {
-    /// Listens (UDP). GOS-1.1: by the node's own key.
-    pub async fn listen(key: &SigningKey, address: SocketAddr) -> io::Result<Self> {
-        let meters = Meters::default();
-        let mut swarm = swarm::build(key, &meters)?;
-        for address in families(address) {
-            swarm
-                .listen_on(peers::multiaddr(address))
-                .map_err(io::Error::other)?;
-        }
-        let listening = async {
-            loop {
-                match swarm.select_next_some().await {
-                    SwarmEvent::NewListenAddr { address, .. } => {
-                        if let Some(address) = peers::socket_addr(&address) {
-                            return Ok(address);
-                        }
-                    }
-                    SwarmEvent::ListenerClosed { reason, .. } => {
-                        return Err(reason.err().unwrap_or(io::ErrorKind::Other.into()));
-                    }
-                    SwarmEvent::ListenerError { error, .. } => return Err(error),
-                    _ => {}
-                }
-            }
-        };
-        let bound = timeout(LISTENS_WITHIN, listening).await??;
-        let (gossip, announced) = Gossip::new();
-        Ok(Self {
-            swarm,
-            meters,
-            own: *key.public(),
-            // All interfaces are told one by one; the operator named them together.
-            address: SocketAddr::new(address.ip(), bound.port()),
-            gossip,
-            announced,
-        })
-    }
-
-    /// Where.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Speaks to the loop.
-    pub fn gossip(&self) -> Gossip {
-        self.gossip.clone()
-    }
-
-    /// Runs until the stop.
-    pub async fn run(self, around: Around, judge: Arc<dyn Judge>, shutdown: Shutdown) {
-        let now = Instant::now();
-        let task = Task {
-            own_id: *self.swarm.local_peer_id(),
-            swarm: self.swarm,
-            meters: self.meters,
-            own: self.own,
-            gossip: self.gossip,
-            around,
-            judge,
-            listed: HashMap::new(),
-            links: Links::new(),
-            pairs: Pairs::new(),
-            spent: HashMap::new(),
-            last: Last::default(),
-            asked: HashMap::new(),
-            waiting: VecDeque::new(),
-            judging: JoinSet::new(),
-            resolving: JoinSet::new(),
-            alone_since: now,
-        };
-        task.run(self.announced, shutdown).await;
-    }
-}
-
-/// libp2p's sockets are of one family: everywhere means two of them.
-fn families(address: SocketAddr) -> Vec<SocketAddr> {
-    let mut all = vec![address];
-    if address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED) && address.port() != 0 {
-        all.push((Ipv4Addr::UNSPECIFIED, address.port()).into());
-    }
-    all
-}
 
 /// A message that was judged: by which name gossipsub knows it, if it came by gossipsub.
 type Judged = (Option<MessageId>, PeerId, Topic, Bytes, Verdict);
 type Resolved = (PeerId, Result<Vec<Multiaddr>, String>);
 
-struct Task {
+/// Owns the swarm.
+pub(super) struct Task {
     swarm: Swarm<Behaviour>,
     meters: Meters,
     own: PublicKey,
@@ -182,7 +73,40 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut announced: mpsc::Receiver<Announcement>, mut shutdown: Shutdown) {
+    pub(super) fn new(
+        swarm: Swarm<Behaviour>,
+        meters: Meters,
+        own: PublicKey,
+        gossip: Gossip,
+        around: Around,
+        judge: Arc<dyn Judge>,
+    ) -> Self {
+        Self {
+            own_id: *swarm.local_peer_id(),
+            swarm,
+            meters,
+            own,
+            gossip,
+            around,
+            judge,
+            listed: HashMap::new(),
+            links: Links::new(),
+            pairs: Pairs::new(),
+            spent: HashMap::new(),
+            last: Last::default(),
+            asked: HashMap::new(),
+            waiting: VecDeque::new(),
+            judging: JoinSet::new(),
+            resolving: JoinSet::new(),
+            alone_since: Instant::now(),
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut announced: mpsc::Receiver<Announcement>,
+        mut shutdown: Shutdown,
+    ) {
         let mut directory = self.around.directory.clone();
         self.follow(&directory.current());
         let mut tick = tokio::time::interval(TICK);
@@ -393,148 +317,6 @@ impl Task {
                 error,
                 ..
             } => self.links.failed(&peer, error.to_string(), now),
-            _ => {}
-        }
-    }
-
-    /// Whether this peer may still bring in one of these; a flood is the end of it (GOS-4.1).
-    fn spend(&mut self, peer: PeerId, kind: usize) -> bool {
-        let now = Instant::now();
-        let buckets = self.spent.entry(peer).or_insert_with(|| {
-            let topics = Topic::ALL.iter();
-            let topic = |_| Bucket::new(GOSSIP_MESSAGES_BURST, GOSSIP_MESSAGES_PER_SECOND, now);
-            let mut buckets: Vec<_> = topics.map(topic).collect();
-            buckets.push(Bucket::new(ASKED_BURST, 1, now));
-            buckets
-        });
-        buckets[kind].take(1, now)
-    }
-
-    fn heard(&mut self, peer: PeerId, topic: Option<Topic>, id: MessageId, data: Vec<u8>) {
-        let Some(topic) = topic.filter(|topic| data.len() <= topic.max()) else {
-            return self.report(&id, peer, MessageAcceptance::Reject);
-        };
-        if !self.spend(peer, topic.index()) {
-            self.report(&id, peer, MessageAcceptance::Ignore);
-            return self.cut(peer, "it says more than it may", Instant::now());
-        }
-        self.ask_judge(Some(id), peer, topic, data.into());
-    }
-
-    fn ask_judge(&mut self, id: Option<MessageId>, peer: PeerId, topic: Topic, payload: Bytes) {
-        let listed = self.listed.get(&peer);
-        let Some(from) = listed.filter(|_| self.judging.len() < GOSSIP_JUDGING_MAX) else {
-            if let Some(id) = id {
-                self.report(&id, peer, MessageAcceptance::Ignore);
-            }
-            return;
-        };
-        let heard = Heard {
-            topic,
-            from: from.authority.clone(),
-            payload: payload.clone(),
-        };
-        let judged = self.judge.judge(heard);
-        self.judging.spawn(async move {
-            let within = Duration::from_millis(GOSSIP_JUDGED_MS);
-            let verdict = timeout(within, judged).await.unwrap_or(Verdict::Ignore);
-            (id, peer, topic, payload, verdict)
-        });
-    }
-
-    fn judged(&mut self, (id, peer, topic, payload, verdict): Judged) {
-        let (acceptance, counted) = match &verdict {
-            Verdict::Accept(_) => (MessageAcceptance::Accept, GossipVerdict::Accepted),
-            Verdict::Ignore => (MessageAcceptance::Ignore, GossipVerdict::Ignored),
-            Verdict::Reject => (MessageAcceptance::Reject, GossipVerdict::Rejected),
-        };
-        let heard = &self.around.metrics.gossip.heard_total;
-        heard.of(topic).of(counted).increment(1);
-        if verdict == Verdict::Reject {
-            tracing::warn!(%peer, topic = topic.value(), "a peer passes on what is false");
-        }
-        match id {
-            Some(id) => self.report(&id, peer, acceptance),
-            // GOS-5.2: what it has kept it has judged itself.
-            None if verdict == Verdict::Reject => {
-                self.cut(peer, "its last words are false", Instant::now());
-            }
-            // Others may not have heard it either.
-            None if matches!(verdict, Verdict::Accept(_)) => self.publish(topic, payload.clone()),
-            None => {}
-        }
-        if let Verdict::Accept(about) = verdict {
-            self.last.keep(topic, about, payload);
-        }
-    }
-
-    /// What is said now goes first: half of the places are kept for it.
-    fn judge_waiting(&mut self) {
-        while self.judging.len() < GOSSIP_JUDGING_MAX / 2
-            && let Some((peer, topic, payload)) = self.waiting.pop_front()
-        {
-            self.ask_judge(None, peer, topic, payload);
-        }
-    }
-
-    fn report(&mut self, id: &MessageId, peer: PeerId, acceptance: MessageAcceptance) {
-        let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
-        // Whether it was still remembered changes nothing here.
-        let _known = gossipsub.report_message_validation_result(id, &peer, acceptance);
-    }
-
-    fn say(&mut self, said: Announcement) {
-        let Announcement {
-            topic,
-            about,
-            payload,
-        } = said;
-        self.around.metrics.gossip.said_total.of(topic).increment(1);
-        self.last.keep(topic, about, payload.clone());
-        self.publish(topic, payload);
-    }
-
-    fn publish(&mut self, topic: Topic, payload: Bytes) {
-        let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
-        match gossipsub.publish(swarm::ident(topic), payload) {
-            // It came from elsewhere first; or nobody is there yet, and hears it when it connects (GOS-5.1).
-            Ok(_) | Err(PublishError::Duplicate | PublishError::NoPeersSubscribedToTopic) => {}
-            Err(error) => tracing::warn!(topic = topic.value(), %error, "not said to all"),
-        }
-    }
-
-    fn last_words(&mut self, event: request_response::Event<(), Vec<Said>>) {
-        use request_response::{Event, Message};
-        match event {
-            Event::Message {
-                peer,
-                message: Message::Request { channel, .. },
-                ..
-            } => {
-                if self.spend(peer, Topic::ALL.len()) {
-                    let all = self.last.all();
-                    // A peer that is gone asks again when it comes again.
-                    let _gone = self.swarm.behaviour_mut().last.send_response(channel, all);
-                }
-            }
-            Event::Message {
-                peer,
-                message: Message::Response { response, .. },
-                ..
-            } => {
-                let room = GOSSIP_LAST_MAX.saturating_sub(self.waiting.len());
-                let response = response.into_iter().take(room);
-                self.waiting
-                    .extend(response.map(|(topic, payload)| (peer, topic, payload)));
-                self.judge_waiting();
-            }
-            Event::OutboundFailure {
-                peer,
-                error: OutboundFailure::Io(error),
-                ..
-            } if error.kind() == io::ErrorKind::InvalidData => {
-                self.cut(peer, "its last words cannot be read", Instant::now());
-            }
             _ => {}
         }
     }

@@ -44,6 +44,9 @@ struct Arguments {
     /// Seconds of the soak at half load; 3600 is what the target speaks of.
     #[arg(long, default_value_t = 20)]
     soak: u64,
+    /// Measures what evidence costs, and nothing else.
+    #[arg(long, group = "hold")]
+    evidence: bool,
     /// Keeps sending to one node, one signature for each letter, for so many seconds, and measures nothing else:
     /// for a profiler.
     #[arg(long, group = "hold")]
@@ -71,6 +74,11 @@ async fn main() -> Result<(), Anyhow> {
     }
 
     let mut figures = Figures::default();
+    if arguments.evidence {
+        evidence::cost(&mut figures).await?;
+        figures.summary();
+        return Ok(());
+    }
     eprintln!("this machine's limits");
     figures.add("load_average_before", usage::load_average()?, "");
     let folder = tempfile::tempdir()?;

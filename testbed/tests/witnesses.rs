@@ -9,10 +9,12 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use pli_client::clock;
+use pli_client::service::Service;
 use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::custody::Step;
 use pli_protocol::evidence::submission::cosignature_lines;
-use pli_protocol::evidence::{Noted, Origin};
-use pli_protocol::id::to_hex;
+use pli_protocol::evidence::{Bundle, Noted, Origin};
+use pli_protocol::id::{EnvelopeId, to_hex};
 use pli_protocol::merkle::Hash;
 use pli_testbed::federation::Node;
 use pli_testbed::fork::{Fork, ask};
@@ -59,8 +61,13 @@ async fn cosigned(federation: &Federation, of: &str, by: &str) -> Noted {
 }
 
 fn pli(federation: &Federation, arguments: &[&str]) -> Output {
+    auditor(federation, "seen", arguments)
+}
+
+/// What an auditor finds who keeps what he saw in this folder.
+fn auditor(federation: &Federation, state: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(pli_testbed::binaries::Binaries::find().expect("built").pli);
-    let state = federation.folder().join("seen");
+    let state = federation.folder().join(state);
     command
         .arg("monitor")
         .arg("--once")
@@ -125,6 +132,26 @@ async fn audited(lost: impl Fn(&str) -> bool) -> String {
     let noted = cosigned(&federation, ORIGIN, HOME).await;
     let seen = pli(&federation, &["--node", ORIGIN]);
     assert_eq!(seen.status.code(), Some(0), "{}", said(&seen));
+    lose(&mut federation, &noted, lost).await;
+    let began = Instant::now();
+    loop {
+        let audited = pli(&federation, &["--node", ORIGIN, "--json"]);
+        let text = said(&audited);
+        if audited.status.code() == Some(5) {
+            assert!(
+                text.contains(&noted.checkpoint().origin.to_string()),
+                "{text}"
+            );
+            return text;
+        }
+        // The node may not have recorded its past again yet.
+        assert!(began.elapsed() < PATIENCE, "{text}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Takes files of the log of this checkpoint from the node of [`ORIGIN`] while it does not run.
+async fn lose(federation: &mut Federation, noted: &Noted, lost: impl Fn(&str) -> bool) {
     federation.node_mut(ORIGIN).kill().await.expect("killed");
     let start = noted.checkpoint().origin.start.as_ms().to_string();
     let log = federation.node(ORIGIN).home().join("evidence").join(&start);
@@ -140,18 +167,101 @@ async fn audited(lost: impl Fn(&str) -> bool) -> String {
         .wait_ready()
         .await
         .expect("ready");
+}
+
+/// `pli evidence get`, again until nothing is pending.
+async fn kept_bundle(federation: &Federation, service: &Service, id: EnvelopeId) -> String {
+    let home = federation.service_home(service.id().authority(), service.id().name());
+    let (home, id) = (home.to_str().expect("UTF-8"), id.to_string());
     let began = Instant::now();
-    loop {
-        let audited = pli(&federation, &["--node", ORIGIN, "--json"]);
+    for attempt in 0.. {
+        let file = federation.folder().join(format!("letter-{attempt}.pli"));
+        let file = file.to_str().expect("UTF-8");
+        let get = ["evidence", "get", &id, "--home", home, "--out", file];
+        match federation.pli(&get).await {
+            Ok(_) => return file.to_owned(),
+            Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    unreachable!("it tries until it has one, or has no patience left")
+}
+
+/// EVD-6.5: what an auditor says of a bundle that lacks something, and lacks it no more where another one has it.
+fn missing(federation: &Federation, whole: &str, lose: impl Fn(&mut Bundle), alarm: &str) {
+    let bytes = std::fs::read(whole).expect("a bundle");
+    let (mut bundle, _) = Bundle::decode(&bytes.into()).expect("a bundle");
+    lose(&mut bundle);
+    let file = federation.folder().join(format!("{alarm}.pli"));
+    std::fs::write(&file, bundle.encode()).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let at_once = ["--bundle", file, "--logged-within", "0", "--json"];
+    let told = pli(federation, &at_once);
+    assert_eq!(told.status.code(), Some(1), "{}", said(&told));
+    assert!(said(&told).contains(&format!("\"{alarm}\"")));
+    let later = pli(federation, &["--bundle", file]);
+    assert_eq!(later.status.code(), Some(0), "{}", said(&later));
+    let with_another = pli(federation, &[&at_once[..], &["--bundle", whole]].concat());
+    assert_eq!(
+        with_another.status.code(),
+        Some(0),
+        "{}",
+        said(&with_another)
+    );
+}
+
+/// EVD-6: a bundle suffices where no auditor had looked before.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_20_a_bundle_convicts_a_past_that_was_written_again_before_the_auditor_came() {
+    let (mut federation, service, _citizen, grant) = support::scene(two_hosts()).await;
+    let letter = support::letters(&service, &grant, 1).await.remove(0);
+    let id = letter.id;
+    submit_all(&service, vec![letter]).await.expect("answered");
+    support::steps_when(&service, id, |step| step == Step::Stored).await;
+    let noted = cosigned(&federation, ORIGIN, HOME).await;
+    let bundle = kept_bundle(&federation, &service, id).await;
+
+    let right = pli(&federation, &["--bundle", &bundle, "--logged-within", "0"]);
+    assert_eq!(right.status.code(), Some(0), "{}", said(&right));
+    let broken = federation.folder().join("broken.pli");
+    let mut bytes = std::fs::read(&bundle).expect("a bundle");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    std::fs::write(&broken, bytes).expect("written");
+    let broken = broken.to_str().expect("UTF-8");
+    let both = pli(
+        &federation,
+        &["--bundle", broken, "--bundle", &bundle, "--json"],
+    );
+    assert_eq!(both.status.code(), Some(1), "{}", said(&both));
+    assert!(said(&both).contains("\"broken_bundle\""));
+    missing(&federation, &bundle, |b| b.proofs.clear(), "missing_event");
+    missing(
+        &federation,
+        &bundle,
+        |b| b.receipts.clear(),
+        "missing_receipt",
+    );
+
+    lose(&mut federation, &noted, |file| file != "IDENTITY").await;
+    let began = Instant::now();
+    for attempt in 0.. {
+        let state = format!("fresh-{attempt}");
+        let blind = auditor(&federation, &state, &["--node", ORIGIN]);
+        assert_ne!(blind.status.code(), Some(5), "{}", said(&blind));
+        let state = format!("shown-{attempt}");
+        let shown = ["--node", ORIGIN, "--json", "--bundle", &bundle];
+        let audited = auditor(&federation, &state, &shown);
         let text = said(&audited);
         if audited.status.code() == Some(5) {
+            let origin = noted.checkpoint().origin.to_string();
+            assert!(text.contains(&origin), "{text}");
             assert!(
-                text.contains(&noted.checkpoint().origin.to_string()),
+                text.contains("\"forked\"") || text.contains("\"shrunk\""),
                 "{text}"
             );
-            return text;
+            return;
         }
-        // The node may not have recorded its past again yet.
         assert!(began.elapsed() < PATIENCE, "{text}");
         tokio::time::sleep(POLL).await;
     }

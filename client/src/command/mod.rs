@@ -78,6 +78,7 @@ enum Command {
     /// Show any object of Pli, and what verifies
     Inspect(InspectArgs),
     /// Follow nodes' logs as an outside auditor: alarms on standard error, and by the exit code
+    #[command(after_help = monitor::CODES)]
     Monitor(MonitorArgs),
     /// Run a federation: authorities, root keys, publishing
     #[command(subcommand)]

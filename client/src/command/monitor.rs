@@ -1,5 +1,6 @@
 //! `pli monitor`: follows nodes' logs from outside, and says what is wrong with them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,9 +16,13 @@ use super::exit::{Exit, Failed};
 use super::stop_signal;
 use crate::clock;
 use crate::directory::{DirectoryPlace, OpenDirectory};
-use crate::monitor::{Finding, Followed, Looked, Monitor};
+use crate::monitor::{Bundles, Finding, Followed, Looked, Monitor};
 use crate::screen::{Colour, Output, plain};
 use crate::service::config;
+
+/// What the general codes mean here.
+pub(super) const CODES: &str = "Exit codes, of the worst that was found: 0 nothing · 1 stale, too few witnesses, a receipt or \
+an event is missing, a bundle is not what it claims to be · 2 not understood · 4 nobody answers · 5 forked, shrunk or falsified";
 
 #[derive(Debug, Args)]
 pub(super) struct MonitorArgs {
@@ -42,6 +47,13 @@ pub(super) struct MonitorArgs {
     /// For how many minutes a log may go without new cosignatures
     #[arg(long, value_name = "MINUTES", default_value_t = WITNESS_FRESH_MS / 60_000)]
     stale: u64,
+    /// An evidence bundle of somebody who sent or received a letter, or a folder of them: what it proves must be in the
+    /// logs. May be given again
+    #[arg(long, value_name = "FILE|DIR")]
+    bundle: Vec<PathBuf>,
+    /// After how many minutes the bundles of a letter must prove what a node signed, and hold its receipts
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    logged_within: u64,
     /// Look once, and end
     #[arg(long)]
     once: bool,
@@ -91,9 +103,10 @@ pub(super) async fn run(args: MonitorArgs, out: Output) -> Result<Exit, Failed> 
         .await
         .map_err(|error| failed(&error))?;
     let mut worst = Exit::Done;
+    let mut auditor = Auditor::default();
     loop {
         let exit = tokio::select! {
-            exit = look(&args, &open, out) => exit?,
+            exit = auditor.look(&args, &open, out) => exit?,
             () = stop_signal() => return Ok(worst),
         };
         worst = if gravity(exit) > gravity(worst) {
@@ -122,30 +135,77 @@ fn gravity(exit: Exit) -> u8 {
     }
 }
 
-async fn look(args: &MonitorArgs, open: &OpenDirectory, out: Output) -> Result<Exit, Failed> {
-    let (directory, now) = (open.current(), clock::now());
-    let needed = args.witnesses.unwrap_or_else(|| policy(&directory));
-    let stale_ms = args.stale.saturating_mul(60_000);
-    let witnesses = |name: &AuthorityId| log_keys(&directory, name);
-    let monitor = Monitor::new(&args.state.join("logs"), needed, stale_ms, witnesses);
-    let monitor = monitor.map_err(|error| Failed::new(error.to_string()))?;
-    let mut exit = Exit::Done;
-    for node in followed(args, &directory)? {
-        let looked = monitor
-            .look(&node, now)
-            .await
-            .map_err(|error| Failed::new(error.to_string()))?;
-        for finding in &looked.findings {
-            let this = exit_of(finding);
-            exit = if gravity(this) > gravity(exit) {
-                this
-            } else {
-                exit
-            };
+/// What is kept from one look to the next.
+#[derive(Default)]
+struct Auditor {
+    bundles: Bundles,
+    /// What was told of the last look: what is still true is not told again, except to programs.
+    told: BTreeSet<String>,
+}
+
+impl Auditor {
+    async fn look(
+        &mut self,
+        args: &MonitorArgs,
+        open: &OpenDirectory,
+        out: Output,
+    ) -> Result<Exit, Failed> {
+        let (directory, now) = (open.current(), clock::now());
+        let needed = args.witnesses.unwrap_or_else(|| policy(&directory));
+        let stale_ms = args.stale.saturating_mul(60_000);
+        let witnesses = |name: &AuthorityId| log_keys(&directory, name);
+        let monitor = Monitor::new(&args.state.join("logs"), needed, stale_ms, witnesses);
+        let monitor = monitor.map_err(|error| Failed::new(error.to_string()))?;
+        let environment = config::environment(args.dev);
+        self.bundles
+            .read(&args.bundle, &args.root, environment)
+            .await;
+        let mut findings = Vec::new();
+        for node in followed(args, &self.bundles, &directory)? {
+            let looked = monitor
+                .look(&node, &mut self.bundles.claims, now)
+                .await
+                .map_err(|error| Failed::new(error.to_string()))?;
+            tell_right(&looked, out);
+            self.tell_wrong(&looked.findings, now, out);
+            findings.extend(looked.findings);
         }
-        tell(&node, &looked, now, out);
+        let asked_for = |node: &AuthorityId| args.node.is_empty() || args.node.contains(node);
+        let within_ms = args.logged_within.saturating_mul(60_000);
+        let of_bundles = self.bundles.findings(asked_for, now, within_ms);
+        self.tell_wrong(&of_bundles, now, out);
+        findings.extend(of_bundles);
+        self.told = findings.iter().map(line).collect();
+        let exits = findings.iter().map(exit_of);
+        Ok(exits
+            .max_by_key(|exit| gravity(*exit))
+            .unwrap_or(Exit::Done))
     }
-    Ok(exit)
+
+    fn tell_wrong(&self, findings: &[Finding], now: Timestamp, out: Output) {
+        for finding in findings {
+            if out.json {
+                let value = json!({
+                    "alarm": finding.alarm.name(),
+                    "authority": finding.authority.as_ref().map(ToString::to_string),
+                    "origin": finding.origin.as_ref().map(ToString::to_string),
+                    "detail": finding.detail,
+                    "at_ms": now.as_ms(),
+                });
+                eprintln!("{value}");
+            } else if !self.told.contains(&line(finding)) {
+                eprintln!("{}", line(finding));
+            }
+        }
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let origin = finding.origin.as_ref().map(ToString::to_string);
+    let authority = finding.authority.as_ref().map(ToString::to_string);
+    let whose = origin.or(authority).map(|name| format!("{name}: "));
+    let (name, detail) = (finding.alarm.name(), plain(&finding.detail));
+    format!("pli: {}{name}: {detail}", whose.unwrap_or_default())
 }
 
 fn exit_of(finding: &Finding) -> Exit {
@@ -186,12 +246,19 @@ fn policy(directory: &Directory) -> usize {
 }
 
 /// Whom to look at, in the order of their names.
-fn followed(args: &MonitorArgs, directory: &Directory) -> Result<Vec<Followed>, Failed> {
+fn followed(
+    args: &MonitorArgs,
+    bundles: &Bundles,
+    directory: &Directory,
+) -> Result<Vec<Followed>, Failed> {
+    let claimed: BTreeSet<&AuthorityId> = bundles.claims.authorities().collect();
     let mut names: Vec<AuthorityId> = match args.node.is_empty() {
         false => args.node.clone(),
         true => directory
             .authorities()
-            .map(|record| record.authority.clone())
+            .map(|record| &record.authority)
+            .chain(claimed.iter().copied())
+            .cloned()
             .collect(),
     };
     names.sort_unstable();
@@ -210,7 +277,9 @@ fn followed(args: &MonitorArgs, directory: &Directory) -> Result<Vec<Followed>, 
                 "the directory lists no log key of {authority}"
             )));
         }
-        if asked_for || !(keys.is_empty() || at.is_empty()) {
+        // A log that a bundle shows is missed where it is not served.
+        let missed = asked_for || claimed.contains(&authority);
+        if missed || !(keys.is_empty() || at.is_empty()) {
             followed.push(Followed {
                 authority,
                 keys,
@@ -226,8 +295,8 @@ fn followed(args: &MonitorArgs, directory: &Directory) -> Result<Vec<Followed>, 
     }
 }
 
-/// What was found right on standard output, what is wrong on standard error.
-fn tell(node: &Followed, looked: &Looked, now: Timestamp, out: Output) {
+/// On standard output; what is wrong is on standard error.
+fn tell_right(looked: &Looked, out: Output) {
     for seen in &looked.seen {
         if out.json {
             let witnesses = seen.witnesses.iter();
@@ -255,24 +324,5 @@ fn tell(node: &Followed, looked: &Looked, now: Timestamp, out: Output) {
             "{} {right}: {} entries, cosigned by {witnesses}",
             seen.origin, seen.size
         ));
-    }
-    for finding in &looked.findings {
-        let name = finding.alarm.name();
-        let log = finding
-            .origin
-            .as_ref()
-            .map_or_else(|| node.authority.to_string(), ToString::to_string);
-        if out.json {
-            let value = json!({
-                "alarm": name,
-                "authority": finding.authority.to_string(),
-                "origin": finding.origin.as_ref().map(ToString::to_string),
-                "detail": finding.detail,
-                "at_ms": now.as_ms(),
-            });
-            eprintln!("{value}");
-        } else {
-            eprintln!("pli: {log}: {name}: {}", plain(&finding.detail));
-        }
     }
 }

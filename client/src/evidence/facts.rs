@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pli_protocol::custody::{Receipt, Step};
 use pli_protocol::envelope::Header;
-use pli_protocol::evidence::{Cosignature, Event, EventKind, Origin};
+use pli_protocol::evidence::{Cosignature, Entry, Event, EventKind, Noted, Origin};
 use pli_protocol::id::{AuthorityId, EnvelopeId, KeyId, ServiceId, Timestamp};
 use pli_protocol::trust::{DisplayName, Versions};
 
@@ -75,8 +75,12 @@ pub struct EventFacts {
     pub log: Origin,
     /// as which entry,
     pub index: u64,
+    /// with these bytes,
+    pub entry: Entry,
     /// of how many.
     pub size: u64,
+    /// The log's head that it leads to, as it was signed.
+    pub head: Noted,
     /// Which key signed the log's head.
     pub key: KeyId,
     /// Who else saw that head, ascending by name.
@@ -129,4 +133,22 @@ impl Verified {
             false => Verdict::Proven,
         }
     }
+}
+
+/// Whether a receipt and an event of one letter are one node's word about one moment.
+pub(crate) fn says_the_same(receipt: &Receipt, event: &Event) -> bool {
+    let same_step = match receipt.step {
+        Step::Accepted => event.kind == EventKind::SubmissionAcceptance,
+        Step::Stored => event.kind == EventKind::ContentConsignment,
+        Step::Retrieved => event.kind == EventKind::ContentHandover,
+        Step::Undeliverable(code) => {
+            event.kind == EventKind::RelayFailure(code)
+                || event.kind == EventKind::ContentHandoverFailure(code)
+        }
+        Step::Refused(code) => {
+            event.kind == EventKind::SubmissionRejection(code)
+                || event.kind == EventKind::RelayRejection(code)
+        }
+    };
+    same_step && event.node == receipt.node && event.at == receipt.at
 }

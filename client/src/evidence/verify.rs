@@ -10,13 +10,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pli_protocol::code::Code;
 use pli_protocol::crypto::sign::PublicKey;
-use pli_protocol::custody::{Receipt, Step};
+use pli_protocol::custody::Receipt;
 use pli_protocol::envelope::{Letter, Sender};
 use pli_protocol::evidence::{Bundle, Cosignature, Event, EventKind, InLog};
 use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
 use pli_protocol::trust::{Directory, Environment};
 
-use super::facts::{DirectoryFacts, EventFacts, LetterFacts, NotProven, ReceiptFacts, Verified};
+use super::facts::{
+    DirectoryFacts, EventFacts, LetterFacts, NotProven, ReceiptFacts, Verified, says_the_same,
+};
 use crate::directory::{DirectoryPlace, OpenDirectory};
 use crate::service::track;
 
@@ -216,12 +218,14 @@ fn check_event(
         logged: found.logged,
         log: head.origin.clone(),
         index: found.index,
+        entry: found.entry,
         size: head.size,
         key: key.id(),
         // EVD-6.6
         is_final: witnesses.len() >= demanded,
         witnesses,
         event: found.event,
+        head: found.noted,
     })
 }
 
@@ -301,24 +305,6 @@ fn check_receipts(
     }
     facts.sort_by_key(|facts| facts.receipt.at);
     Ok(facts)
-}
-
-/// Whether a receipt and an event are one node's word about one moment.
-fn says_the_same(receipt: &Receipt, event: &Event) -> bool {
-    let same_step = match receipt.step {
-        Step::Accepted => event.kind == EventKind::SubmissionAcceptance,
-        Step::Stored => event.kind == EventKind::ContentConsignment,
-        Step::Retrieved => event.kind == EventKind::ContentHandover,
-        Step::Undeliverable(code) => {
-            event.kind == EventKind::RelayFailure(code)
-                || event.kind == EventKind::ContentHandoverFailure(code)
-        }
-        Step::Refused(code) => {
-            event.kind == EventKind::SubmissionRejection(code)
-                || event.kind == EventKind::RelayRejection(code)
-        }
-    };
-    same_step && event.node == receipt.node && event.at == receipt.at
 }
 
 fn not_proven(

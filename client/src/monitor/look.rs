@@ -10,6 +10,7 @@ use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::evidence::{Noted, Origin};
 use pli_protocol::id::{AuthorityId, Timestamp};
 
+use super::claims::{Claim, Claims};
 use super::fetch::{Fetch, Unread};
 use super::reading::{Reading, Trouble, found};
 use super::state::{Kept, State, StateError};
@@ -54,11 +55,16 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         })
     }
 
-    /// Looks at all logs of a node. An error is one of this machine alone.
-    pub async fn look(&self, node: &Followed, now: Timestamp) -> Result<Looked, StateError> {
+    /// Looks at all logs of a node, with what bundles prove of them. An error is one of this machine alone.
+    pub async fn look(
+        &self,
+        node: &Followed,
+        claims: &mut Claims,
+        now: Timestamp,
+    ) -> Result<Looked, StateError> {
         let mut looked = Looked::default();
         let finding = |origin: Option<Origin>, alarm, detail| Finding {
-            authority: node.authority.clone(),
+            authority: Some(node.authority.clone()),
             origin,
             alarm,
             detail,
@@ -73,6 +79,7 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         let known = self.state.starts(&node.authority)?;
         let newest = starts.last().copied();
         let mut all: Vec<Timestamp> = known.iter().chain(&newest).copied().collect();
+        all.extend(claims.starts(&node.authority));
         all.sort_unstable();
         all.dedup();
         for start in all {
@@ -87,8 +94,10 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
                     .push(finding(Some(origin), Alarm::Shrunk, detail));
                 continue;
             }
-            match self.look_at(base, node, &origin, now).await {
+            let open = claims.open(&origin);
+            match self.look_at(base, node, &origin, &open, now).await {
                 Ok(seen) => {
+                    claims.hold(&origin);
                     // A log that was ended is cosigned no more.
                     let fault = self
                         .freshness(&seen, now)
@@ -139,6 +148,7 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         base: &str,
         node: &Followed,
         origin: &Origin,
+        claims: &[Claim],
         now: Timestamp,
     ) -> Result<Seen, Trouble> {
         let unreachable = |problem: Unread| found(Alarm::Unreachable, problem.detail());
@@ -146,7 +156,9 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         let kept = self.state.read(origin)?;
         let note = match self.fetch.get(&format!("{prefix}/checkpoint")).await {
             // A log has none before its first entry.
-            Err(Unread::Missing(_)) if kept.is_none() => return Ok(Seen::nothing(origin)),
+            Err(Unread::Missing(_)) if kept.is_none() && claims.is_empty() => {
+                return Ok(Seen::nothing(origin));
+            }
             note => note.map_err(unreachable)?,
         };
         let note = String::from_utf8(note)
@@ -167,24 +179,46 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             ));
         }
         if let Some(kept) = &kept {
-            self.not_less(kept, &noted)?;
+            self.not_less(&kept.noted, &noted)?;
         }
-        let reading = Reading::new(&self.fetch, &prefix, kept.as_ref(), checkpoint.size)?;
-        let mut read = reading.all(now).await?;
+        for claim in claims {
+            self.not_less(&claim.head, &noted)?;
+        }
+        let reading = match &kept {
+            // What bundles prove may be older than what is read again.
+            Some(kept)
+                if claims
+                    .iter()
+                    .any(|claim| claim.begins() <= kept.frontier.size()) =>
+            {
+                Reading::again(&self.fetch, &prefix, kept, checkpoint.size)?
+            }
+            kept => Reading::new(&self.fetch, &prefix, kept.as_ref(), checkpoint.size)?,
+        };
+        let mut read = reading.with(claims).all(now).await?;
         if let Some(kept) = &kept {
             if read.root != checkpoint.root || read.at_kept != Some(kept.noted.checkpoint().root) {
                 // Before a log is accused it is read from its beginning: then what was kept has no part in it.
                 read = Reading::again(&self.fetch, &prefix, kept, checkpoint.size)?
+                    .with(claims)
                     .all(now)
                     .await?;
             }
             if read.root == checkpoint.root && read.at_kept != Some(kept.noted.checkpoint().root) {
-                return Err(self.forked(&kept.noted, &noted)?);
+                return Err(self.forked(&kept.noted, &noted, "")?);
             }
         }
         if read.root != checkpoint.root {
             let detail = "the entries do not hash to the root of the checkpoint";
             return Err(found(Alarm::TilesDiffer, detail));
+        }
+        for claim in claims {
+            let lost = claim.lost(&read.leaves);
+            if lost > 0 || read.roots.get(&claim.size()) != Some(&claim.head.checkpoint().root) {
+                let detail =
+                    format!(", a bundle says, and {lost} of its proven entries are not in it");
+                return Err(self.forked(&claim.head, &noted, &detail)?);
+            }
         }
         if let Some(path) = read.differs {
             return Err(found(
@@ -217,24 +251,24 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
     }
 
     /// Neither shorter than it was, nor another one of the same size.
-    fn not_less(&self, kept: &Kept, noted: &Noted) -> Result<(), Trouble> {
-        let (before, now) = (kept.noted.checkpoint(), noted.checkpoint());
+    fn not_less(&self, seen: &Noted, noted: &Noted) -> Result<(), Trouble> {
+        let (before, now) = (seen.checkpoint(), noted.checkpoint());
         if now.size < before.size {
             let detail = format!("{} entries were there, now {}", before.size, now.size);
             return Err(found(Alarm::Shrunk, detail));
         }
         match now.size == before.size && now.root != before.root {
-            true => Err(self.forked(&kept.noted, noted)?),
+            true => Err(self.forked(seen, noted, "")?),
             false => Ok(()),
         }
     }
 
-    fn forked(&self, before: &Noted, now: &Noted) -> Result<Trouble, StateError> {
+    fn forked(&self, before: &Noted, now: &Noted, more: &str) -> Result<Trouble, StateError> {
         let path = self.state.convict(before, now)?;
         let (old, new) = (before.checkpoint().size, now.checkpoint().size);
         let path = path.display();
         let detail = format!(
-            "the log of {old} entries that was seen does not lead to that of {new}; both are in {path}"
+            "the log of {old} entries that was seen does not lead to that of {new}{more}; both are in {path}"
         );
         Ok(found(Alarm::Forked, detail))
     }

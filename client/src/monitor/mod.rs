@@ -1,8 +1,10 @@
 //! An outside auditor of nodes' logs: follows them, computes everything again, and keeps what it saw.
 //!
-//! In: what nodes serve over HTTP, none of it believed. Out: [`Finding`]s, and a state on disk that a log must be
+//! In: what nodes serve over HTTP, none of it believed, and evidence bundles that others hand in. Out: [`Finding`]s, and a state on disk that a log must be
 //! consistent with the next time. Nothing here can be told by the node that it watches.
 
+mod bundles;
+mod claims;
 mod fetch;
 mod frontier;
 mod look;
@@ -13,6 +15,8 @@ use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::evidence::Origin;
 use pli_protocol::id::{AuthorityId, Timestamp};
 
+pub use bundles::Bundles;
+pub use claims::Claims;
 pub use look::Monitor;
 pub use state::StateError;
 
@@ -25,6 +29,12 @@ pub enum Alarm {
     Stale,
     /// Fewer witnesses than the federation asks for have cosigned.
     TooFewWitnesses,
+    /// A bundle is not what it claims to be.
+    BrokenBundle,
+    /// A log says what happened, and no bundle has the receipt that its node must have signed.
+    MissingReceipt,
+    /// A node signed what happened, and no bundle proves that its log says so.
+    MissingEvent,
     /// What is served is no checkpoint, entry or tile.
     Malformed,
     /// The checkpoint is not signed by a key of the log.
@@ -46,6 +56,9 @@ impl Alarm {
             Self::Unreachable => "unreachable",
             Self::Stale => "stale",
             Self::TooFewWitnesses => "too_few_witnesses",
+            Self::BrokenBundle => "broken_bundle",
+            Self::MissingReceipt => "missing_receipt",
+            Self::MissingEvent => "missing_event",
             Self::Malformed => "malformed",
             Self::NotSigned => "not_signed",
             Self::TilesDiffer => "tiles_differ",
@@ -64,8 +77,8 @@ impl Alarm {
 /// Something that is wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
-    /// Whose node.
-    pub authority: AuthorityId,
+    /// Whose node, if it is one's.
+    pub authority: Option<AuthorityId>,
     /// Which log, if it is one's.
     pub origin: Option<Origin>,
     /// What.

@@ -1,6 +1,6 @@
 //! The entries of a log, read and computed again: the tree from the edge that was kept, the tiles, the times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pli_protocol::evidence::{ENTRY_LEN, Entry};
 use pli_protocol::id::Timestamp;
@@ -8,6 +8,7 @@ use pli_protocol::limits::CLOCK_SKEW_MAX_MS;
 use pli_protocol::merkle::Hash;
 
 use super::Alarm;
+use super::claims::Claim;
 use super::fetch::{Fetch, tile_path};
 use super::frontier::Frontier;
 use super::look::TILE;
@@ -38,6 +39,8 @@ pub(super) struct Reading<'a> {
     prefix: &'a str,
     size: u64,
     kept_size: Option<u64>,
+    /// What bundles say of it.
+    claims: &'a [Claim],
     whole: Frontier,
     last_at: Option<Timestamp>,
 }
@@ -48,6 +51,9 @@ pub(super) struct Read {
     pub(super) at_kept: Option<Hash>,
     /// and at that of the checkpoint.
     pub(super) root: Hash,
+    /// Roots and leaves at the sizes and places that bundles name.
+    pub(super) roots: BTreeMap<u64, Hash>,
+    pub(super) leaves: BTreeMap<u64, Hash>,
     pub(super) whole: Frontier,
     pub(super) last_at: Option<Timestamp>,
     /// The first tile that differs.
@@ -73,6 +79,7 @@ impl<'a> Reading<'a> {
             prefix,
             size,
             kept_size: kept.map(|kept| kept.noted.checkpoint().size),
+            claims: &[],
             last_at: kept.and_then(|kept| kept.last_at),
             whole,
         })
@@ -93,10 +100,18 @@ impl<'a> Reading<'a> {
         })
     }
 
+    /// Also what bundles say of it.
+    pub(super) fn with(self, claims: &'a [Claim]) -> Self {
+        Self { claims, ..self }
+    }
+
     pub(super) async fn all(mut self, now: Timestamp) -> Result<Read, Trouble> {
         let mut frontier = self.whole.clone();
         let mut at_kept = (self.kept_size == Some(frontier.size())).then(|| frontier.root());
         let (mut differs, mut time) = (None, None);
+        let sizes: BTreeSet<u64> = self.claims.iter().map(Claim::size).collect();
+        let places: BTreeSet<u64> = self.claims.iter().flat_map(Claim::places).collect();
+        let (mut at_sizes, mut leaves_at) = (BTreeMap::new(), BTreeMap::new());
         // Roots of full tiles, by their index in the level above.
         let mut roots = BTreeMap::new();
         while frontier.size() < self.size {
@@ -115,6 +130,12 @@ impl<'a> Reading<'a> {
                 frontier.push(leaf);
                 tile.push(leaf);
                 leaves.push(leaf);
+                if places.contains(&number) {
+                    leaves_at.insert(number, leaf);
+                }
+                if sizes.contains(&frontier.size()) {
+                    at_sizes.insert(frontier.size(), frontier.root());
+                }
                 if self.kept_size == Some(frontier.size()) {
                     at_kept = Some(frontier.root());
                 }
@@ -134,6 +155,8 @@ impl<'a> Reading<'a> {
         Ok(Read {
             at_kept,
             root: frontier.root(),
+            roots: at_sizes,
+            leaves: leaves_at,
             whole: self.whole,
             last_at: self.last_at,
             differs,

@@ -6,18 +6,21 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use pli_protocol::crypto::sign::SigningKey;
-use pli_protocol::evidence::{Checkpoint, Entry, Noted, Origin, SplitView};
-use pli_protocol::id::{AuthorityId, Timestamp};
+use pli_protocol::custody::{Receipt, Step};
+use pli_protocol::evidence::{Checkpoint, Entry, Event, EventKind, Noted, Origin, SplitView};
+use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
 use pli_protocol::limits::CLOCK_SKEW_MAX_MS;
 use pli_protocol::merkle::Hash;
+use pli_protocol::trust::Environment;
 use tempfile::tempdir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::bundles::{BUNDLES_MAX, Said, missing};
 use super::fetch::tile_path;
 use super::frontier::Frontier;
 use super::look::TILE;
-use super::{Alarm, Followed, Looked, Monitor, StateError};
+use super::{Alarm, Bundles, Claims, Followed, Looked, Monitor, StateError};
 
 const NOON: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 const START: u64 = 1_790_000_000_000;
@@ -146,6 +149,18 @@ impl Node {
         needed: usize,
         served: Served,
     ) -> Result<Looked, StateError> {
+        self.look_with(state, needed, served, &mut Claims::default())
+            .await
+    }
+
+    /// The same with what bundles prove.
+    async fn look_with(
+        &self,
+        state: &Path,
+        needed: usize,
+        served: Served,
+        claims: &mut Claims,
+    ) -> Result<Looked, StateError> {
         *self.served.lock().unwrap() = served;
         let keys = |name: &AuthorityId| match name.as_str() {
             "social.gouv.fr" => vec![*key(2).public()],
@@ -153,7 +168,7 @@ impl Node {
             _ => vec![*key(1).public()],
         };
         Monitor::new(state, needed, STALE_MS, keys)?
-            .look(&self.followed, NOON)
+            .look(&self.followed, claims, NOON)
             .await
     }
 
@@ -361,4 +376,193 @@ async fn a_state_that_is_damaged_is_not_taken_for_none() {
         .look(state.path(), 0, served(&entries(9, 1), &[]))
         .await;
     assert!(matches!(looked, Err(StateError::Damaged(_))), "{looked:?}");
+}
+
+/// The head of a log of these entries, and a proven entry in it.
+fn claimed(entries: &[Entry], number: u64) -> Claims {
+    let leaves: Vec<Hash> = entries.iter().map(Entry::leaf).collect();
+    let checkpoint = Checkpoint {
+        origin: origin(),
+        size: entries.len() as u64,
+        root: root_of(&leaves),
+    };
+    let head = Noted::parse(&checkpoint.sign(&key(1))).unwrap();
+    let mut claims = Claims::default();
+    claims.add(&head, number, &entries[number as usize]);
+    claims
+}
+
+/// EVD-3.3: whether the log was seen before or not, and wherever the tiles end.
+#[tokio::test]
+async fn evd_3_3_a_log_that_grew_from_what_bundles_prove_is_right() {
+    let node = node().await;
+    let seen = [None, Some(1), Some(256), Some(600)];
+    for (before, (size, number)) in seen.into_iter().flat_map(|before| {
+        let sizes = [(1, 0), (256, 255), (257, 3), (600, 599)];
+        sizes.into_iter().map(move |one| (before, one))
+    }) {
+        let state = tempdir().unwrap();
+        if let Some(before) = before {
+            let before = served(&entries(before, 0), &[]);
+            assert_eq!(node.alarm(state.path(), 0, before).await, None);
+        }
+        let mut claims = claimed(&entries(size, 0), number);
+        for round in 0..2 {
+            assert_eq!(claims.open(&origin()).len(), 1 - round);
+            let now = served(&entries(600, 0), &[]);
+            let looked = node
+                .look_with(state.path(), 0, now, &mut claims)
+                .await
+                .unwrap();
+            assert_eq!(looked.findings, [], "{before:?}, {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_20_a_log_that_is_another_one_than_a_bundle_proves_is_convicted() {
+    let node = node().await;
+    let shown = served(&entries(600, 0), &[]);
+    for (size, seen) in [(300, true), (300, false), (600, false), (512, true)] {
+        let state = tempdir().unwrap();
+        if seen {
+            assert_eq!(node.alarm(state.path(), 0, shown.clone()).await, None);
+        }
+        let mut claims = claimed(&entries(size, 1), 200);
+        // Each time that it is looked at, for as long as it is true.
+        for _ in 0..2 {
+            let looked = node
+                .look_with(state.path(), 0, shown.clone(), &mut claims)
+                .await
+                .unwrap();
+            let [finding] = &looked.findings[..] else {
+                panic!("{looked:?}");
+            };
+            assert_eq!(finding.alarm, Alarm::Forked);
+            assert_eq!(looked.seen, []);
+        }
+        let name = match size {
+            600 => format!("{START}-600.fork"),
+            _ => format!("{START}-{size}-600.fork"),
+        };
+        let kept = state.path().join("interieur.gouv.fr").join(name);
+        assert!(kept.exists(), "{}", kept.display());
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_lacks_what_a_bundle_proves_or_is_gone_is_noticed_at_first_sight() {
+    let (state, node) = (tempdir().unwrap(), node().await);
+    let gone = Served::from([("/pli/log/starts".to_owned(), Vec::new())]);
+    let other = Served::from([("/pli/log/starts".to_owned(), b"1800000000000\n".to_vec())]);
+    for shown in [served(&entries(299, 0), &[]), gone, other] {
+        let mut claims = claimed(&entries(300, 0), 7);
+        let looked = node
+            .look_with(state.path(), 0, shown, &mut claims)
+            .await
+            .unwrap();
+        let alarms: Vec<_> = looked.findings.iter().map(|one| one.alarm).collect();
+        assert_eq!(alarms, [Alarm::Shrunk]);
+        assert_eq!(claims.open(&origin()).len(), 1);
+    }
+}
+
+fn said(receipts: &[(Step, Timestamp)], events: &[(EventKind, Timestamp)]) -> Said {
+    let (node, envelope): (AuthorityId, _) = (origin().authority, EnvelopeId::new([4; 32]));
+    let receipt = |(step, at): &(Step, Timestamp)| Receipt {
+        step: *step,
+        node: node.clone(),
+        envelope,
+        at: *at,
+    };
+    let event = |(kind, at): &(EventKind, Timestamp)| {
+        let event = Event {
+            kind: *kind,
+            node: node.clone(),
+            envelope,
+            at: *at,
+        };
+        (event, at.plus_ms(1_000))
+    };
+    Said {
+        receipts: receipts.iter().map(receipt).collect(),
+        events: events.iter().map(event).collect(),
+    }
+}
+
+#[test]
+fn evd_6_5_what_was_signed_and_not_logged_or_logged_and_not_signed_is_missing() {
+    const WITHIN_MS: u64 = 3_600_000;
+    let long_ago = Timestamp::from_ms(NOON.as_ms() - WITHIN_MS - 2_000);
+    let lately = Timestamp::from_ms(NOON.as_ms() - WITHIN_MS);
+    let alarms = |said: &[&Said]| -> Vec<Alarm> {
+        let found = missing(said, NOON, WITHIN_MS);
+        found.into_iter().map(|one| one.alarm).collect()
+    };
+    for (step, kind) in [
+        (Step::Accepted, EventKind::SubmissionAcceptance),
+        (Step::Stored, EventKind::ContentConsignment),
+        (Step::Retrieved, EventKind::ContentHandover),
+    ] {
+        let (signed, logged) = (
+            said(&[(step, long_ago)], &[]),
+            said(&[], &[(kind, long_ago)]),
+        );
+        assert_eq!(alarms(&[&signed]), [Alarm::MissingEvent]);
+        assert_eq!(alarms(&[&logged]), [Alarm::MissingReceipt]);
+        // One bundle of a letter has what the other lacks.
+        assert_eq!(alarms(&[&signed, &logged]), []);
+        // What is told twice is one finding.
+        assert_eq!(alarms(&[&signed, &signed]), [Alarm::MissingEvent]);
+        assert_eq!(alarms(&[&logged, &logged]), [Alarm::MissingReceipt]);
+        // An event of another moment is another one.
+        let other = said(&[], &[(kind, long_ago.plus_ms(1))]);
+        assert_eq!(
+            alarms(&[&signed, &other]),
+            [Alarm::MissingEvent, Alarm::MissingReceipt]
+        );
+        assert_eq!(
+            alarms(&[&said(&[(step, lately)], &[(kind, lately.plus_ms(1))])]),
+            []
+        );
+    }
+    // The receipt STORED says it too, and nobody else does.
+    assert_eq!(
+        alarms(&[&said(&[], &[(EventKind::RelayAcceptance, long_ago)])]),
+        []
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_bundle_is_told_and_does_not_stop_the_rest() {
+    let folder = tempdir().unwrap();
+    std::fs::write(folder.path().join("a.pli"), b"no bundle").unwrap();
+    std::fs::write(folder.path().join(".b.pli"), b"not whole yet").unwrap();
+    let mut bundles = Bundles::default();
+    let paths = [folder.path().to_owned(), folder.path().join("none.pli")];
+    for expected in [2, 1] {
+        let root = folder.path().join("root.json");
+        bundles.read(&paths, &root, Environment::Production).await;
+        let found = bundles.findings(|_| true, NOON, 0);
+        assert_eq!(found.len(), expected, "{found:?}");
+        assert!(found.iter().all(|one| one.alarm == Alarm::BrokenBundle));
+        assert!(found[expected - 1].detail.contains("none.pli"));
+        // A file that is gone is not told again.
+        let _ = std::fs::remove_file(folder.path().join("a.pli"));
+    }
+}
+
+#[tokio::test]
+async fn r15_an_auditor_takes_in_so_many_bundles() {
+    let folder = tempdir().unwrap();
+    for number in 0..=BUNDLES_MAX {
+        std::fs::write(folder.path().join(format!("{number:05}")), b"").unwrap();
+    }
+    let mut bundles = Bundles::default();
+    let root = folder.path().join("root.json");
+    let paths = [folder.path().to_owned()];
+    bundles.read(&paths, &root, Environment::Production).await;
+    let found = bundles.findings(|_| true, NOON, 0);
+    assert_eq!(found.len(), BUNDLES_MAX + 1);
+    assert!(found[BUNDLES_MAX].detail.contains("more than"));
 }

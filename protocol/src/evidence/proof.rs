@@ -51,7 +51,9 @@ pub struct InLog {
     pub event: Event,
     /// When the log took it in.
     pub logged: Timestamp,
-    /// The number of its entry.
+    /// Its entry,
+    pub entry: Entry,
+    /// and the entry's number.
     pub index: u64,
     /// The head of the log; no signature is checked yet.
     pub noted: Noted,
@@ -86,6 +88,7 @@ impl InLog {
         Ok(Self {
             event,
             logged,
+            entry,
             index: proof.index,
             noted,
         })

@@ -164,8 +164,12 @@ async fn r18_a_wrong_target_under_a_right_name() {
         let names = targets["signed"]["targets"]
             .as_object_mut()
             .expect("targets");
-        let (_, first) = names.iter_mut().next().expect("one");
-        first["hashes"]["sha256"] = json!("00".repeat(32));
+        let (path, first) = names.iter_mut().next().expect("one");
+        let signed = "00".repeat(32);
+        first["hashes"]["sha256"] = json!(signed);
+        let (folder, file) = path.rsplit_once('/').expect("a path");
+        let place = copy.folder().join("targets").join(folder);
+        fs::write(place.join(format!("{signed}.{file}")), "{}").expect("written");
         let name = format!("{}.targets.json", version + 1);
         copy.sign(
             &mut targets,
@@ -250,7 +254,7 @@ async fn case_19_r18_a_frozen_directory_expires_and_the_next_honest_one_ends_it(
         let soon = pli_protocol::id::Timestamp::from_ms(soon).to_string();
         attacker.stolen_timestamp(|signed| {
             one_more(signed);
-            signed["expires"] = json!(soon.replace(' ', "T").replace("TUTC", "Z"));
+            signed["expires"] = json!(soon.replace(".000Z", "Z"));
         });
         let version = attacker.read("timestamp.json")["signed"]["version"].as_u64();
         reaches(&federation, HOME, version.expect("a version")).await;

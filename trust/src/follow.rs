@@ -34,7 +34,9 @@ impl TrustStore {
         let ours = before.directory.versions().timestamp;
         // Another file of the same version is read: if it verifies, somebody signs twice (case 20).
         let another = claim.timestamp == ours && timestamp != before.timestamp;
-        if claim.next_root || claim.timestamp > ours || another {
+        // What is no timestamp is read too: the reading says what is wrong with it.
+        let none = claim.timestamp == 0;
+        if claim.next_root || claim.timestamp > ours || another || none {
             let read = self.asked(&before, now, None).read(peer).await?;
             return self.take(read).await;
         }

@@ -10,15 +10,15 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`peers`] | who may be connected, by the directory, and where it is |
-//! | [`links`] | whom to dial when, and who is cut off for a while |
-//! | [`meter`] | what a connection may bring in, in bytes |
-//! | [`budget`] | token buckets |
-//! | [`swarm`] | libp2p, put together |
-//! | [`pairs`] | one connection for each peer |
-//! | [`last`] | the last word of each kind, for whoever connects |
-//! | [`listen`], [`task`] | the socket, the loop |
-//! | [`judges`] | what this node makes of what it hears |
+//! | `peers` | who may be connected, by the directory, and where it is |
+//! | `links` | whom to dial when, and who is cut off for a while |
+//! | `meter` | what a connection may bring in, in bytes |
+//! | `budget` | token buckets |
+//! | `swarm` | libp2p, put together |
+//! | `pairs` | one connection for each peer |
+//! | `last` | the last word of each kind, for whoever connects |
+//! | `listen`, `task` | the socket, the loop |
+//! | `judges` | what this node makes of what it hears |
 
 mod budget;
 mod judges;

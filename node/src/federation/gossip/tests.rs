@@ -65,7 +65,7 @@ fn directory(version: u64, plan: Plan<'_>) -> Arc<Directory> {
         let record = AuthorityRecord {
             authority: authority.clone(),
             name: DisplayName::new("Ministère", "Ministry").unwrap(),
-            standing: standing.clone(),
+            standing: *standing,
             may_host: true,
             may_lookup: false,
             alerts: Vec::new(),

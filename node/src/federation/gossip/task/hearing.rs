@@ -143,12 +143,10 @@ impl Task {
                 peer,
                 message: Message::Request { channel, .. },
                 ..
-            } => {
-                if self.spend(peer, Topic::ALL.len()) {
-                    let all = self.last.all();
-                    // A peer that is gone asks again when it comes again.
-                    let _gone = self.swarm.behaviour_mut().last.send_response(channel, all);
-                }
+            } if self.spend(peer, Topic::ALL.len()) => {
+                let all = self.last.all();
+                // A peer that is gone asks again when it comes again.
+                let _gone = self.swarm.behaviour_mut().last.send_response(channel, all);
             }
             Event::Message {
                 peer,

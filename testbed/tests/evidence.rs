@@ -126,8 +126,36 @@ async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
             .collect();
         assert_eq!(seen, [other], "each node's log was seen by the other");
     }
+    by_the_device(&federation, &citizen.folder, &root).await;
     tampering(&whole, &root).await;
     by_command(&federation, &service, &letter, &root).await;
+}
+
+/// EVD-8.1: the citizen proves what came, by the home's log alone, with the same command.
+async fn by_the_device(federation: &pli_testbed::Federation, device: &Path, root: &Path) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mine.pli").display().to_string();
+    let (device, root) = (device.display().to_string(), root.display().to_string());
+    let make = ["device", "evidence", "--home", &device, "1", "--out", &file];
+    let began = Instant::now();
+    while let Err(not_yet) = federation.pli(&make).await {
+        assert!(began.elapsed() < PATIENCE, "{not_yet}");
+        drop(std::fs::remove_file(&file));
+        tokio::time::sleep(POLL).await;
+    }
+    let check = ["--json", "evidence", "verify", &file, "--root", &root];
+    let said = federation.pli(&check).await.expect("exit status 0");
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["verdict"], "proven");
+    assert_eq!(said["letter"]["sender"], SERVICE);
+    let events = said["events"].as_array().expect("a list").iter();
+    let events: Vec<_> = events
+        .map(|event| event["event"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        events,
+        ["RelayAcceptance", "ContentConsignment", "ContentHandover"]
+    );
 }
 
 /// Any part that is another one is found, and named: EVD-5.3, EVD-6.1, EVD-6.2, EVD-6.3, EVD-6.5.

@@ -20,6 +20,7 @@ use super::open::{Device, DeviceError};
 use crate::backoff::Backoff;
 use crate::call::{self, CallError};
 use crate::clock;
+use crate::evidence::ask;
 use crate::folder::{self, FileError, Secrecy};
 
 const ACKNOWLEDGED_MAX: u64 = 64 * 1024 * 1024;
@@ -186,6 +187,14 @@ impl Device {
     /// What was handed over.
     pub fn acknowledged(&self) -> Result<Acknowledged, FileError> {
         Acknowledged::read(&self.paths().acknowledged())
+    }
+
+    /// The home's proofs of what happened to a letter of this account (EVD-8.1).
+    pub async fn evidence(&self, id: EnvelopeId) -> Result<wire::EvidenceReply, DeviceError> {
+        let connection = self.connect().await?;
+        let reply = ask::ask(&connection, id, &[]).await;
+        hang_up(&connection);
+        Ok(reply?)
     }
 
     /// Gives a grant to the home.

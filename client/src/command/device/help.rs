@@ -81,6 +81,18 @@ const FRENCH: &[(&str, &str, &str)] = &[
         "Écrire aussi dans ce fichier l'enveloppe signée de la lettre, octet par octet : pour pli inspect",
     ),
     (
+        "evidence",
+        "",
+        "Faire un fichier qui prouve, hors ligne et des années après, qui a envoyé une lettre et quand elle est venue",
+    ),
+    (
+        "evidence",
+        "home",
+        "Son dossier ; sinon device, dans $XDG_DATA_HOME/pli",
+    ),
+    ("evidence", "seq", "Son numéro dans la boîte"),
+    ("evidence", "out", "Où va le fichier ; rien n'est remplacé"),
+    (
         "watch",
         "",
         "Rester connecté et afficher les lettres quand elles viennent",

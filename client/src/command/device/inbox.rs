@@ -2,13 +2,17 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use pli_protocol::id::EnvelopeId;
 use serde_json::json;
 
-use super::{AckArgs, InboxArgs, ShowArgs, failures, letter, open, state, texts};
+use super::{AckArgs, EvidenceArgs, InboxArgs, ShowArgs, failures, letter, open, state, texts};
+use crate::command::evidence as bundles;
 use crate::command::exit::{Exit, Failed};
 use crate::device::inbox::InboxError;
+use crate::device::verify::VerifiedLetter;
 use crate::device::{Device, DeviceError, Shown, Standing};
+use crate::evidence::make::{self, Parts};
 use crate::folder::{self, Secrecy};
 use crate::screen::{Colour, Output, plain, table, when};
 
@@ -126,6 +130,36 @@ pub(super) async fn show(args: &ShowArgs, out: Output) -> Result<Exit, Failed> {
         .verified()
         .is_some_and(|verified| verified.content().is_ok());
     Ok(if readable { Exit::Done } else { Exit::NotDone })
+}
+
+/// The letter with what its home's log says of it.
+pub(super) async fn evidence(args: &EvidenceArgs, out: Output) -> Result<Exit, Failed> {
+    let device = open(&args.home, Standing::Looking).await?;
+    let letter = device.look_at(args.seq).await?;
+    let letter = letter.ok_or_else(|| {
+        let said = texts::NO_LETTER.with(&[("number", &args.seq)]);
+        Failed::plain(said)
+    })?;
+    let without = || Failed::plain(texts::NO_ENVELOPE.with(&[("number", &args.seq)]));
+    let signed = letter::signed(&letter).ok_or_else(without)?;
+    let id = letter.verified().map(VerifiedLetter::id).ok_or_else(|| {
+        let said = texts::PROVES_NOTHING.with(&[("number", &args.seq)]);
+        Failed::plain(said)
+    })?;
+    let reply = device.evidence(id).await;
+    device.hang_up().await;
+    let reply = reply?;
+    let (pending, home_code) = (reply.pending, reply.home_code);
+    let bundle = make::make(Parts {
+        id,
+        envelope: Some(Bytes::copy_from_slice(signed)),
+        receipts: Vec::new(),
+        reply,
+        directory: device.directory().copy(),
+    });
+    let bundle = bundle.map_err(|error| Failed::of_file(&error))?;
+    bundles::write(&bundle, &args.out, out)?;
+    Ok(bundles::told(pending, home_code, out))
 }
 
 pub(super) async fn ack(args: &AckArgs, out: Output) -> Result<Exit, Failed> {

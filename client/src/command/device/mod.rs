@@ -42,6 +42,8 @@ pub(super) enum DeviceCommand {
     Inbox(InboxArgs),
     /// Show a letter, verified again
     Show(ShowArgs),
+    /// Make one file that proves, offline and years later, who sent a letter and when it came
+    Evidence(EvidenceArgs),
     /// Stay connected and show letters as they come
     Watch(watch::WatchArgs),
     /// Tell the home, signed, that this device has its letters
@@ -109,6 +111,18 @@ pub(super) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct EvidenceArgs {
+    #[command(flatten)]
+    home: Home,
+    /// Its number in the inbox
+    #[arg(value_name = "NUMBER")]
+    seq: u64,
+    /// Where the bundle goes; nothing is overwritten
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct AckArgs {
     #[command(flatten)]
     home: Home,
@@ -123,6 +137,7 @@ pub(super) async fn run(command: DeviceCommand, out: Output) -> Result<Exit, Fai
         DeviceCommand::Grant(args) => run_grant(&args, out).await,
         DeviceCommand::Inbox(args) => inbox::run(&args, out).await,
         DeviceCommand::Show(args) => inbox::show(&args, out).await,
+        DeviceCommand::Evidence(args) => inbox::evidence(&args, out).await,
         DeviceCommand::Watch(args) => watch::run(&args, out).await,
         DeviceCommand::Ack(args) => inbox::ack(&args, out).await,
     }

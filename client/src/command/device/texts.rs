@@ -23,6 +23,9 @@ words! {
     NO_ENVELOPE:
         "la lettre {number} n'a pas été remise avec son enveloppe",
         "letter {number} came without its envelope";
+    PROVES_NOTHING:
+        "la lettre {number} n'est pas vérifiée : elle ne prouve rien",
+        "letter {number} is not verified: it proves nothing";
     NOT_SHOWN_TITLE: "(ne peut pas être affichée)", "(cannot be shown)";
 
     // Where a letter stands.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
+use pli_protocol::evidence::Bundle;
 use pli_protocol::limits;
 use pli_protocol::trust::Directory;
 use serde_json::{Map, Value, json};
@@ -18,7 +19,11 @@ use crate::inspect::{Report, UNKNOWN, Verdict, inspect};
 use crate::screen::{Colour, Output, plain};
 use crate::service::config::{self, ServiceConfig};
 
-const OBJECT_MAX: u64 = limits::TRUST_TARGETS_MAX;
+const OBJECT_MAX: u64 = if limits::TRUST_TARGETS_MAX > limits::BUNDLE_MAX as u64 {
+    limits::TRUST_TARGETS_MAX
+} else {
+    limits::BUNDLE_MAX as u64
+};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
@@ -47,6 +52,12 @@ pub(super) async fn run(args: InspectArgs, out: Output) -> Result<Exit, Failed> 
     } else {
         Bytes::from(args.object.clone())
     };
+    if is_file && Bundle::decode(&bytes).is_ok() {
+        return Err(Failed::new(format!(
+            "{}: a bundle of evidence; what it proves says: pli evidence verify {} --root root.json",
+            args.object, args.object
+        )));
+    }
     let scratch = tempfile::tempdir().map_err(|error| Failed::new(error.to_string()))?;
     let directory = directory(&args, scratch.path()).await?;
     let objects = embedded(&bytes);

@@ -272,6 +272,7 @@ fn evidence(status: &Value, moment: &dyn Fn(&Value) -> String) -> Vec<String> {
     let needed = number("witnesses_needed");
     lines.push(match needed {
         0 => "the federation asks for no witness".to_owned(),
+        1 => "the federation asks for 1 witness".to_owned(),
         _ => format!("the federation asks for {needed} witnesses"),
     });
     let witnesses = evidence["witnesses"].as_array().into_iter().flatten();

@@ -56,6 +56,7 @@ quic = "127.0.0.1:$quic"
 websocket = "127.0.0.1:$websocket"
 http = "127.0.0.1:$http"
 ops = "127.0.0.1:$ops"
+gossip = "127.0.0.1:0"
 [dial]
 private_networks = ["127.0.0.0/8"]
 [trust]

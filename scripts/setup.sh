@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 want="${1:?build, test or fuzz}"
 RUST_MIN=1.95
+NODE_MIN=20
 
 missing=0
 say_line() { printf 'setup: %s is missing; run:\n    %s\n' "$1" "$2" >&2; missing=1; }
@@ -62,6 +63,15 @@ need_python_tools() {
     fi
 }
 
+need_node() {
+    command -v npm >/dev/null 2>&1 || apt_install "Node.js" nodejs npm
+    [ "$missing" = 0 ] || return 0
+    local have; have="$(node --version 2>/dev/null)"; have="${have#v}"
+    if [ "${have%%.*}" -lt "$NODE_MIN" ]; then
+        say_line "Node.js $NODE_MIN (found ${have:-none})" "install Node.js $NODE_MIN or later: https://nodejs.org/en/download"
+    fi
+}
+
 need_rust
 command -v cc >/dev/null 2>&1 || apt_install "a C compiler" gcc libc6-dev
 command -v git >/dev/null 2>&1 || apt_install git git
@@ -71,6 +81,7 @@ case "$want" in
         need_component fmt rustfmt
         need_component clippy clippy
         need_python_tools
+        need_node
         ;;
     fuzz)
         command -v c++ >/dev/null 2>&1 || apt_install "a C++ compiler" g++

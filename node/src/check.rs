@@ -166,10 +166,14 @@ impl Report {
 
     fn addresses(&mut self, config: &Config) {
         let listen = &config.listen;
-        let quic = UdpSocket::bind(*listen.quic).map(drop);
-        self.address("listen.quic", *listen.quic, quic);
         // Held until all are looked at: one address cannot be had twice.
-        let mut held = Vec::new();
+        let (mut datagrams, mut held) = (Vec::new(), Vec::new());
+        let gossip = config.gossip.enabled;
+        let gossip = gossip.then_some(("listen.gossip", *listen.gossip));
+        for (key, address) in [("listen.quic", *listen.quic)].into_iter().chain(gossip) {
+            let bound = UdpSocket::bind(address).map(|socket| datagrams.push(socket));
+            self.address(key, address, bound);
+        }
         for (key, address) in [
             ("listen.websocket", *listen.websocket),
             ("listen.http", *listen.http),

@@ -369,6 +369,7 @@ fn check_finds_nothing_wrong_and_says_what_it_looked_at() {
         "key in the directory",
         "store",
         "listen.quic",
+        "listen.gossip",
         "listen.ops",
     ] {
         assert!(looked.contains(&what), "{what}: {said}");

@@ -53,7 +53,7 @@ fn toml(authority: &str, up: &str, quic: SocketAddr, more: &str) -> String {
         "authority = \"{authority}\"\nkey = \"node.key\"\ndrain = \"5s\"\n{more}\n\
          [store]\nurl = \"fjall:store\"\nmin_free = \"1MiB\"\n\
          [evidence]\nfolder = \"evidence\"\nkey = \"log.key\"\n\
-         [listen]\nquic = \"{quic}\"\nwebsocket = \"{websocket}\"\nhttp = \"{http}\"\nops = \"{ops}\"\n\
+         [listen]\nquic = \"{quic}\"\nwebsocket = \"{websocket}\"\nhttp = \"{http}\"\nops = \"{ops}\"\ngossip = \"127.0.0.1:0\"\n\
          [trust]\nroot = \"{up}root.json\"\nsources = [\"{up}federation/repository\"]\ndatastore = \"trust\"\nrefresh = \"1s\"\n\
          [dial]\nprivate_networks = [\"127.0.0.0/8\"]\n",
     )

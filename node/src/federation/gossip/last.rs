@@ -6,7 +6,7 @@
 //! answer:   ( topic: u8 = 1, 2, 3 ‖ length: u32 ‖ payload )*, the stream's end
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 
 use bytes::Bytes;
@@ -42,6 +42,17 @@ impl Last {
     pub(super) fn retain(&mut self, listed: impl Fn(&AuthorityId) -> bool) {
         self.0
             .retain(|(_, about), _| about.as_ref().is_none_or(&listed));
+    }
+
+    /// What of an answer is not what is held here already.
+    pub(super) fn news(&self, answer: Vec<Said>) -> impl Iterator<Item = Said> + use<> {
+        let held = self
+            .0
+            .iter()
+            .map(|((topic, _), payload)| (*topic, payload.clone()));
+        let held: HashSet<(usize, Bytes)> = held.collect();
+        let known = move |(topic, payload): &Said| held.contains(&(topic.index(), payload.clone()));
+        answer.into_iter().filter(move |said| !known(said))
     }
 
     /// What an answer holds: alerts first, so that no number of others keeps them out.
@@ -169,6 +180,10 @@ mod tests {
         assert_eq!(all[0], (Topic::Alerts, Bytes::from_static(b"!")));
         assert!(all.contains(&(Topic::Trust, Bytes::from_static(b"new"))));
         assert_eq!(read(written(all.clone()).await).await.expect("reads"), all);
+
+        let newer = (Topic::Alerts, Bytes::from_static(b"newer"));
+        let answer = [all, vec![newer.clone()]].concat();
+        assert_eq!(last.news(answer).collect::<Vec<_>>(), [newer]);
 
         last.retain(|listed| *listed == authority(2));
         assert_eq!(last.all().len(), 2, "of the other and of the federation");

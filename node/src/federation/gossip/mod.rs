@@ -182,4 +182,6 @@ impl Gossip {
 }
 
 #[cfg(test)]
+mod rogues;
+#[cfg(test)]
 mod tests;

@@ -8,8 +8,9 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::gossipsub::{
-    self, IdentTopic, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
-    TopicHash, TopicScoreParams, ValidationMode, score_parameter_decay,
+    self, DataTransform, IdentTopic, IdentityTransform, MessageAuthenticity, MessageId,
+    PeerScoreParams, PeerScoreThresholds, RawMessage, TopicHash, TopicScoreParams, ValidationMode,
+    score_parameter_decay,
 };
 use libp2p::identity::Keypair;
 use libp2p::request_response::{self, ProtocolSupport};
@@ -43,6 +44,9 @@ const REJECTED_WEIGHT: f64 = -10.0;
 const REJECTED_FORGIVEN: Duration = Duration::from_secs(600);
 /// What gossipsub puts around a payload: its author, number, topic and signature.
 const MESSAGE_OVERHEAD: usize = 1_024;
+/// What gossipsub reads ahead counts as if it belonged to the message that it reads: without it a few long messages one
+/// after the other would end the stream.
+const READ_AHEAD: usize = 8 << 10;
 /// Messages and control items in one RPC.
 const RPC_ITEMS_MAX: usize = 256;
 /// Messages that wait for one peer; one that is too slow for them misses some.
@@ -55,7 +59,7 @@ const JUDGED_WITHIN: usize = 20;
 pub(super) struct Behaviour {
     pub(super) allowed: allow_block_list::Behaviour<AllowedPeers>,
     limits: connection_limits::Behaviour,
-    pub(super) gossipsub: gossipsub::Behaviour,
+    pub(super) gossipsub: gossipsub::Behaviour<OurTopics>,
     pub(super) last: request_response::Behaviour<LastCodec>,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
@@ -121,14 +125,33 @@ fn behaviour(keypair: &Keypair) -> Result<Behaviour, String> {
     })
 }
 
-fn gossipsub(keypair: &Keypair) -> Result<gossipsub::Behaviour, String> {
+/// GOS-2.1, GOS-2.2: of what is of no topic here, or too long for it, nothing is remembered, not even its name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OurTopics;
+
+impl DataTransform for OurTopics {
+    fn inbound_transform(&self, message: RawMessage) -> io::Result<gossipsub::Message> {
+        match topic_of(&message.topic) {
+            Some(topic) if message.data.len() <= topic.max() => {
+                IdentityTransform.inbound_transform(message)
+            }
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn outbound_transform(&self, _: &TopicHash, data: Vec<u8>) -> io::Result<Vec<u8>> {
+        Ok(data)
+    }
+}
+
+fn gossipsub(keypair: &Keypair) -> Result<gossipsub::Behaviour<OurTopics>, String> {
     let mut config = gossipsub::ConfigBuilder::default();
     config
         .validation_mode(ValidationMode::Strict)
         // GOS-3.1: nothing is passed on before its judge has said so.
         .validate_messages()
         .message_id_fn(message_id)
-        .max_transmit_size(GOSSIP_MESSAGE_MAX + MESSAGE_OVERHEAD)
+        .max_transmit_size(GOSSIP_MESSAGE_MAX + MESSAGE_OVERHEAD + READ_AHEAD)
         .duplicate_cache_time(Duration::from_millis(GOSSIP_REMEMBERED_MS))
         .history_length(JUDGED_WITHIN)
         .heartbeat_initial_delay(Duration::from_millis(100))
@@ -195,5 +218,31 @@ fn thresholds() -> PeerScoreThresholds {
         graylist_threshold: GRAYLIST,
         accept_px_threshold: f64::MAX,
         opportunistic_graft_threshold: 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gos_2_1_what_is_of_no_topic_here_or_too_long_for_it_is_not_remembered() {
+        let taken = |topic: &str, bytes: usize| {
+            let message = RawMessage {
+                source: None,
+                data: vec![0; bytes],
+                sequence_number: None,
+                topic: IdentTopic::new(topic).hash(),
+                signature: None,
+                key: None,
+                validated: false,
+            };
+            OurTopics.inbound_transform(message).is_ok()
+        };
+        for topic in Topic::ALL {
+            assert!(taken(topic.name(), topic.max()));
+            assert!(!taken(topic.name(), topic.max() + 1));
+        }
+        assert!(!taken("pli/2/trust", 1) && !taken("", 1));
     }
 }

@@ -52,7 +52,6 @@ pub(super) struct Task {
     swarm: Swarm<Behaviour>,
     meters: Meters,
     own: PublicKey,
-    own_id: PeerId,
     gossip: Gossip,
     around: Around,
     judge: Arc<dyn Judge>,
@@ -82,7 +81,7 @@ impl Task {
         judge: Arc<dyn Judge>,
     ) -> Self {
         Self {
-            own_id: *swarm.local_peer_id(),
+            links: Links::new(*swarm.local_peer_id()),
             swarm,
             meters,
             own,
@@ -90,7 +89,6 @@ impl Task {
             around,
             judge,
             listed: HashMap::new(),
-            links: Links::new(),
             pairs: Pairs::new(),
             spent: HashMap::new(),
             last: Last::default(),
@@ -285,20 +283,18 @@ impl Task {
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 connection_id,
-                endpoint,
                 num_established,
                 ..
             } => {
                 self.links.connected(&peer_id, num_established.get());
-                let dialled = endpoint.is_dialer();
-                let spare = self
-                    .pairs
-                    .opened(self.own_id, peer_id, connection_id, dialled, now);
-                for connection in spare {
+                let both = self.pairs.opened(peer_id, connection_id, now);
+                if both.is_empty() {
+                    self.ask_last(peer_id, now);
+                    self.asked.insert(peer_id, (now, true));
+                }
+                for connection in both {
                     self.swarm.close_connection(connection);
                 }
-                self.ask_last(peer_id, now);
-                self.asked.insert(peer_id, (now, true));
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,

@@ -154,9 +154,9 @@ impl Task {
                 ..
             } => {
                 let room = GOSSIP_LAST_MAX.saturating_sub(self.waiting.len());
-                let response = response.into_iter().take(room);
+                let news = self.last.news(response).take(room);
                 self.waiting
-                    .extend(response.map(|(topic, payload)| (peer, topic, payload)));
+                    .extend(news.map(|(topic, payload)| (peer, topic, payload)));
                 self.judge_waiting();
             }
             Event::OutboundFailure {

@@ -341,7 +341,7 @@ limits! {
     /// Bytes that a peer may bring in at once, whatever they are.
     GOSSIP_BYTES_BURST: u64 = 67_108_864, None;
     /// And as many a second after it.
-    GOSSIP_BYTES_PER_SECOND: u64 = 4_194_304, None;
+    GOSSIP_BYTES_PER_SECOND: u64 = 524_288, None;
     /// A peer that did wrong is left alone for so long: 5 minutes.
     GOSSIP_BAN_MS: u64 = 300_000, None;
     /// A message that comes again within this is known: 10 minutes.

@@ -12,6 +12,7 @@
 //! | [`throughput`] | accepted by one node, forwarded to another, taken by devices |
 //! | [`latency`] | from submitting to a connected device, alone and beside a dead destination |
 //! | [`evidence`] | what evidence costs, and bundles |
+//! | [`spread`] | how soon a revocation is everywhere |
 //! | [`soak`] | memory over time at half load |
 //! | [`usage`] | processor time and memory of a process |
 //! | [`figures`] | JSON lines and the table |
@@ -23,6 +24,7 @@ mod letters;
 mod limits;
 mod load;
 mod soak;
+mod spread;
 mod stage;
 mod throughput;
 mod usage;
@@ -44,7 +46,7 @@ struct Arguments {
     /// Seconds of the soak at half load; 3600 is what the target speaks of.
     #[arg(long, default_value_t = 20)]
     soak: u64,
-    /// Measures what evidence costs, and nothing else.
+    /// Measures how soon a revocation is everywhere and what evidence costs, and nothing else.
     #[arg(long, group = "hold")]
     evidence: bool,
     /// Keeps sending to one node, one signature for each letter, for so many seconds, and measures nothing else:
@@ -75,6 +77,7 @@ async fn main() -> Result<(), Anyhow> {
 
     let mut figures = Figures::default();
     if arguments.evidence {
+        spread::revocations(&mut figures).await?;
         evidence::cost(&mut figures).await?;
         figures.summary();
         return Ok(());
@@ -111,6 +114,8 @@ async fn main() -> Result<(), Anyhow> {
     }
     soak::run(&mut figures, &stage, &devices, &social, arguments.soak).await?;
     drop((devices, stage));
+    eprintln!("a revocation");
+    spread::revocations(&mut figures).await?;
     eprintln!("with and without evidence");
     evidence::cost(&mut figures).await?;
     figures.add("load_average_after", usage::load_average()?, "");

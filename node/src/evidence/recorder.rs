@@ -254,11 +254,14 @@ struct Open {
     /// Where the store's log goes on after the event that is added next, and how many after that are taken.
     place: (Cursor, u64),
     since: Option<Instant>,
+    /// Full batches that are written down before their second is over.
+    together: usize,
 }
 
 impl Open {
     fn new(cursor: Cursor, skip: u64) -> Self {
         Self {
+            together: TOGETHER,
             read_to: cursor,
             skip,
             leaves: Vec::new(),
@@ -297,7 +300,7 @@ impl Open {
         let full = self.leaves.len() / TREE_LEAVES_MAX * TREE_LEAVES_MAX;
         let upto = match due {
             true => self.leaves.len(),
-            false if full >= TOGETHER * TREE_LEAVES_MAX => full,
+            false if full >= self.together * TREE_LEAVES_MAX => full,
             false => 0,
         };
         let rest = self.leaves.split_off(upto);

@@ -120,6 +120,9 @@ fn evd_2_1_what_the_store_has_done_is_logged_in_full_batches_and_one_that_is_due
     let (recorder, mut open) = scene.recorder();
     record(&recorder, &mut open, false);
     let log = recorder.keeper.log();
+    assert_eq!(log.size(), 0, "a sync for a single batch is not due yet");
+    open.together = 1;
+    record(&recorder, &mut open, false);
     assert_eq!(
         (log.size(), log.events()),
         (1, TREE_LEAVES_MAX as u64),
@@ -155,6 +158,7 @@ fn case_36_after_a_crash_it_goes_on_in_the_middle_of_a_group() {
     scene.letters(0..3_000, &mailbox());
     {
         let (recorder, mut open) = scene.recorder();
+        open.together = 1;
         record(&recorder, &mut open, false);
         assert_eq!(recorder.keeper.log().events(), TREE_LEAVES_MAX as u64);
     }

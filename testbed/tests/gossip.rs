@@ -11,7 +11,7 @@ use pli_testbed::sending::submit_all;
 use pli_testbed::{Federation, ops};
 use pli_trust::keyfile;
 use serde_json::Value;
-use support::trust::{alarmed, in_force, look_now, reaches, republish, without_mirror};
+use support::trust::{alarmed, in_force, look_now, reaches, republish, suspend, without_mirror};
 use support::{HOME, ORIGIN, PATIENCE, POLL, status, two_hosts};
 
 const THIRD: &str = "numerique.gouv.fr";
@@ -131,36 +131,14 @@ async fn case_20_a_forked_log_that_one_node_sees_is_convicted_by_all() {
 async fn gos_1_2_who_is_suspended_is_cut_off_live_and_comes_again() {
     let mut federation = three().start().await.expect("nodes");
     connected(&federation, ORIGIN, THIRD).await;
-    suspend(&federation, &[]).await;
+    suspend(&federation, THIRD, &[]).await;
     look_now(&mut federation, ORIGIN).await;
     peer(&federation, ORIGIN, THIRD, Value::is_null).await;
     peer(&federation, HOME, THIRD, Value::is_null).await;
-    suspend(&federation, &["--lift"]).await;
+    suspend(&federation, THIRD, &["--lift"]).await;
     look_now(&mut federation, ORIGIN).await;
     connected(&federation, ORIGIN, THIRD).await;
     connected(&federation, HOME, THIRD).await;
-}
-
-async fn suspend(federation: &Federation, more: &[&str]) {
-    let at = |path: &str| federation.folder().join(path).display().to_string();
-    let (dir, keys) = (at("federation"), at("keys/offline"));
-    let [first, second] = [1, 2].map(|n| format!("{keys}/targets-{n}.key"));
-    let arguments = [
-        "federation",
-        "suspend",
-        THIRD,
-        "--dir",
-        &dir,
-        "--key",
-        &first,
-        "--key",
-        &second,
-    ];
-    federation
-        .pli(&[&arguments, more].concat())
-        .await
-        .expect("signed");
-    federation.publish().await.expect("published");
 }
 
 /// Case 21, TRU-4.6: the thief of a key is connected to one node, and the revocation is seen by another.

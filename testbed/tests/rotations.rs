@@ -108,32 +108,13 @@ async fn case_21_a_session_with_a_home_ends_when_its_key_does() {
 async fn case_21_a_session_with_a_home_ends_when_its_authority_is_suspended() {
     let plan = two_hosts().set("trust", "refresh", "\"1s\"");
     let (federation, service, mut citizen, grant) = support::scene(plan).await;
-    let suspend = async |more: &[&str]| {
-        let at = |path: &str| federation.folder().join(path).display().to_string();
-        let (dir, keys) = (at("federation"), at("keys/offline"));
-        let [first, second] = [1, 2].map(|n| format!("{keys}/targets-{n}.key"));
-        let arguments = [
-            "federation",
-            "suspend",
-            HOME,
-            "--dir",
-            &dir,
-            "--key",
-            &first,
-            "--key",
-            &second,
-        ];
-        let arguments = [&arguments, more].concat();
-        federation.pli(&arguments).await.expect("signed");
-        federation.publish().await.expect("published");
-    };
     let before = support::letters(&service, &grant, 1).await;
     submit_all(&service, before).await.expect("answered");
     support::fetch_until(&mut citizen, 1, PATIENCE).await;
     dialled_are(&federation, 1).await;
-    suspend(&[]).await;
+    support::trust::suspend(&federation, HOME, &[]).await;
     dialled_are(&federation, 0).await;
-    suspend(&["--lift"]).await;
+    support::trust::suspend(&federation, HOME, &["--lift"]).await;
     // The home too has to hear that it may be written to again.
     let after = support::letters(&service, &grant, 1).await.remove(0);
     let began = Instant::now();

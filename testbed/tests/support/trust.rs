@@ -110,3 +110,26 @@ pub async fn look_now(federation: &mut Federation, of: &str) {
     federation.node_mut(of).kill().await.expect("killed");
     federation.node_mut(of).restart().await.expect("ready");
 }
+
+/// Two holders suspend an authority, or take that back with `--lift`; published at once.
+pub async fn suspend(federation: &Federation, whom: &str, more: &[&str]) {
+    let at = |path: &str| federation.folder().join(path).display().to_string();
+    let (dir, keys) = (at("federation"), at("keys/offline"));
+    let [first, second] = [1, 2].map(|n| format!("{keys}/targets-{n}.key"));
+    let arguments = [
+        "federation",
+        "suspend",
+        whom,
+        "--dir",
+        &dir,
+        "--key",
+        &first,
+        "--key",
+        &second,
+    ];
+    federation
+        .pli(&[&arguments, more].concat())
+        .await
+        .expect("signed");
+    federation.publish().await.expect("published");
+}

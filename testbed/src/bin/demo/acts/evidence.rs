@@ -157,6 +157,10 @@ impl Stage {
         self.story
             .good("both signatures are kept, and its operator is told:");
         self.story.note(&told);
+        self.alarm(SOCIAL, "split_view").await?;
+        self.story.good(&format!(
+            "{SOCIAL}, which was not asked, has heard by gossip, checked both signatures, and keeps them too"
+        ));
         Ok(())
     }
 

@@ -24,6 +24,7 @@ const MARK: &str = ".pli-demo";
 pub(crate) fn federation() -> Builder {
     Federation::builder()
         .witnesses(1)
+        .set("trust", "refresh", "\"1s\"")
         .authority(
             AuthorityPlan::new(
                 INTERIOR,

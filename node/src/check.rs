@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::clock::doubt::Anchor;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::evidence::not_listed;
 use crate::fatal::Fatal;
 use crate::federation;
 use crate::foundation;
@@ -70,6 +71,7 @@ impl Report {
         if let Some(key) = &key {
             report.store(config, key);
         }
+        report.evidence(config);
         report.addresses(config);
         report.ok = report.exit_code.is_none();
         report
@@ -130,6 +132,12 @@ impl Report {
                 listed.map(|()| "listed for this node".to_owned()),
             );
         }
+        if config.evidence.enabled
+            && let Ok(key) = foundation::log_key(config)
+            && let Some(unlisted) = not_listed(directory, &config.authority, key.public(), now)
+        {
+            self.warn("evidence", unlisted);
+        }
         if let Err(suspended) = federation::standing(directory, &config.authority, now) {
             self.warn("standing", suspended.to_string());
         }
@@ -162,6 +170,23 @@ impl Report {
         {
             self.warn("clock", doubt.to_string());
         }
+    }
+
+    fn evidence(&mut self, config: &Config) {
+        let folder = &config.evidence.folder;
+        if !config.evidence.enabled {
+            let without = "switched off: only receipts prove what this node does";
+            return self.note("evidence", Ok(without.to_owned()));
+        }
+        let key = foundation::log_key(config).map(|key| match folder.is_dir() {
+            true => format!("log key {}; in {}", key.public(), folder.display()),
+            false => format!(
+                "log key {}; {} is not there yet: the first start makes it",
+                key.public(),
+                folder.display()
+            ),
+        });
+        self.note("evidence", key);
     }
 
     fn addresses(&mut self, config: &Config) {

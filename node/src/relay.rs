@@ -20,9 +20,9 @@ use crate::clock::Clock;
 use crate::clock::sync::{ClockState, ClockWatch};
 use crate::commit::Committer;
 use crate::deliver::neighbours::Neighbours;
-use crate::evidence::Keeper;
 use crate::evidence::recorder::Refusals;
 use crate::evidence::witness::Witnessed;
+use crate::evidence::{self, Keeper};
 use crate::federation::DirectoryWatch;
 use crate::live::{Destinations, Sessions};
 use crate::metrics::{AlarmKind, Metrics};
@@ -127,17 +127,8 @@ impl Relay {
     pub fn watch_log_key(&self) {
         let Some(keeper) = &self.evidence else { return };
         let now = self.clock.now();
-        let (directory, key) = (self.directory(), keeper.key().public());
-        let listed = directory.node_of(&self.authority).is_ok_and(|node| {
-            let mut keys = node.log_keys.iter();
-            keys.any(|listed| listed.key == *key && listed.validity.contains(now))
-        });
-        let wrong = (!listed).then(|| {
-            format!(
-                "the directory does not list {key} as a key of this node's log, so nobody believes its evidence; its \
-                 authority runs: pli authority set-node --log-key {key}, then pli authority publish"
-            )
-        });
+        let key = keeper.key().public();
+        let wrong = evidence::not_listed(&self.directory(), &self.authority, key, now);
         self.alarms.set(AlarmKind::LogKeyNotListed, now, wrong);
     }
 

@@ -17,9 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::crypto::sign::{PublicKey, SigningKey};
 use pli_protocol::evidence::{Event, Origin};
 use pli_protocol::id::{AuthorityId, Timestamp, to_hex};
+use pli_protocol::trust::Directory;
 
 use super::log::{EventLog, Found};
 use crate::store::Epoch;
@@ -33,6 +34,25 @@ const LOCK_TRIES: u32 = 6;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Logs that are kept open; a node that began more has them on disk.
 const STARTS_MAX: usize = 64;
+
+/// EVD-3.1: for the operator, where the directory does not list the key of this node's log now.
+pub fn not_listed(
+    directory: &Directory,
+    authority: &AuthorityId,
+    key: &PublicKey,
+    now: Timestamp,
+) -> Option<String> {
+    let listed = directory.node_of(authority).is_ok_and(|node| {
+        let mut keys = node.log_keys.iter();
+        keys.any(|listed| listed.key == *key && listed.validity.contains(now))
+    });
+    (!listed).then(|| {
+        format!(
+            "the directory does not list {key} as a key of this node's log, so nobody believes its evidence; its \
+             authority runs: pli authority set-node --log-key {key}, then pli authority publish"
+        )
+    })
+}
 
 /// Why the logs do not open.
 #[derive(Debug, thiserror::Error)]

@@ -16,4 +16,4 @@ pub mod serve;
 pub mod start;
 pub mod witness;
 
-pub use folder::{Keeper, KeeperError};
+pub use folder::{Keeper, KeeperError, not_listed};

@@ -368,6 +368,7 @@ fn check_finds_nothing_wrong_and_says_what_it_looked_at() {
         "trust",
         "key in the directory",
         "store",
+        "evidence",
         "listen.quic",
         "listen.gossip",
         "listen.ops",
@@ -497,4 +498,28 @@ fn a_file_that_is_not_there_is_named() {
         .unwrap();
     assert_eq!(output.status.code(), Some(78));
     assert!(text(&output.stderr).contains("/nonexistent/node.toml"));
+}
+
+/// EVD-3.1: a key of the log that is not there ends the check as it would end a start; one that the directory does not
+/// list is a warning with what to do.
+#[test]
+fn a_check_looks_at_the_key_of_the_log() {
+    let site = Site::new();
+    let evidence = || -> Vec<(String, String)> {
+        let lines = checked(&site).into_iter();
+        let lines = lines.filter(|(what, ..)| what == "evidence");
+        lines.map(|(_, verdict, found)| (verdict, found)).collect()
+    };
+    assert_eq!(evidence().len(), 1);
+    assert_eq!(evidence()[0].0, "ok");
+    std::fs::remove_file(site.at("log.key")).unwrap();
+    let lines = evidence();
+    assert_eq!(lines[0].0, "refused");
+    assert!(lines[0].1.contains("log.key"), "{lines:?}");
+    let other = keyfile::create(&site.at("log.key")).unwrap();
+    let lines = evidence();
+    let warning = lines.iter().find(|(verdict, _)| verdict == "warning");
+    let (_, said) = warning.expect("a warning");
+    let next = format!("pli authority set-node --log-key {}", other.public());
+    assert!(said.contains(&next), "{said}");
 }

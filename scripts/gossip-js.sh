@@ -16,5 +16,6 @@ if ! cmp -s "$folder/package-lock.json" "$stamp"; then
     (cd "$folder" && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error)
     cp "$folder/package-lock.json" "$stamp"
 fi
-cargo build --locked --quiet -p pli-node -p pli-client --bins
-cargo test --locked --quiet -p pli-testbed --test gossip_js -- --ignored
+# The whole workspace, as the tests before: fewer packages would have other features, and all be built again.
+cargo build --locked --quiet --workspace --bins
+cargo test --locked --quiet --workspace --test gossip_js -- --ignored

@@ -39,13 +39,15 @@ impl Published {
         self.head.as_ref()
     }
 
-    /// An older one than is shown already changes nothing. One of the same size has more cosignatures: those on disk are
-    /// enough, and a sync is not free.
+    /// An older one than is shown already changes nothing. Of one size the one with more cosignatures is shown, whichever
+    /// came first; it is not written down, because those on disk are enough and a sync is not free.
     pub(super) fn replace(&mut self, head: Head) -> io::Result<()> {
         match &self.head {
             Some(shown) if shown.size > head.size => return Ok(()),
             Some(shown) if shown.size == head.size => {
-                self.head = Some(head);
+                if cosignatures(&head) >= cosignatures(shown) {
+                    self.head = Some(head);
+                }
                 return Ok(());
             }
             _ => {}
@@ -59,4 +61,9 @@ impl Published {
         self.head = Some(head);
         Ok(())
     }
+}
+
+/// How many a head has, of whomever.
+fn cosignatures(head: &Head) -> usize {
+    Noted::parse(&head.note).map_or(0, |noted| noted.claimed_witnesses().count())
 }

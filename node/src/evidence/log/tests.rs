@@ -101,6 +101,17 @@ fn evd_3_3_what_is_not_published_is_pending_and_what_is_stays() {
     assert_eq!(proof(&log, 25).1.size, 3);
     log.publish(older).unwrap();
     assert_eq!(log.published().unwrap().size, 3, "never an older one again");
+    // Cosigned by others, it may come before the bare one.
+    let bare = log.published().unwrap();
+    let mut noted = Noted::parse(&bare.note).unwrap();
+    noted.add(noted.cosign(&"social.gouv.fr".parse().unwrap(), NOW, &key()));
+    let cosigned = Head {
+        note: noted.encode(),
+        ..bare.clone()
+    };
+    log.publish(cosigned.clone()).unwrap();
+    log.publish(bare).unwrap();
+    assert_eq!(log.published().unwrap(), cosigned);
 }
 
 #[test]

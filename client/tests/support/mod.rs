@@ -9,7 +9,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -66,10 +66,7 @@ impl Federation {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Freed at once; the listener takes it a moment later.
-        let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let address = free();
         let federation = Self {
             folder,
             address,
@@ -195,6 +192,21 @@ impl Federation {
             limits: ListenerLimits::default(),
         })
     }
+}
+
+/// A port that nothing listens on, below the range that the system hands out by itself: a node that is away would lose
+/// it to anybody's client.
+fn free() -> SocketAddr {
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 9_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = (std::process::id() % u32::from(COUNT)) as u16;
+    let ports = (0..COUNT).map(|_| {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+        SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST + (own + step) % COUNT))
+    });
+    let mut ports = ports.filter(|address| UdpSocket::bind(address).is_ok());
+    ports.next().expect("a free port")
 }
 
 pub(crate) async fn reply(stream: &mut CallStream, kind: wire::call_reply::Kind) {

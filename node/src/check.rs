@@ -6,6 +6,7 @@ use std::fmt::{self, Display};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Instant;
 
+use pli_trust::legible;
 use serde::Serialize;
 
 use crate::clock::doubt::Anchor;
@@ -16,7 +17,7 @@ use crate::fatal::Fatal;
 use crate::federation;
 use crate::foundation;
 use crate::keys::NodeKey;
-use crate::store;
+use crate::store::{self, Look};
 
 mod peers;
 
@@ -68,10 +69,11 @@ impl Report {
             format!("{} (key id {})", key.key.public(), key.id())
         });
         report.trust(config, key.as_ref()).await;
-        if let Some(key) = &key {
-            report.store(config, key);
-        }
+        let store = key.as_ref().and_then(|key| report.store(config, key));
         report.evidence(config);
+        if let Some(store) = store.filter(|_| config.evidence.enabled) {
+            report.logs(config, store.as_ref());
+        }
         report.addresses(config);
         report.ok = report.exit_code.is_none();
         report
@@ -147,14 +149,17 @@ impl Report {
         }
     }
 
-    fn store(&mut self, config: &Config, key: &NodeKey) {
+    /// The store if there is one; `None` if it is refused.
+    fn store(&mut self, config: &Config, key: &NodeKey) -> Option<Option<Look>> {
         let url = &config.store.url;
         let looked = foundation::look_at_store(config, key);
         let looked = self.take("store", looked, |looked| match looked {
             None => format!("{url}; there is none yet: the first start makes it"),
             Some(look) => format!("{url}; epoch {}", look.epoch),
         });
-        let Some(look) = looked.flatten() else { return };
+        let Some(look) = looked? else {
+            return Some(None);
+        };
         if look.is_copy {
             self.warn("store", store::COPIED.to_owned());
         }
@@ -170,23 +175,38 @@ impl Report {
         {
             self.warn("clock", doubt.to_string());
         }
+        Some(Some(look))
     }
 
     fn evidence(&mut self, config: &Config) {
-        let folder = &config.evidence.folder;
         if !config.evidence.enabled {
             let without = "switched off: only receipts prove what this node does";
             return self.note("evidence", Ok(without.to_owned()));
         }
-        let key = foundation::log_key(config).map(|key| match folder.is_dir() {
-            true => format!("log key {}; in {}", key.public(), folder.display()),
-            false => format!(
-                "log key {}; {} is not there yet: the first start makes it",
-                key.public(),
-                folder.display()
-            ),
+        let key = foundation::log_key(config);
+        self.note(
+            "evidence",
+            key.map(|key| format!("log key {}", key.public())),
+        );
+    }
+
+    /// EVD-3.4: whether the log goes on.
+    fn logs(&mut self, config: &Config, store: Option<&Look>) {
+        let folder = config.evidence.folder.display();
+        let looked = foundation::look_at_evidence(config, store);
+        let looked = self.take("evidence folder", looked, |looked| match looked.began {
+            None => format!("{folder}; there is no log yet: the first start makes it"),
+            Some(began) => format!("{folder}; a log since {}", legible(began)),
         });
-        self.note("evidence", key);
+        if let Some(why) = looked.and_then(|looked| looked.anew) {
+            self.warn(
+                "evidence folder",
+                format!(
+                    "{why}: the next start begins a new log, and what this one holds stays provable by whoever has \
+                     proofs. If the right folder or store is elsewhere, put it back before the start"
+                ),
+            );
+        }
     }
 
     fn addresses(&mut self, config: &Config) {

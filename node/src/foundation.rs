@@ -15,7 +15,7 @@ use pli_transport::{
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::evidence::Keeper;
+use crate::evidence::{self, Keeper};
 use crate::fatal::Fatal;
 use crate::federation::{self, Found, Opened};
 use crate::keys::NodeKey;
@@ -83,6 +83,15 @@ pub fn log_key(config: &Config) -> Result<SigningKey, Fatal> {
         &config.evidence.key,
         config.environment,
     )?)
+}
+
+/// Whose log is there, and whether it goes on beside that store. Changes nothing.
+pub fn look_at_evidence(config: &Config, store: Option<&Look>) -> Result<evidence::Look, Fatal> {
+    let epoch = store
+        .filter(|store| !store.is_copy)
+        .map(|store| store.epoch);
+    evidence::look(&config.evidence.folder, &config.authority, epoch)
+        .map_err(|error| Fatal::EvidenceOpen(error.to_string()))
 }
 
 /// Case 17: a person says that the clock is right. For a node that does not run and has a store.

@@ -126,13 +126,20 @@ async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
             .collect();
         assert_eq!(seen, [other], "each node's log was seen by the other");
     }
-    by_the_device(&federation, &citizen.folder, &root).await;
+    by_the_device(&federation, &citizen.folder, letter.id, &root).await;
+    to_the_operator(&federation).await;
+    to_the_sender(&federation, &service, letter.id).await;
     tampering(&whole, &root).await;
     by_command(&federation, &service, &letter, &root).await;
 }
 
 /// EVD-8.1: the citizen proves what came, by the home's log alone, with the same command.
-async fn by_the_device(federation: &pli_testbed::Federation, device: &Path, root: &Path) {
+async fn by_the_device(
+    federation: &pli_testbed::Federation,
+    device: &Path,
+    id: EnvelopeId,
+    root: &Path,
+) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("mine.pli").display().to_string();
     let (device, root) = (device.display().to_string(), root.display().to_string());
@@ -156,6 +163,68 @@ async fn by_the_device(federation: &pli_testbed::Federation, device: &Path, root
         events,
         ["RelayAcceptance", "ContentConsignment", "ContentHandover"]
     );
+    // By its id it is the same letter; one that is not here is told as such.
+    let (same, id) = (folder.path().join("same.pli"), id.to_string());
+    let mut by_id = make;
+    (by_id[4], by_id[6]) = (&id, same.to_str().expect("UTF-8"));
+    federation.pli(&by_id).await.expect("exit status 0");
+    let read = |path: &Path| Bytes::from(std::fs::read(path).expect("written"));
+    let of = |path: &Path| Bundle::decode(&read(path)).expect("a bundle").0.envelope;
+    assert_eq!(of(&same), of(Path::new(&file)));
+    let other = EnvelopeId::new([7; 32]).to_string();
+    by_id[4] = &other;
+    let none = federation.pli(&by_id).await.expect_err("exit status 1");
+    assert!(none.to_string().contains(&other), "{none}");
+}
+
+/// What `pli node status` says of the log of the home.
+async fn to_the_operator(federation: &pli_testbed::Federation) {
+    let url = format!("http://{}", federation.node(HOME).addresses().ops);
+    let said = federation
+        .pli(&["node", "status", "--json", "--url", &url])
+        .await
+        .expect("exit status 0");
+    let status: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let evidence = &status["evidence"];
+    let number = |name: &str| evidence[name].as_u64().expect("a number");
+    assert!(number("events") >= 3 && number("entries") >= 1, "{said}");
+    assert_eq!(number("waiting"), 0, "all that there is was proven: {said}");
+    assert_eq!(number("witnesses_reached"), 1, "{said}");
+    assert!(number("closed_ms") > 1_700_000_000_000, "{said}");
+    let said = federation
+        .pli(&["node", "status", "--url", &url])
+        .await
+        .expect("exit status 0");
+    for part in ["no event waits", "1 witness cosigned lately, 1 needed"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// What `pli service status` says of a letter that was handed over.
+async fn to_the_sender(federation: &pli_testbed::Federation, service: &Service, id: EnvelopeId) {
+    let home = federation.service_home(service.id().authority(), service.id().name());
+    let (home, id) = (home.display().to_string(), id.to_string());
+    let said = federation
+        .pli(&["service", "status", "--json", "--home", &home, &id])
+        .await
+        .expect("exit status 0");
+    let status: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let stages = status["stages"].as_array().expect("a list").iter();
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+    let stages: Vec<_> = stages
+        .map(|one| ["stage", "reached", "node"].map(|field| text(&one[field])))
+        .collect();
+    let expected = [
+        ["accepted", "yes", ORIGIN],
+        ["relayed", "yes", HOME],
+        ["stored", "yes", HOME],
+        ["notified", "untold", "-"],
+        ["handed_over", "yes", HOME],
+    ];
+    assert_eq!(stages, expected.map(|one| one.map(str::to_owned)));
+    let table = ["service", "status", "--home", &home, &id, "--lang", "en"];
+    let said = federation.pli(&table).await.expect("exit status 0");
+    assert!(said.contains("handed over  "), "{said}");
 }
 
 /// Any part that is another one is found, and named: EVD-5.3, EVD-6.1, EVD-6.2, EVD-6.3, EVD-6.5.
@@ -274,6 +343,12 @@ async fn by_command(
         said.starts_with("Proven: each event below is established."),
         "{said}"
     );
+    let inspected = federation
+        .pli(&["inspect", &out])
+        .await
+        .expect_err("exit status 1");
+    let next = format!("pli evidence verify {out} --root root.json");
+    assert!(inspected.to_string().contains(&next), "{inspected}");
     let page = std::fs::read_to_string(page).expect("a page");
     assert!(
         page.contains("lang=\"fr\"") && page.contains("lang=\"en\"") && !page.contains("<script")

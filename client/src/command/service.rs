@@ -1,16 +1,14 @@
 //! `pli service`: a sender of an authority.
 
 mod init;
+mod status;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use pli_protocol::code::Code;
-use pli_protocol::custody::Receipt;
-use pli_protocol::id::EnvelopeId;
 use pli_trust::legible;
 use serde_json::json;
 
@@ -23,8 +21,7 @@ use crate::names;
 use crate::screen::{Colour, Output, plain, table};
 use crate::service::config;
 use crate::service::contacts::{Added, Contact, Contacts, GRANT_SCHEME};
-use crate::service::track::Tracked;
-use crate::service::{Service, ServiceError, config_of};
+use crate::service::{ServiceError, config_of};
 
 /// Grants in one file of `contact add`.
 const GRANTS_FILE_MAX: u64 = 64 * 1024 * 1024;
@@ -39,7 +36,7 @@ pub(super) enum ServiceCommand {
     /// Send one letter, or a file of any number of letters
     Send(Box<SendArgs>),
     /// What became of letters, by the nodes' signed receipts
-    Status(StatusArgs),
+    Status(status::StatusArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,22 +65,13 @@ pub(super) struct ContactListArgs {
     home: Home,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct StatusArgs {
-    #[command(flatten)]
-    home: Home,
-    /// Ids of letters, as `send` printed them
-    #[arg(value_name = "ID", required = true)]
-    ids: Vec<EnvelopeId>,
-}
-
 pub(super) async fn run(command: ServiceCommand, out: Output) -> Result<Exit, Failed> {
     match command {
         ServiceCommand::Init(args) => init::run(&args, out).await,
         ServiceCommand::Contact(ContactCommand::Add(args)) => add(&args, out),
         ServiceCommand::Contact(ContactCommand::List(args)) => list(&args, out),
         ServiceCommand::Send(args) => super::send::run(*args, out).await,
-        ServiceCommand::Status(args) => status(&args, out).await,
+        ServiceCommand::Status(args) => status::run(&args, out).await,
     }
 }
 
@@ -238,82 +226,4 @@ fn list(args: &ContactListArgs, out: Output) -> Result<Exit, Failed> {
     } else {
         Exit::InPart
     })
-}
-
-async fn status(args: &StatusArgs, out: Output) -> Result<Exit, Failed> {
-    let service = Service::open(Path::new(&args.home.folder("service")?)).await?;
-    // A node that does not know it says no more than that.
-    service.check_listed().await?;
-    let tracked = service.track(&args.ids).await;
-    service.hang_up().await;
-    let tracked = tracked?;
-    let mut doubtful = false;
-    let known = tracked
-        .iter()
-        .filter(|letter| letter.claimed.is_some())
-        .count();
-    for letter in &tracked {
-        doubtful |= letter
-            .receipts
-            .iter()
-            .any(|checked| checked.verdict.is_err());
-        if out.json {
-            out.json(&tracked_json(letter));
-        } else {
-            tell_tracked(letter, out);
-        }
-    }
-    Ok(match (doubtful, known) {
-        (true, _) => Exit::Misbehaved,
-        (false, 0) => Exit::NotDone,
-        (false, known) if known < tracked.len() => Exit::InPart,
-        (false, _) => Exit::Done,
-    })
-}
-
-fn tracked_json(letter: &Tracked) -> serde_json::Value {
-    let receipts = letter.receipts.iter().map(|checked| {
-        json!({
-            "step": checked.receipt.as_ref().map(|receipt| names::step(receipt.step).0),
-            "code": checked.receipt.as_ref().and_then(|receipt| names::step(receipt.step).1).map(Code::name),
-            "node": checked.receipt.as_ref().map(|receipt| receipt.node.to_string()),
-            "at": checked.receipt.as_ref().map(|receipt| time(receipt.at)),
-            "verified": checked.verdict.is_ok(),
-            "fault": checked.verdict.as_ref().err().map(ToString::to_string),
-            "receipt": BASE64_URL_SAFE_NO_PAD.encode(&checked.encoded),
-        })
-    });
-    json!({
-        "id": letter.id.to_string(),
-        "known": letter.claimed.is_some(),
-        "step": letter.proven().map(|receipt| names::step(receipt.step).0),
-        "receipts": receipts.collect::<Vec<_>>(),
-    })
-}
-
-fn tell_tracked(letter: &Tracked, out: Output) {
-    out.line(out.paint(Colour::Strong, &letter.id.to_string()));
-    if letter.claimed.is_none() {
-        out.line("  the node knows nothing of this letter by this service");
-    }
-    for checked in &letter.receipts {
-        let says = match &checked.receipt {
-            Some(Receipt {
-                step: what,
-                node,
-                at,
-                ..
-            }) => {
-                let (name, code) = names::step(*what);
-                let code = code.map(|code| format!(" {code}")).unwrap_or_default();
-                format!("{name}{code}  {node}  {}", legible(*at))
-            }
-            None => "a receipt that cannot be read".to_owned(),
-        };
-        let verdict = match &checked.verdict {
-            Ok(()) => out.paint(Colour::Good, "signature verified"),
-            Err(fault) => out.paint(Colour::Bad, &plain(&format!("NOT PROVEN: {fault}"))),
-        };
-        out.line(format!("  {}  {verdict}", plain(&says)));
-    }
 }

@@ -7,7 +7,6 @@ use pli_trust::legible;
 
 use super::facts::{EventFacts, Verdict, Verified};
 use super::words;
-use crate::names;
 use crate::screen::Lang;
 
 const STYLE: &str = "\
@@ -16,11 +15,17 @@ margin:2rem auto;padding:0 1rem}h1{font-size:1.6rem;margin:0 0 .5rem}h2{font-siz
 .verdict{border-left:.4rem solid;padding:.6rem 1rem;font-weight:600}.proven{border-color:#18753c;background:#e6f4ea}\
 .incomplete{border-color:#8a4b00;background:#fdf3e1}table{border-collapse:collapse;width:100%;margin:.5rem 0}\
 caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{border:1px solid #767676;padding:.35rem .5rem;\
-text-align:left;vertical-align:top}th{background:#f0f0f0}code{font:0.85rem ui-monospace,monospace;overflow-wrap:anywhere}\
+text-align:left;vertical-align:top;overflow-wrap:anywhere}th{background:#f0f0f0}code{font:0.85rem ui-monospace,monospace;overflow-wrap:anywhere}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}\
 svg{width:100%;height:auto}nav{margin-bottom:1.5rem}a{color:#000091}section+section{margin-top:3rem;border-top:2px solid}\
-@media print{nav{display:none}body{margin:0;max-width:none;font-size:10.5pt}section+section{break-before:page;border:0}\
-tr,dl{break-inside:avoid}}";
+tbody th{background:none;font-weight:400;white-space:nowrap}td:last-child{width:48%}\
+@media(max-width:40rem){dl{display:block}dd{margin:0 0 .4rem}tbody th{white-space:normal}}\
+@page{margin:18mm}@media print{nav{display:none}body{margin:0;padding:0;max-width:none;font-size:10.5pt}\
+section+section{break-before:page;border:0;margin:0;padding:0}h1,h2,caption{break-after:avoid}thead{display:table-header-group}\
+tr,dl,svg,.verdict{break-inside:avoid}.verdict,th,circle{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
+
+/// Characters of a node's name in the picture.
+const NAME_MAX: usize = 22;
 
 /// The whole page.
 pub fn page(verified: &Verified) -> String {
@@ -71,7 +76,7 @@ fn picture(html: &mut String, verified: &Verified, lang: Lang) {
     }
     let stages: Vec<&EventFacts> = verified.events.iter().collect();
     let step = 170;
-    let width = stages.len() * step + 20;
+    let width = stages.len() * step + 10;
     let alt: Vec<String> = stages
         .iter()
         .map(|facts| {
@@ -110,12 +115,8 @@ fn picture(html: &mut String, verified: &Verified, lang: Lang) {
         );
         let at = legible(facts.event.at);
         let (day, hour) = at.split_once(' ').unwrap_or((&at, ""));
-        let lines = [
-            words::stage(facts.event.kind, lang),
-            facts.event.node.as_str(),
-            day,
-            hour,
-        ];
+        let node = fitting(facts.event.node.as_str());
+        let lines = [words::stage(facts.event.kind, lang), &node, day, hour];
         for (line, text) in lines.iter().enumerate() {
             let y = 62 + line * 15;
             let weight = if line == 0 { 700 } else { 400 };
@@ -129,6 +130,14 @@ fn picture(html: &mut String, verified: &Verified, lang: Lang) {
         }
     }
     html.push_str("</svg>\n");
+}
+
+/// A name as it fits beside its neighbours; whole it stands in the table.
+fn fitting(name: &str) -> String {
+    match name.chars().count() > NAME_MAX {
+        true => name.chars().take(NAME_MAX - 1).chain(['…']).collect(),
+        false => name.to_owned(),
+    }
 }
 
 fn letter(html: &mut String, verified: &Verified, lang: Lang) {
@@ -157,6 +166,10 @@ fn letter(html: &mut String, verified: &Verified, lang: Lang) {
         fact(
             lang.pick("Boîte du destinataire", "Mailbox of the recipient"),
             &format!("{}@{}", to.mailbox, to.home),
+        );
+        fact(
+            lang.pick("Nature", "Matter"),
+            words::importance(letter.header.importance, lang),
         );
         fact(
             lang.pick("Faite le", "Made"),
@@ -217,16 +230,25 @@ fn events(html: &mut String, verified: &Verified, lang: Lang) {
             ),
         );
         for facts in &verified.receipts {
-            let (step, code) = names::step(facts.receipt.step);
-            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            let said = escape(&words::step(facts.receipt.step, lang));
+            let logged = match facts.logged {
+                true => lang.pick("inscrit dans son journal", "in its log"),
+                false => lang.pick("dans aucun journal d’ici", "in no log of this page"),
+            };
             let (at, node) = (
                 legible(facts.receipt.at),
-                escape(facts.receipt.node.as_str()),
+                escape(&words::authority(
+                    &verified.directory,
+                    &facts.receipt.node,
+                    lang,
+                )),
             );
             put(
                 html,
                 format_args!(
-                    "<tr><td>{at}</td><td>{step}{code}</td><td>{node}<br><code>{}</code></td></tr>\n",
+                    "<tr><th scope=\"row\">{at}</th><td>{said}<br><small>{logged}</small></td><td>{node}<br>{} \
+                     <code>{}</code></td></tr>\n",
+                    lang.pick("clé", "key"),
                     facts.key
                 ),
             );
@@ -246,7 +268,7 @@ fn event_row(html: &mut String, verified: &Verified, facts: &EventFacts, lang: L
     put(
         html,
         format_args!(
-            "<tr><td>{}</td><td>{said}<br><small>{} · {finality}</small></td><td>",
+            "<tr><th scope=\"row\">{}</th><td>{said}<br><small>{} · {finality}</small></td><td>",
             legible(facts.event.at),
             facts.event.kind.name()
         ),
@@ -270,9 +292,11 @@ fn event_row(html: &mut String, verified: &Verified, facts: &EventFacts, lang: L
         put(
             html,
             format_args!(
-                "<br>{} : {name}, {}",
-                lang.pick("témoin", "witness"),
-                legible(witness.at)
+                "<br>{} {name}, {}, {} <code>{}</code>",
+                lang.pick("témoin :", "witness:"),
+                legible(witness.at),
+                lang.pick("clé", "key"),
+                witness.key.id()
             ),
         );
     }
@@ -360,3 +384,7 @@ fn escape(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

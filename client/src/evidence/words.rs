@@ -1,6 +1,7 @@
 //! What verified evidence says to people, in French and in English.
 
 use pli_protocol::custody::Step;
+use pli_protocol::envelope::Importance;
 use pli_protocol::evidence::EventKind;
 use pli_protocol::id::AuthorityId;
 
@@ -106,16 +107,19 @@ pub(super) fn not_proven(lack: &NotProven, lang: Lang) -> String {
             "The letter itself is not in this bundle: it is named by its hash alone.".into(),
         ),
         NotProven::NotLogged(step, node) => {
-            let step = step_name(*step);
+            let step = self::step(*step, lang);
             said(
                 format!("Le reçu « {step} » de {node} est signé, mais aucun journal de ce dossier ne le contient."),
                 format!("The receipt \"{step}\" of {node} is signed, but it is in no log of this bundle."),
             )
         }
-        NotProven::NotFinal(kind, node) => said(
-            format!("{} ({node}) : trop peu de témoins ont vu le journal.", kind.name()),
-            format!("{} ({node}): too few witnesses have seen the log.", kind.name()),
-        ),
+        NotProven::NotFinal(kind, node) => {
+            let stage = stage(*kind, lang);
+            said(
+                format!("« {stage} » ({node}) n’est pas définitif : trop peu de témoins ont vu le journal."),
+                format!("\"{stage}\" ({node}) is not final: too few witnesses have seen the log."),
+            )
+        }
         NotProven::NoWitnesses => said(
             "La fédération ne demande pas de témoins : chaque journal n’engage que son propre nœud.".into(),
             "The federation demands no witnesses: each log is the word of its own node.".into(),
@@ -135,8 +139,29 @@ pub(super) fn not_proven(lack: &NotProven, lang: Lang) -> String {
     }
 }
 
-fn step_name(step: Step) -> &'static str {
-    names::step(step).0
+/// What a receipt says, in a word or two.
+pub(super) fn step(step: Step, lang: Lang) -> String {
+    let (fr, en) = match step {
+        Step::Accepted => ("acceptée", "accepted"),
+        Step::Stored => ("déposée", "stored"),
+        Step::Retrieved => ("remise", "retrieved"),
+        Step::Undeliverable(_) => ("non remise", "undeliverable"),
+        Step::Refused(_) => ("refusée", "refused"),
+    };
+    let said = lang.pick(fr, en);
+    match names::step(step).1 {
+        Some(code) => format!("{said} [{code}]"),
+        None => said.to_owned(),
+    }
+}
+
+/// How much of a matter the letter is, for its recipient.
+pub(super) fn importance(importance: Importance, lang: Lang) -> &'static str {
+    match importance {
+        Importance::Information => lang.pick("pour information", "for information"),
+        Importance::Action => lang.pick("une action est attendue", "an action is expected"),
+        Importance::Legal => lang.pick("acte à portée juridique", "an act of legal effect"),
+    }
 }
 
 /// What nothing here can prove, whatever the bundle holds.

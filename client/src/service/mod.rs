@@ -28,6 +28,7 @@ pub mod config;
 pub mod contacts;
 pub mod draft;
 pub mod listing;
+pub mod stages;
 pub mod submit;
 pub mod track;
 pub mod trouble;

@@ -171,18 +171,18 @@ impl Ops {
             ready: self.readiness(&live, now),
             directory: self.directory_status(now),
             clock: self.clock_status(),
-            evidence: self.evidence_status(),
+            evidence: self.evidence_status(now),
             gossip: self.gossip.as_ref().map(Gossip::status).unwrap_or_default(),
             live,
             alarms: self.alarm_status(),
         }
     }
 
-    fn evidence_status(&self) -> EvidenceStatus {
+    fn evidence_status(&self, now: Timestamp) -> EvidenceStatus {
         let Some(keeper) = &self.evidence else {
             return EvidenceStatus::default();
         };
-        let log = keeper.log();
+        let (log, directory) = (keeper.log(), self.directory.current());
         let witnesses = self.witnessed.all().into_iter();
         let witnesses = witnesses.map(|(authority, at)| WitnessStatus {
             authority: authority.to_string(),
@@ -193,8 +193,11 @@ impl Ops {
             log: log.origin().to_string(),
             events: log.events(),
             entries: log.size(),
+            closed_ms: log.closed_at().map(Timestamp::as_ms),
             published: log.published().map_or(0, |head| head.size),
-            witnesses_needed: self.directory.current().policy().witnesses as u64,
+            waiting: log.waiting().ok(),
+            witnesses_reached: self.witnessed.reached(&directory, now) as u64,
+            witnesses_needed: directory.policy().witnesses as u64,
             witnesses: witnesses.collect(),
         }
     }

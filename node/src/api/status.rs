@@ -236,8 +236,14 @@ pub struct EvidenceStatus {
     pub events: u64,
     /// Entries, each a batch of them.
     pub entries: u64,
+    /// When the newest entry was closed; the newest checkpoint is of that moment.
+    pub closed_ms: Option<u64>,
     /// Entries that enough witnesses have cosigned, which others are shown.
     pub published: u64,
+    /// Events that are in no checkpoint that others are shown yet; `None` if the log cannot be read.
+    pub waiting: Option<u64>,
+    /// Witnesses of the directory that have cosigned lately: not longer ago than `WITNESS_ALARM_MS`.
+    pub witnesses_reached: u64,
     /// How many witnesses the federation asks for.
     pub witnesses_needed: u64,
     /// When each witness last cosigned.

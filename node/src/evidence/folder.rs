@@ -9,6 +9,8 @@
 //! Case 43: a log that is not the one that this node wrote last must not go on, or it could sign two heads of one size.
 //! A copied folder is recognised by its identity file, a restored store by its epoch; then a new log begins.
 
+mod look;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -25,6 +27,8 @@ use pli_protocol::trust::Directory;
 use super::log::{EventLog, Found};
 use crate::store::Epoch;
 use crate::store::engine::birth;
+
+pub use look::{Look, look};
 
 const IDENTITY: &str = "IDENTITY";
 const TITLE: &str = "pli-evidence";
@@ -115,13 +119,7 @@ impl Keeper {
         for start in &starts {
             let path = folder.join(start.as_ms().to_string());
             let identity = Identity::read(&path).map_err(disk)?;
-            if identity.authority != authority.as_str() {
-                return Err(KeeperError::WrongAuthority {
-                    path,
-                    found: identity.authority,
-                    expected: authority.clone(),
-                });
-            }
+            identity.check(&path, authority)?;
             anew = identity.why_not(epoch);
             logs.push(Arc::new(
                 open_log(folder, authority, *start, &key).map_err(disk)?,
@@ -313,6 +311,18 @@ impl Identity {
         )?;
         file.sync_all()?;
         File::open(path)?.sync_all()
+    }
+
+    /// Case 74
+    fn check(&self, path: &Path, authority: &AuthorityId) -> Result<(), KeeperError> {
+        match self.authority == authority.as_str() {
+            true => Ok(()),
+            false => Err(KeeperError::WrongAuthority {
+                path: path.to_owned(),
+                found: self.authority.clone(),
+                expected: authority.clone(),
+            }),
+        }
     }
 
     /// Why this log must not go on.

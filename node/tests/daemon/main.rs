@@ -2,6 +2,7 @@
 //! be put inside, the same node runs in the test's own process.
 #![allow(clippy::unwrap_used)]
 
+mod evidence;
 mod faults;
 mod grants;
 mod inside;

@@ -377,7 +377,7 @@ fn check_finds_nothing_wrong_and_says_what_it_looked_at() {
     }
 }
 
-fn checked(site: &Site) -> Vec<(String, String, String)> {
+pub(crate) fn checked(site: &Site) -> Vec<(String, String, String)> {
     let (_, said) = site.refused(|command| {
         command.args(["--check", "--json"]);
     });

@@ -90,7 +90,11 @@ const FRENCH: &[(&str, &str, &str)] = &[
         "home",
         "Son dossier ; sinon device, dans $XDG_DATA_HOME/pli",
     ),
-    ("evidence", "seq", "Son numéro dans la boîte"),
+    (
+        "evidence",
+        "letter",
+        "Son numéro dans la boîte, ou son identifiant",
+    ),
     ("evidence", "out", "Où va le fichier ; rien n'est remplacé"),
     (
         "watch",
@@ -155,6 +159,7 @@ const VALUES: &[(&str, &str)] = &[
     ("LANG", "LANGUE"),
     ("LETTERS", "LETTRES"),
     ("NUMBER", "NUMÉRO"),
+    ("NUMBER|ID", "NUMÉRO|ID"),
 ];
 
 const TEMPLATE: &str = "{about-with-newline}\nUtilisation : {usage}\n\n{all-args}{after-help}\n";

@@ -6,9 +6,12 @@ use bytes::Bytes;
 use pli_protocol::id::EnvelopeId;
 use serde_json::json;
 
-use super::{AckArgs, EvidenceArgs, InboxArgs, ShowArgs, failures, letter, open, state, texts};
+use super::{
+    AckArgs, EvidenceArgs, InboxArgs, ShowArgs, Which, failures, letter, open, state, texts,
+};
 use crate::command::evidence as bundles;
 use crate::command::exit::{Exit, Failed};
+use crate::command::words::Words;
 use crate::device::inbox::InboxError;
 use crate::device::verify::VerifiedLetter;
 use crate::device::{Device, DeviceError, Shown, Standing};
@@ -135,17 +138,16 @@ pub(super) async fn show(args: &ShowArgs, out: Output) -> Result<Exit, Failed> {
 /// The letter with what its home's log says of it.
 pub(super) async fn evidence(args: &EvidenceArgs, out: Output) -> Result<Exit, Failed> {
     let device = open(&args.home, Standing::Looking).await?;
-    let letter = device.look_at(args.seq).await?;
-    let letter = letter.ok_or_else(|| {
-        let said = texts::NO_LETTER.with(&[("number", &args.seq)]);
-        Failed::plain(said)
-    })?;
-    let without = || Failed::plain(texts::NO_ENVELOPE.with(&[("number", &args.seq)]));
-    let signed = letter::signed(&letter).ok_or_else(without)?;
-    let id = letter.verified().map(VerifiedLetter::id).ok_or_else(|| {
-        let said = texts::PROVES_NOTHING.with(&[("number", &args.seq)]);
-        Failed::plain(said)
-    })?;
+    let said = |words: Words| Failed::plain(words.with(&[("number", &args.letter)]));
+    let letter = match args.letter {
+        Which::Number(number) => device.look_at(number).await?,
+        Which::Id(id) => with_id(&device, id).await?,
+    };
+    let letter = letter.ok_or_else(|| said(texts::NO_LETTER))?;
+    let signed = letter::signed(&letter).ok_or_else(|| said(texts::NO_ENVELOPE))?;
+    let verified = letter.verified();
+    let id = verified.map(VerifiedLetter::id);
+    let id = id.ok_or_else(|| said(texts::PROVES_NOTHING))?;
     let reply = device.evidence(id).await;
     device.hang_up().await;
     let reply = reply?;
@@ -160,6 +162,18 @@ pub(super) async fn evidence(args: &EvidenceArgs, out: Output) -> Result<Exit, F
     let bundle = bundle.map_err(|error| Failed::of_file(&error))?;
     bundles::write(&bundle, &args.out, out)?;
     Ok(bundles::told(pending, home_code, out))
+}
+
+/// The first letter of the inbox that verifies and has this id.
+async fn with_id(device: &Device, id: EnvelopeId) -> Result<Option<Shown>, InboxError> {
+    let mut pages = device.look_through().await;
+    while let Some(page) = pages.next().await {
+        let has_id = |letter: &Shown| letter.verified().is_some_and(|one| one.id() == id);
+        if let Some(found) = page?.into_iter().find(has_id) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 pub(super) async fn ack(args: &AckArgs, out: Output) -> Result<Exit, Failed> {

@@ -1,6 +1,6 @@
 //! `pli device`: what a citizen does. Every word is in French and in English.
 
-mod codes;
+pub(in crate::command) mod codes;
 mod failures;
 mod faults;
 mod help;
@@ -16,12 +16,14 @@ pub(super) use help::in_french;
 pub(super) use usage::explain;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use pli_protocol::account::InvitationLink;
 use pli_protocol::envelope::Class;
-use pli_protocol::id::AuthorityId;
+use pli_protocol::id::{AuthorityId, EnvelopeId, IdError};
 use serde_json::json;
 
 use super::exit::{Exit, Failed};
@@ -114,12 +116,40 @@ pub(super) struct ShowArgs {
 pub(super) struct EvidenceArgs {
     #[command(flatten)]
     home: Home,
-    /// Its number in the inbox
-    #[arg(value_name = "NUMBER")]
-    seq: u64,
+    /// Its number in the inbox, or its id
+    #[arg(value_name = "NUMBER|ID")]
+    letter: Which,
     /// Where the bundle goes; nothing is overwritten
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// How a letter of the inbox is named.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Which {
+    Number(u64),
+    Id(EnvelopeId),
+}
+
+impl FromStr for Which {
+    type Err = IdError;
+
+    /// An id has far more digits than any number.
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        match text.parse() {
+            Ok(number) => Ok(Self::Number(number)),
+            Err(_) => text.parse().map(Self::Id),
+        }
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Id(id) => id.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -187,7 +187,7 @@ fn tell(status: &Value, ready: bool, out: Output) {
         ),
     );
     for (name, lines) in [
-        ("evidence", evidence(status, &moment)),
+        ("evidence", evidence_lines(&status["evidence"], &moment)),
         ("gossip", gossip(status)),
     ] {
         let mut name = name;
@@ -252,8 +252,7 @@ fn tell(status: &Value, ready: bool, out: Output) {
 }
 
 /// The node's log and who has cosigned it. Nothing of a node that is older than the log.
-fn evidence(status: &Value, moment: &dyn Fn(&Value) -> String) -> Vec<String> {
-    let evidence = &status["evidence"];
+fn evidence_lines(evidence: &Value, moment: &dyn Fn(&Value) -> String) -> Vec<String> {
     match evidence["enabled"].as_bool() {
         None => return Vec::new(),
         Some(false) => {
@@ -263,17 +262,45 @@ fn evidence(status: &Value, moment: &dyn Fn(&Value) -> String) -> Vec<String> {
     }
     let number = |name: &str| evidence[name].as_u64().unwrap_or_default();
     let mut lines = vec![format!(
-        "log {}: {} events in {} entries, of which {} are shown to others",
+        "log {}: {} in {}, of which {} are shown to others",
         evidence["log"].as_str().unwrap_or_default(),
-        number("events"),
-        number("entries"),
+        counted(number("events"), "event", "events"),
+        counted(number("entries"), "entry", "entries"),
         number("published"),
     )];
+    if evidence["closed_ms"].is_u64() {
+        let waiting = match evidence["waiting"].as_u64() {
+            Some(0) => "no event waits".to_owned(),
+            Some(waiting) => format!(
+                "{} to be shown",
+                counted(waiting, "event waits", "events wait")
+            ),
+            None => "how many events wait cannot be read".to_owned(),
+        };
+        let closed = moment(&evidence["closed_ms"]);
+        lines.push(format!("newest entry {closed}, {waiting}"));
+    }
     let needed = number("witnesses_needed");
-    lines.push(match needed {
-        0 => "the federation asks for no witness".to_owned(),
-        1 => "the federation asks for 1 witness".to_owned(),
-        _ => format!("the federation asks for {needed} witnesses"),
+    // Of an empty log there is nothing to cosign.
+    let reached = evidence["witnesses_reached"]
+        .as_u64()
+        .filter(|_| number("entries") > 0);
+    lines.push(match (needed, reached) {
+        (0, _) => "the federation asks for no witness".to_owned(),
+        (_, None) => format!(
+            "the federation asks for {}",
+            counted(needed, "witness", "witnesses")
+        ),
+        (_, Some(reached)) => {
+            let lately = counted(reached, "witness", "witnesses");
+            let too_few = match reached < needed {
+                true => {
+                    ": nothing new is accepted if that lasts; can the others' `http` addresses be reached from here?"
+                }
+                false => "",
+            };
+            format!("{lately} cosigned lately, {needed} needed{too_few}")
+        }
     });
     let witnesses = evidence["witnesses"].as_array().into_iter().flatten();
     lines.extend(witnesses.map(|witness| {
@@ -281,6 +308,10 @@ fn evidence(status: &Value, moment: &dyn Fn(&Value) -> String) -> Vec<String> {
         format!("cosigned by {who} {}", moment(&witness["at_ms"]))
     }));
     lines
+}
+
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// The other nodes, by gossip, and why one is not there.
@@ -336,6 +367,42 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn evidence_is_told_with_what_waits_and_with_too_few_witnesses() {
+        let moment = |value: &Value| format!("moment {value}");
+        let told = |evidence: &Value| evidence_lines(evidence, &moment);
+        assert_eq!(
+            told(&Value::Null),
+            [""; 0],
+            "an older node says nothing of it"
+        );
+        assert!(told(&json!({ "enabled": false }))[0].starts_with("switched off"));
+        let mut evidence = json!({
+            "enabled": true, "log": "social.gouv.fr/log/7", "events": 9, "entries": 1, "closed_ms": 5,
+            "published": 0, "waiting": 9, "witnesses_reached": 1, "witnesses_needed": 2,
+            "witnesses": [{ "authority": "justice.gouv.fr", "at_ms": 6 }],
+        });
+        let [log, newest, witnesses, justice] = &told(&evidence)[..] else {
+            panic!("{:?}", told(&evidence));
+        };
+        assert_eq!(
+            log,
+            "log social.gouv.fr/log/7: 9 events in 1 entry, of which 0 are shown to others"
+        );
+        assert_eq!(newest, "newest entry moment 5, 9 events wait to be shown");
+        let too_few = "1 witness cosigned lately, 2 needed: nothing new is accepted";
+        assert!(witnesses.starts_with(too_few), "{witnesses}");
+        assert_eq!(justice, "cosigned by justice.gouv.fr moment 6");
+        evidence["waiting"] = 0.into();
+        evidence["witnesses_reached"] = 2.into();
+        assert_eq!(told(&evidence)[1], "newest entry moment 5, no event waits");
+        assert_eq!(told(&evidence)[2], "2 witnesses cosigned lately, 2 needed");
+        // Of an empty log nobody can cosign anything.
+        evidence["entries"] = 0.into();
+        evidence["closed_ms"] = Value::Null;
+        assert_eq!(told(&evidence)[1], "the federation asks for 2 witnesses");
+    }
 
     #[test]
     fn a_stuck_letter_is_told_with_its_reason_and_its_tries() {

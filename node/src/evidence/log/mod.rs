@@ -101,6 +101,21 @@ impl EventLog {
         self.batches.lock().events()
     }
 
+    /// When the newest entry was closed.
+    pub fn closed_at(&self) -> Option<Timestamp> {
+        self.batches.lock().last.map(|last| last.entry.at)
+    }
+
+    /// Events that are in no published checkpoint yet (EVD-8.4).
+    pub fn waiting(&self) -> io::Result<u64> {
+        let shown = self.published().map_or(0, |head| head.size);
+        let batches = self.batches.lock();
+        match shown < batches.count {
+            true => Ok(batches.events() - batches.get(shown)?.first),
+            false => Ok(0),
+        }
+    }
+
     /// Where to go on reading the store, and how many events after that cursor are in the log already.
     pub fn resume(&self) -> (Cursor, u64) {
         let last = self.batches.lock().last;

@@ -221,3 +221,20 @@ fn case_41_a_flipped_bit_in_a_record_is_found_and_hides_no_other() {
     let error = log.expect_err("the tree cannot be made again of a damaged record");
     assert!(error.to_string().contains("batch 2 is damaged"), "{error}");
 }
+
+#[test]
+fn evd_8_4_what_waits_is_what_no_published_checkpoint_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    assert_eq!((log.waiting().unwrap(), log.closed_at()), (0, None));
+    log.append(vec![closed(0..3), closed(3..10)], NOW.plus_ms(20))
+        .unwrap();
+    assert_eq!(log.waiting().unwrap(), 10);
+    assert_eq!(log.closed_at(), Some(NOW.plus_ms(20)));
+    let seen = log.newest().unwrap();
+    log.append(vec![closed(10..14)], NOW.plus_ms(30)).unwrap();
+    log.publish(seen).unwrap();
+    assert_eq!(log.waiting().unwrap(), 4);
+    log.publish(log.newest().unwrap()).unwrap();
+    assert_eq!(log.waiting().unwrap(), 0);
+}

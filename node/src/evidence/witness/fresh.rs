@@ -76,6 +76,15 @@ impl Witnessed {
         self.0.lock().last.clone()
     }
 
+    /// How many authorities of the directory have cosigned within `WITNESS_ALARM_MS`.
+    pub fn reached(&self, directory: &Directory, now: Timestamp) -> usize {
+        let seen = self.0.lock();
+        let fresh = seen.last.iter().filter(|(witness, at)| {
+            now.since_ms(**at) < WITNESS_ALARM_MS && !log_keys(directory, witness, now).is_empty()
+        });
+        fresh.count()
+    }
+
     /// Whether enough witnesses have cosigned within `WITNESS_ALARM_MS`.
     pub fn check(&self, directory: &Directory, now: Timestamp) -> Result<(), Stale> {
         let listed = |witness: &AuthorityId| !log_keys(directory, witness, now).is_empty();
@@ -137,6 +146,7 @@ impl Witnessed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::witness::fixture::directory;
     use pli_protocol::crypto::sign::SigningKey;
 
     const NOON: Timestamp = Timestamp::from_ms(1_800_000_000_000);
@@ -201,5 +211,18 @@ mod tests {
         assert!(refused(&witnessed, 2, NOON.plus_ms(WITNESS_FRESH_MS)));
         witnessed.saw(&by("justice.gouv.fr", NOON.plus_ms(WITNESS_FRESH_MS)));
         assert!(!refused(&witnessed, 2, NOON.plus_ms(WITNESS_FRESH_MS)));
+    }
+
+    #[test]
+    fn evd_9_1_a_witness_is_reached_that_is_listed_and_cosigned_lately() {
+        let witnessed = Witnessed::default();
+        let directory = directory();
+        witnessed.saw(&by("social.gouv.fr", NOON));
+        witnessed.saw(&by("justice.gouv.fr", NOON.plus_ms(1)));
+        witnessed.saw(&by("ailleurs.example", NOON.plus_ms(1)));
+        let reached = |ms| witnessed.reached(&directory, NOON.plus_ms(ms));
+        assert_eq!(reached(WITNESS_ALARM_MS - 1), 2);
+        assert_eq!(reached(WITNESS_ALARM_MS), 1);
+        assert_eq!(reached(WITNESS_ALARM_MS + 1), 0);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::post;
 use pli_protocol::evidence::Noted;
-use pli_protocol::limits::WITNESS_FRESH_MS;
+use pli_protocol::limits::{WITNESS_FRESH_MS, WITNESS_TIMEOUT_MS};
 use tempfile::tempdir;
 use tokio::net::TcpListener;
 use tokio::sync::watch as news;
@@ -120,6 +120,46 @@ fn restarted(
         alarms.clone(),
     );
     drop(pusher.unwrap());
+}
+
+/// Three are listed and one of them answers: as many as are needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn evd_7_5_beside_one_that_is_dead_and_one_that_is_slow_the_third_is_enough() {
+    let folder = tempdir().unwrap();
+    let live = Arc::new(witness(folder.path(), Arc::new(RealDisk))).router();
+    let (live, _live) = serving(live).await;
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead = dead.local_addr().unwrap();
+    let never = Router::new().route(ADD_CHECKPOINT, post(std::future::pending::<String>));
+    let (slow, _slow) = serving(never).await;
+    let http = [
+        ("social.gouv.fr", live),
+        ("justice.gouv.fr", dead),
+        ("sante.gouv.fr", slow),
+    ];
+    let own = Growing::new(Log::new(40, 0), 1);
+    let pusher = Pusher::new(
+        Arc::clone(&own) as Arc<dyn OwnLog>,
+        authority("interieur.gouv.fr"),
+        watch(directory_at(&http, 1)),
+        Arc::default(),
+        loopback(),
+        Arc::new(TestClock::at(NOON)),
+        alarms(),
+    );
+    let (news, heard) = news::channel(());
+    let (_running, shutdown) = Shutdown::new();
+    tokio::spawn(pusher.unwrap().run(heard, shutdown));
+    let began = Instant::now();
+    for size in [1, 2, 9, 30] {
+        *own.size.lock() = size;
+        news.send_replace(());
+        until("the live one cosigns", || cosigned(&own, size) == 1).await;
+    }
+    assert!(
+        began.elapsed() < Duration::from_millis(WITNESS_TIMEOUT_MS),
+        "somebody was waited for"
+    );
 }
 
 /// A dead address is asked again, less and less often, and found when it is there again.

@@ -11,10 +11,13 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use pli_protocol::crypto::sign::SigningKey;
+use pli_protocol::id::Timestamp;
 use pli_testbed::Federation;
 use serde_json::json;
 use support::attack::{Copy, copy};
-use support::trust::{alarmed, alarms, in_force, reaches, read_from, republish, without_mirror};
+use support::trust::{
+    alarmed, alarms, in_force, reaches, read_from, republish, version, without_mirror,
+};
 use support::{HOME, ORIGIN, PATIENCE, POLL, status, two_hosts};
 
 /// By which way the node is attacked.
@@ -244,27 +247,45 @@ async fn r18_endless_data_over_http_is_cut_and_costs_no_memory() {
     assert_eq!(in_force(&federation, HOME).await, kept);
 }
 
+/// The node takes a directory that ends within seconds. One that ended before it was fetched is rightly refused, so
+/// that on a slow machine there is another.
+async fn ends_in_force(federation: &Federation, attacker: &Copy) {
+    const LASTS: Duration = Duration::from_secs(6);
+    let began = Instant::now();
+    loop {
+        let ends = pli_client::clock::now().plus_ms(LASTS.as_millis() as u64);
+        let ends = Timestamp::from_ms(ends.as_ms() / 1_000 * 1_000).to_string();
+        attacker.stolen_timestamp(|signed| {
+            one_more(signed);
+            signed["expires"] = json!(ends.replace(".000Z", "Z"));
+        });
+        let version = version(&attacker.file("timestamp.json"));
+        let shown = Instant::now();
+        while shown.elapsed() < LASTS {
+            if in_force(federation, HOME).await.timestamp >= version {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        assert!(began.elapsed() < PATIENCE, "never in force");
+    }
+}
+
 /// The attacker shows the same directory for ever: past its end nothing new is accepted, and the operator was told before.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_19_r18_a_frozen_directory_expires_and_the_next_honest_one_ends_it() {
     for by in [By::Mirror, By::Peer] {
         let (federation, attacker) = victim(by).await;
-        let soon = pli_client::clock::now().plus_ms(6_000);
-        let soon = soon.as_ms() / 1_000 * 1_000;
-        let soon = pli_protocol::id::Timestamp::from_ms(soon).to_string();
-        attacker.stolen_timestamp(|signed| {
-            one_more(signed);
-            signed["expires"] = json!(soon.replace(".000Z", "Z"));
-        });
-        let version = attacker.read("timestamp.json")["signed"]["version"].as_u64();
-        reaches(&federation, HOME, version.expect("a version")).await;
+        ends_in_force(&federation, &attacker).await;
         alarmed(&federation, HOME, "directory_expired").await;
         let expired = status(&federation, HOME).await;
         assert_eq!(expired["directory"]["in_force"], false, "{by:?}");
         assert_eq!(expired["ready"]["ready"], false, "{by:?}");
-        // Twice: the first has the version that the attacker has used.
-        republish(&federation).await;
-        let honest = republish(&federation).await;
+        // Past the versions that the attacker has used.
+        let mut honest = republish(&federation).await;
+        while honest <= in_force(&federation, HOME).await.timestamp {
+            honest = republish(&federation).await;
+        }
         attacker.renew(&federation);
         reaches(&federation, HOME, honest).await;
         let began = Instant::now();

@@ -1,6 +1,7 @@
 //! The trust directory as a service or a device keeps it: a verified copy in its own folder, asked
 //! for news when it works, used as it is when nobody answers. Spec: trust.md.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,6 +92,29 @@ fn advice(error: &TrustError) -> &'static str {
         Some(Lack::NoAnswer) => "; is the address right, and does a node or web server run there?",
         None => "",
     }
+}
+
+/// Every file of a verified copy, ascending by its name there, such as `metadata/1.root.json`.
+pub fn files(copy: &Path) -> Result<Vec<(String, PathBuf)>, FileError> {
+    let mut files = Vec::new();
+    let mut folders = vec![copy.join("metadata"), copy.join("targets")];
+    while let Some(here) = folders.pop() {
+        for entry in fs::read_dir(&here).map_err(FileError::at(&here))? {
+            let path = entry.map_err(FileError::at(&here))?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(copy).expect("it was found in there");
+            let name = name.to_string_lossy().into_owned();
+            // Files that are being written begin with a dot until they are whole.
+            if !name.contains("/.") {
+                files.push((name, path));
+            }
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// The directory, open. Everything in it was verified.

@@ -150,6 +150,7 @@ try {
     for await (const _ of process.stdin);
   }
   await node.stop()
+  // The loop of native QUIC goes on after the last connection.
   process.exit(0)
 } catch (error) {
   process.stderr.write(`join.mjs: ${error.stack}\n`)

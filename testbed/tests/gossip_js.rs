@@ -1,4 +1,5 @@
 //! Another implementation of everything below the payload, js-libp2p, in the gossip of real nodes: `interop-tests/gossip-js`.
+//! `cargo test` alone passes it over, because its packages come from npm: `make test` runs it by `scripts/gossip-js.sh`.
 
 mod support;
 

@@ -151,9 +151,11 @@ impl Auditor {
         out: Output,
     ) -> Result<Exit, Failed> {
         let (directory, now) = (open.current(), clock::now());
-        let needed = args.witnesses.unwrap_or_else(|| policy(&directory));
+        let needed = args
+            .witnesses
+            .unwrap_or_else(|| directory.policy().witnesses);
         let stale_ms = args.stale.saturating_mul(60_000);
-        let witnesses = |name: &AuthorityId| log_keys(&directory, name);
+        let witnesses = |name: &AuthorityId| directory.log_keys_ever(name);
         let monitor = Monitor::new(&args.state.join("logs"), needed, stale_ms, witnesses);
         let monitor = monitor.map_err(|error| Failed::new(error.to_string()))?;
         let environment = config::environment(args.dev);
@@ -217,34 +219,6 @@ fn exit_of(finding: &Finding) -> Exit {
     }
 }
 
-/// All keys that the directory ever listed for an authority's logs.
-fn log_keys(
-    directory: &Directory,
-    authority: &AuthorityId,
-) -> Vec<pli_protocol::crypto::sign::PublicKey> {
-    let keys = directory
-        .node_of(authority)
-        .map(|node| node.log_keys.as_slice());
-    keys.unwrap_or_default().iter().map(|key| key.key).collect()
-}
-
-/// Where a node publishes to be asked.
-fn bases(directory: &Directory, authority: &AuthorityId) -> Vec<String> {
-    let bases = directory
-        .node_of(authority)
-        .map(|node| node.http.as_slice());
-    bases
-        .unwrap_or_default()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
-}
-
-/// How many witnesses the federation asks for.
-fn policy(directory: &Directory) -> usize {
-    directory.policy().witnesses
-}
-
 /// Whom to look at, in the order of their names.
 fn followed(
     args: &MonitorArgs,
@@ -265,11 +239,11 @@ fn followed(
     names.dedup();
     let mut followed = Vec::new();
     for authority in names {
-        let keys = log_keys(directory, &authority);
+        let keys = directory.log_keys_ever(&authority);
         let given = args.http.iter().filter(|at| at.authority == authority);
         let mut at: Vec<String> = given.map(|at| at.base.clone()).collect();
         if at.is_empty() {
-            at = bases(directory, &authority);
+            at = directory.http_of(&authority);
         }
         let asked_for = args.node.contains(&authority);
         if asked_for && keys.is_empty() {

@@ -16,7 +16,7 @@ use pli_protocol::limits;
 use pli_protocol::trust::{Directory, Versions};
 use sha2::{Digest, Sha256};
 
-use crate::directory::{DirectoryError, DirectoryPlace, OpenDirectory};
+use crate::directory::{self, DirectoryError, DirectoryPlace, OpenDirectory};
 use crate::folder::{self, FileError, Secrecy};
 
 /// The largest file of the directory.
@@ -46,25 +46,14 @@ pub fn keep(evidence: &Path, copy: &Path, versions: Versions) -> Result<(), Evid
     let files = evidence.join("files");
     folder::create_folder(&files)?;
     let mut listed = BTreeMap::new();
-    for part in ["metadata", "targets"] {
-        let mut folders = vec![copy.join(part)];
-        while let Some(here) = folders.pop() {
-            for entry in fs::read_dir(&here).map_err(FileError::at(&here))? {
-                let path = entry.map_err(FileError::at(&here))?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let bytes = folder::read(&path, FILE_MAX)?;
-                let hash = to_hex(&Sha256::digest(&bytes));
-                let kept = files.join(&hash);
-                if !kept.exists() {
-                    folder::write(&kept, &bytes, Secrecy::Owner)?;
-                }
-                let name = path.strip_prefix(copy).expect("it was found in there");
-                listed.insert(name.to_string_lossy().into_owned(), hash);
-            }
+    for (name, path) in directory::files(copy)? {
+        let bytes = folder::read(&path, FILE_MAX)?;
+        let hash = to_hex(&Sha256::digest(&bytes));
+        let kept = files.join(&hash);
+        if !kept.exists() {
+            folder::write(&kept, &bytes, Secrecy::Owner)?;
         }
+        listed.insert(name, hash);
     }
     let json = serde_json::to_vec(&listed).expect("strings are JSON");
     Ok(folder::write(&manifest, &json, Secrecy::Owner)?)

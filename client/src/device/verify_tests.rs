@@ -71,16 +71,10 @@ pub(crate) fn directory_until(until: Option<Timestamp>) -> Directory {
         targets: 1,
     };
     let later = NOW.plus_ms(1_000_000_000);
-    let top = [
-        TrustRole::Root,
-        TrustRole::Targets,
-        TrustRole::Snapshot,
-        TrustRole::Timestamp,
-    ];
     let mut builder = DirectoryBuilder::new(
         Environment::Development,
         versions,
-        top.map(|role| (role, later)),
+        TrustRole::TOP.map(|role| (role, later)),
     );
     for (name, service, seed, not_after) in [
         ("interieur.gouv.fr", "rdv@interieur.gouv.fr", 21, until),

@@ -1,7 +1,6 @@
 //! Makes a bundle of what nodes said and of the directory of this moment (EVD-5).
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use pli_protocol::custody::{Receipt, Step};
@@ -9,6 +8,7 @@ use pli_protocol::evidence::{Bundle, Event, EventKind};
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::{limits, wire};
 
+use crate::directory;
 use crate::folder::{self, FileError};
 
 /// What a bundle is made of.
@@ -35,6 +35,11 @@ pub fn make(parts: Parts<'_>) -> Result<Bundle, FileError> {
         reply,
         directory,
     } = parts;
+    let read = |(name, path): (String, PathBuf)| {
+        let file = folder::read(&path, limits::TRUST_TARGETS_MAX)?;
+        Ok((name, file.into()))
+    };
+    let files = directory::files(directory)?.into_iter().map(read);
     let known = reply.checkpoints.len();
     let mut proofs = reply.proofs;
     proofs.retain(|proof| (proof.checkpoint as usize) < known);
@@ -45,33 +50,8 @@ pub fn make(parts: Parts<'_>) -> Result<Bundle, FileError> {
         receipts,
         proofs,
         checkpoints: reply.checkpoints,
-        directory: files(directory)?,
+        directory: files.collect::<Result<_, FileError>>()?,
     })
-}
-
-/// Every file of a copy of the directory, ascending by name.
-fn files(copy: &Path) -> Result<Vec<(String, Bytes)>, FileError> {
-    let mut files = Vec::new();
-    for part in ["metadata", "targets"] {
-        let mut folders = vec![copy.join(part)];
-        while let Some(here) = folders.pop() {
-            for entry in fs::read_dir(&here).map_err(FileError::at(&here))? {
-                let path = entry.map_err(FileError::at(&here))?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let name = path.strip_prefix(copy).expect("it was found in there");
-                let name = name.to_string_lossy().into_owned();
-                // Files that are being written begin with a dot until they are whole.
-                if !name.contains("/.") {
-                    files.push((name, folder::read(&path, limits::TRUST_TARGETS_MAX)?.into()));
-                }
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// The events that signed receipts tell of: what to ask the nodes for, although they may have forgotten (EVD-8.2).

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pli_protocol::code::Code;
-use pli_protocol::crypto::sign::PublicKey;
 use pli_protocol::custody::Receipt;
 use pli_protocol::envelope::{Letter, Sender};
 use pli_protocol::evidence::{Bundle, Cosignature, Event, EventKind, InLog};
@@ -203,7 +202,7 @@ fn check_event(
     }
     let head = found.checkpoint();
     let node = &head.origin.authority;
-    let keys = log_keys(directory, node, found.logged);
+    let keys = directory.log_keys(node, found.logged);
     let signed = keys.iter().find(|key| found.noted.verify(key).is_ok());
     let key = signed.ok_or_else(|| {
         let why = format!(
@@ -258,15 +257,6 @@ fn check_witnesses(
     }
     witnesses.sort_by(|a, b| a.witness.cmp(&b.witness));
     Ok(witnesses)
-}
-
-fn log_keys(directory: &Directory, node: &AuthorityId, at: Timestamp) -> Vec<PublicKey> {
-    let listed = directory
-        .node_of(node)
-        .map(|node| node.log_keys.as_slice())
-        .unwrap_or_default();
-    let valid = listed.iter().filter(|listed| listed.validity.contains(at));
-    valid.map(|listed| listed.key).collect()
 }
 
 /// EVD-6.5

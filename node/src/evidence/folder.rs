@@ -46,10 +46,7 @@ pub fn not_listed(
     key: &PublicKey,
     now: Timestamp,
 ) -> Option<String> {
-    let listed = directory.node_of(authority).is_ok_and(|node| {
-        let mut keys = node.log_keys.iter();
-        keys.any(|listed| listed.key == *key && listed.validity.contains(now))
-    });
+    let listed = directory.log_keys(authority, now).contains(key);
     (!listed).then(|| {
         format!(
             "the directory does not list {key} as a key of this node's log, so nobody believes its evidence; its \

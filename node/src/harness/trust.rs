@@ -67,14 +67,11 @@ fn directory(input: &Input) -> Result<Directory, Fault> {
         snapshot: 1,
         targets: 1,
     };
-    let roles = [
-        TrustRole::Root,
-        TrustRole::Targets,
-        TrustRole::Snapshot,
-        TrustRole::Timestamp,
-    ];
-    let mut builder =
-        DirectoryBuilder::new(environment, versions, roles.map(|role| (role, expires)));
+    let mut builder = DirectoryBuilder::new(
+        environment,
+        versions,
+        TrustRole::TOP.map(|role| (role, expires)),
+    );
     for file in input.objects("files")? {
         take(&mut builder, &file, expires)?;
     }

@@ -44,12 +44,6 @@ pub(crate) fn rdv_key() -> SigningKey {
 /// `revoked`: when the key of `rdv` ends.
 pub(crate) fn directory(revoked: Option<Timestamp>) -> Directory {
     let expires = NOW.plus_ms(YEAR_MS);
-    let roles = [
-        TrustRole::Root,
-        TrustRole::Targets,
-        TrustRole::Snapshot,
-        TrustRole::Timestamp,
-    ];
     let versions = Versions {
         root: 1,
         timestamp: 1,
@@ -59,7 +53,7 @@ pub(crate) fn directory(revoked: Option<Timestamp>) -> Directory {
     let mut builder = DirectoryBuilder::new(
         Environment::Production,
         versions,
-        roles.map(|role| (role, expires)),
+        TrustRole::TOP.map(|role| (role, expires)),
     );
     for (number, authority, may_host) in [(1, interior(), false), (2, social(), true)] {
         builder

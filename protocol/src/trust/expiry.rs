@@ -21,6 +21,9 @@ pub enum TrustRole {
 }
 
 impl TrustRole {
+    /// The federation's own roles, of which TUF has four.
+    pub const TOP: [Self; 4] = [Self::Root, Self::Targets, Self::Snapshot, Self::Timestamp];
+
     /// Whether it is signed again every few days by a machine. Such a role is always within
     /// 30 days of its end, so only the last alarm means anything.
     const fn short_lived(&self) -> bool {

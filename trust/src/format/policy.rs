@@ -53,14 +53,8 @@ mod tests {
                 snapshot: 1,
                 targets: 1,
             };
-            let roles = [
-                TrustRole::Root,
-                TrustRole::Targets,
-                TrustRole::Snapshot,
-                TrustRole::Timestamp,
-            ];
             let end = Timestamp::from_ms(1_800_000_000_000);
-            let roles = roles.map(|role| (role, end));
+            let roles = TrustRole::TOP.map(|role| (role, end));
             let mut builder = DirectoryBuilder::new(Environment::Production, versions, roles);
             builder.policy(policy)?;
             Ok(builder.build().policy().witnesses)

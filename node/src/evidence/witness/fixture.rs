@@ -56,16 +56,10 @@ pub(super) fn directory_at(http: &[(&str, SocketAddr)], witnesses: usize) -> Arc
         targets: 1,
     };
     let end = NOON.plus_ms(86_400_000);
-    let roles = [
-        TrustRole::Root,
-        TrustRole::Targets,
-        TrustRole::Snapshot,
-        TrustRole::Timestamp,
-    ];
     let mut builder = DirectoryBuilder::new(
         Environment::Development,
         versions,
-        roles.map(|role| (role, end)),
+        TrustRole::TOP.map(|role| (role, end)),
     );
     builder.policy(Policy { witnesses }).unwrap();
     for (name, seed) in NAMES {

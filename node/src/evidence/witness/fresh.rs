@@ -11,7 +11,6 @@ use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::limits::{WITNESS_ALARM_MS, WITNESS_FRESH_MS};
 use pli_protocol::trust::Directory;
 
-use super::listed::{log_keys, needed};
 use crate::alarm::Alarms;
 use crate::metrics::AlarmKind;
 
@@ -80,15 +79,15 @@ impl Witnessed {
     pub fn reached(&self, directory: &Directory, now: Timestamp) -> usize {
         let seen = self.0.lock();
         let fresh = seen.last.iter().filter(|(witness, at)| {
-            now.since_ms(**at) < WITNESS_ALARM_MS && !log_keys(directory, witness, now).is_empty()
+            now.since_ms(**at) < WITNESS_ALARM_MS && !directory.log_keys(witness, now).is_empty()
         });
         fresh.count()
     }
 
     /// Whether enough witnesses have cosigned within `WITNESS_ALARM_MS`.
     pub fn check(&self, directory: &Directory, now: Timestamp) -> Result<(), Stale> {
-        let listed = |witness: &AuthorityId| !log_keys(directory, witness, now).is_empty();
-        match needed(directory) {
+        let listed = |witness: &AuthorityId| !directory.log_keys(witness, now).is_empty();
+        match directory.policy().witnesses {
             0 => Ok(()),
             needed => self.judge(needed, listed, now),
         }

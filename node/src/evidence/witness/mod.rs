@@ -11,7 +11,6 @@ pub mod disk;
 mod fresh;
 mod heads;
 mod http;
-mod listed;
 mod push;
 mod serve;
 mod views;

@@ -26,7 +26,6 @@ use tokio::time::{Instant, sleep};
 use super::ask::{Asked, Outcome, Question};
 use super::fresh::Witnessed;
 use super::http::Http;
-use super::listed::{all_log_keys, bases, log_keys, needed};
 use crate::alarm::Alarms;
 use crate::clock::Clock;
 use crate::federation::DirectoryWatch;
@@ -111,7 +110,7 @@ impl Pusher {
         let kept = own.witnessed().and_then(|note| Noted::parse(&note).ok());
         let cosignatures = kept
             .iter()
-            .flat_map(|noted| noted.cosignatures(|name| all_log_keys(&listed, name)));
+            .flat_map(|noted| noted.cosignatures(|name| listed.log_keys_ever(name)));
         cosignatures.for_each(|cosignature| witnessed.saw(&cosignature));
         if let Some(noted) = own.checkpoint().and_then(|note| Noted::parse(&note).ok()) {
             // Nobody ever cosigned what was there before this process.
@@ -151,7 +150,7 @@ impl Pusher {
     fn turn(&mut self) {
         let (directory, now) = (self.directory.current(), self.clock.now());
         self.witnessed.look(&directory, &self.alarms, now);
-        self.move_on(needed(&directory).max(1));
+        self.move_on(directory.policy().witnesses.max(1));
         let Some(current) = &self.current else { return };
         let text = current.noted.checkpoint().text();
         let question = Question {
@@ -159,13 +158,13 @@ impl Pusher {
             own: Arc::clone(&self.own),
             clock: Arc::clone(&self.clock),
             noted: current.noted.clone(),
-            own_keys: all_log_keys(&directory, &self.authority),
+            own_keys: directory.log_keys_ever(&self.authority),
         };
         self.peers.retain(|name, _| directory.node_of(name).is_ok());
         for record in directory.authorities() {
             let witness = &record.authority;
-            let bases = bases(&directory, witness);
-            let keys = log_keys(&directory, witness, now);
+            let bases = directory.http_of(witness);
+            let keys = directory.log_keys(witness, now);
             if *witness == self.authority || bases.is_empty() || keys.is_empty() {
                 continue;
             }

@@ -20,7 +20,6 @@ use pli_protocol::limits::WITNESS_REQUEST_MAX;
 use tokio::time::timeout;
 
 use super::heads::{Heads, NotCosigned};
-use super::listed::log_keys;
 use super::views::Views;
 use crate::clock::Clock;
 use crate::federation::DirectoryWatch;
@@ -80,7 +79,7 @@ impl Witness {
         let origin = &request.noted.checkpoint().origin;
         let now = self.clock.now();
         let directory = self.directory.current();
-        let keys = log_keys(&directory, &origin.authority, now);
+        let keys = directory.log_keys(&origin.authority, now);
         // Its own log is no other's: a node is no witness of itself.
         if keys.is_empty() || origin.authority == self.authority {
             return Err(NotCosigned::UnknownOrigin.into());

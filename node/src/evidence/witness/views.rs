@@ -19,7 +19,6 @@ use pli_protocol::trust::Directory;
 use tokio::sync::broadcast;
 
 use super::disk::{Disk, UNFINISHED, replace};
-use super::listed::all_log_keys;
 use crate::alarm::Alarms;
 use crate::metrics::AlarmKind;
 
@@ -29,8 +28,8 @@ const ANNOUNCED_MAX: usize = 16;
 /// What is to be done with something that was heard.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// True and new: pass it on.
-    Accept,
+    /// True and new, about this authority's log: pass it on.
+    Accept(AuthorityId),
     /// True or possible, and of no use: known already, or of a log that the directory does not have (yet).
     Ignore,
     /// False: whoever sent it did not check it.
@@ -110,7 +109,7 @@ impl Views {
         let Some(known) = self.remember(noted) else {
             return true;
         };
-        let keys = all_log_keys(directory, &noted.checkpoint().origin.authority);
+        let keys = directory.log_keys_ever(&noted.checkpoint().origin.authority);
         let view = SplitView::between(noted.clone(), known);
         let view = view.and_then(|view| view.verify(&keys));
         view.is_some_and(|view| self.convict(&view, now))
@@ -181,13 +180,12 @@ impl Views {
         directory: &Directory,
         now: Timestamp,
     ) -> Verdict {
-        let text = std::str::from_utf8(payload)
-            .ok()
-            .filter(|text| text.len() <= NOTE_MAX);
-        let Some(noted) = text.and_then(|text| Noted::parse(text).ok()) else {
+        let noted = text(payload, NOTE_MAX).and_then(|text| Noted::parse(text).ok());
+        let Some(noted) = noted else {
             return Verdict::Reject;
         };
-        let keys = all_log_keys(directory, &noted.checkpoint().origin.authority);
+        let about = &noted.checkpoint().origin.authority;
+        let keys = directory.log_keys_ever(about);
         if keys.is_empty() {
             return Verdict::Ignore;
         }
@@ -195,10 +193,7 @@ impl Views {
             return Verdict::Reject;
         };
         // What convicts is passed on too: then each node convicts by itself.
-        match self.saw(&signed, directory, now) {
-            true => Verdict::Accept,
-            false => Verdict::Ignore,
-        }
+        Verdict::if_new(self.saw(&signed, directory, now), about)
     }
 
     /// A conviction that was heard (EVD-10.2): two notes.
@@ -208,23 +203,34 @@ impl Views {
         directory: &Directory,
         now: Timestamp,
     ) -> Verdict {
-        let text = std::str::from_utf8(payload)
-            .ok()
-            .filter(|text| text.len() <= SPLIT_VIEW_MAX);
-        let Some(view) = text.and_then(|text| SplitView::parse(text).ok()) else {
+        let view = text(payload, SPLIT_VIEW_MAX).and_then(|text| SplitView::parse(text).ok());
+        let Some(view) = view else {
             return Verdict::Reject;
         };
-        let keys = all_log_keys(directory, &view.origin().authority);
+        let about = &view.origin().authority;
+        let keys = directory.log_keys_ever(about);
         if keys.is_empty() {
             return Verdict::Ignore;
         }
         // As it would be written here: signatures of others in it would make the same alert many.
-        match view.verify(&keys) {
-            Some(verified) if verified == view => match self.convict(&view, now) {
-                true => Verdict::Accept,
-                false => Verdict::Ignore,
-            },
-            _ => Verdict::Reject,
+        if view.verify(&keys).as_ref() != Some(&view) {
+            return Verdict::Reject;
+        }
+        Verdict::if_new(self.convict(&view, now), about)
+    }
+}
+
+impl Verdict {
+    fn if_new(new: bool, about: &AuthorityId) -> Self {
+        match new {
+            true => Self::Accept(about.clone()),
+            false => Self::Ignore,
         }
     }
+}
+
+/// What is no text, or longer than any that is meant, is none.
+fn text(payload: &[u8], max: usize) -> Option<&str> {
+    let text = std::str::from_utf8(payload).ok()?;
+    (text.len() <= max).then_some(text)
 }

@@ -20,6 +20,10 @@ fn views(folder: &std::path::Path) -> (Views, Alarms) {
     )
 }
 
+fn accepted() -> Verdict {
+    Verdict::Accept(authority("interieur.gouv.fr"))
+}
+
 fn alarmed(alarms: &Alarms) -> bool {
     alarms
         .raised()
@@ -36,19 +40,15 @@ fn case_20_two_checkpoints_of_one_size_are_kept_alarmed_and_passed_on() {
         views.judge_checkpoint(log.noted(size).encode().as_bytes(), &directory(), NOON)
     };
     let (log, fork) = (Log::new(9, 0), Log::new(9, 1));
-    assert_eq!(judge(&log, 7), Verdict::Accept);
+    assert_eq!(judge(&log, 7), accepted());
     assert_eq!(judge(&log, 7), Verdict::Ignore, "known");
     assert_eq!(
         judge(&fork, 6),
-        Verdict::Accept,
+        accepted(),
         "of another size: nobody can tell yet"
     );
     assert!(!alarmed(&alarms));
-    assert_eq!(
-        judge(&fork, 7),
-        Verdict::Accept,
-        "it convicts where it goes"
-    );
+    assert_eq!(judge(&fork, 7), accepted(), "it convicts where it goes");
     assert!(alarmed(&alarms));
     assert_eq!(judge(&fork, 7), Verdict::Ignore, "convicted already");
     let view = heard.try_recv().unwrap();
@@ -88,7 +88,7 @@ fn case_20_a_conviction_that_is_heard_counts_as_one_that_was_seen() {
         assert_eq!(judge(&bad), Verdict::Reject, "{bad}");
     }
     assert!(!alarmed(&alarms));
-    assert_eq!(judge(&view.encode()), Verdict::Accept);
+    assert_eq!(judge(&view.encode()), accepted());
     assert!(alarmed(&alarms));
     assert_eq!(judge(&view.encode()), Verdict::Ignore);
 }
@@ -141,7 +141,7 @@ fn r15_only_so_many_convictions_are_kept() {
         views.judge_conviction(view.encode().as_bytes(), &directory(), NOON)
     };
     for start in 0..SPLIT_VIEWS_MAX {
-        assert_eq!(judge(start), Verdict::Accept);
+        assert_eq!(judge(start), accepted());
     }
     assert_eq!(judge(SPLIT_VIEWS_MAX), Verdict::Ignore);
     let files = std::fs::read_dir(folder.path().join("interieur.gouv.fr")).unwrap();

@@ -5,16 +5,19 @@
 //! | trust | fetching from that peer what it announces: it is true once that directory is in force here |
 //! | checkpoints, alerts | the signatures, and what the same log said before ([`Views`]) |
 
+use std::future::ready;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pli_protocol::evidence::{Noted, SplitView};
-use pli_protocol::id::AuthorityId;
+use pli_protocol::evidence::SplitView;
+use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::limits::{GOSSIP_CHECKPOINT_EVERY_MS, TRUST_TIMESTAMP_MAX};
+use pli_protocol::trust::Directory;
 use tokio::sync::broadcast;
+use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 
 use super::{Around, Gossip, Heard, Judge, Judging, Opened, Topic, Verdict};
@@ -47,14 +50,14 @@ impl Judge for Judges {
         let judges = self.clone();
         match heard.topic {
             Topic::Trust => Box::pin(async move { judges.trust(heard).await }),
-            Topic::Checkpoints | Topic::Alerts => Box::pin(async move {
-                // What convicts a log is written to disk.
-                let judged = tokio::task::spawn_blocking(move || judges.log(&heard));
-                judged.await.unwrap_or(Verdict::Ignore)
-            }),
+            Topic::Checkpoints => self.log(heard, Views::judge_checkpoint),
+            Topic::Alerts => self.log(heard, Views::judge_conviction),
         }
     }
 }
+
+/// How one kind of what logs say is judged.
+type OfLog = fn(&Views, &[u8], &Directory, Timestamp) -> witness::Verdict;
 
 impl Judges {
     /// GOS-3.4
@@ -81,31 +84,20 @@ impl Judges {
     }
 
     /// GOS-3.5, EVD-10.2
-    fn log(&self, heard: &Heard) -> Verdict {
-        let Some(views) = &self.views else {
-            return Verdict::Ignore;
+    fn log(&self, heard: Heard, judge: OfLog) -> Judging {
+        let Some(views) = self.views.clone() else {
+            return Box::pin(ready(Verdict::Ignore));
         };
         let (directory, now) = (self.directory.current(), self.clock.now());
-        let text = std::str::from_utf8(&heard.payload).ok();
-        let (verdict, about) = match heard.topic {
-            Topic::Checkpoints => {
-                let noted = text.and_then(|text| Noted::parse(text).ok());
-                let about = noted.map(|noted| noted.checkpoint().origin.authority.clone());
-                let verdict = views.judge_checkpoint(&heard.payload, &directory, now);
-                (verdict, about)
+        // What convicts a log is written to disk.
+        let judged = spawn_blocking(move || judge(&views, &heard.payload, &directory, now));
+        Box::pin(async move {
+            match judged.await {
+                Ok(witness::Verdict::Accept(about)) => Verdict::Accept(Some(about)),
+                Ok(witness::Verdict::Reject) => Verdict::Reject,
+                Ok(witness::Verdict::Ignore) | Err(_) => Verdict::Ignore,
             }
-            _ => {
-                let view = text.and_then(|text| SplitView::parse(text).ok());
-                let about = view.map(|view| view.origin().authority.clone());
-                let verdict = views.judge_conviction(&heard.payload, &directory, now);
-                (verdict, about)
-            }
-        };
-        match verdict {
-            witness::Verdict::Accept => Verdict::Accept(about),
-            witness::Verdict::Ignore => Verdict::Ignore,
-            witness::Verdict::Reject => Verdict::Reject,
-        }
+        })
     }
 }
 
@@ -178,7 +170,7 @@ impl Announcer {
         let mut convictions = self.logs.as_ref().map(|(_, views)| views.convictions());
         if let Some((_, views)) = &self.logs {
             let views = Arc::clone(views);
-            let kept = tokio::task::spawn_blocking(move || views.kept()).await;
+            let kept = spawn_blocking(move || views.kept()).await;
             for view in kept.into_iter().flatten() {
                 self.convicted(&view);
             }

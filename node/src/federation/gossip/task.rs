@@ -188,9 +188,9 @@ impl Task {
         self.tell(now);
     }
 
-    fn ask_last(&mut self, peer: PeerId, now: Instant) {
+    fn ask_last(&mut self, peer: PeerId, now: Instant, came: bool) {
         self.swarm.behaviour_mut().last.send_request(&peer, ());
-        self.asked.insert(peer, (now, false));
+        self.asked.insert(peer, (now, came));
     }
 
     /// GOS-5.1: once more when a peer has just come, because what was said between the first answer and the moment from
@@ -206,7 +206,7 @@ impl Task {
             again.extend(oldest.map(|(peer, _)| *peer));
         }
         for peer in again {
-            self.ask_last(peer, now);
+            self.ask_last(peer, now, false);
         }
     }
 
@@ -289,8 +289,7 @@ impl Task {
                 self.links.connected(&peer_id, num_established.get());
                 let both = self.pairs.opened(peer_id, connection_id, now);
                 if both.is_empty() {
-                    self.ask_last(peer_id, now);
-                    self.asked.insert(peer_id, (now, true));
+                    self.ask_last(peer_id, now, true);
                 }
                 for connection in both {
                     self.swarm.close_connection(connection);

@@ -52,13 +52,7 @@ fn directory(version: u64, plan: Plan<'_>) -> Arc<Directory> {
         targets: version,
     };
     let end = NOON.plus_ms(DAY_MS);
-    let roles = [
-        TrustRole::Root,
-        TrustRole::Targets,
-        TrustRole::Snapshot,
-        TrustRole::Timestamp,
-    ];
-    let roles = roles.map(|role| (role, end));
+    let roles = TrustRole::TOP.map(|role| (role, end));
     let mut builder = DirectoryBuilder::new(Environment::Development, versions, roles);
     for (n, at, standing) in plan {
         let authority = authority(*n);

@@ -74,13 +74,7 @@ pub(super) fn directory(version: u64, lines: &[Line]) -> Arc<Directory> {
         snapshot: version,
         targets: version,
     };
-    let roles = [
-        TrustRole::Root,
-        TrustRole::Targets,
-        TrustRole::Snapshot,
-        TrustRole::Timestamp,
-    ];
-    let ends = roles.map(|role| (role, end));
+    let ends = TrustRole::TOP.map(|role| (role, end));
     let mut builder = DirectoryBuilder::new(Environment::Development, versions, ends);
     for line in lines {
         let record = AuthorityRecord {

@@ -28,7 +28,7 @@ const ASKED_AT_ONCE: usize = 8;
 const ROUND: usize = 3;
 /// A round gives up when so many did not answer.
 const ROUND_TRIES: usize = 24;
-/// While the configured sources fail a round comes at least this often.
+/// While the configured sources fail, or the directory has expired, a round comes at least this often.
 const ROUND_WITHIN: Duration = Duration::from_secs(30);
 /// Between two questions to one peer because of its hints.
 const HINT_EVERY: Duration = Duration::from_secs(1);
@@ -147,7 +147,7 @@ impl Follower {
 
     fn until_next_round(&self) -> Duration {
         let failing = self.watch.refreshed().error.is_some();
-        if failing {
+        if failing || self.watch.current().in_force(self.clock.now()).is_err() {
             self.every.min(ROUND_WITHIN)
         } else {
             self.every

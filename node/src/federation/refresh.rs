@@ -19,7 +19,8 @@ use super::{DirectoryWatch, Publisher, standing};
 
 /// The expiries are looked at this often, however seldom the directory is fetched.
 const ALARMS_EVERY: Duration = Duration::from_secs(30);
-/// After a failure the next attempt comes sooner than the interval: at most this late.
+/// After a failure the next attempt comes sooner than the interval, and while the directory has expired: at most this
+/// late.
 const RETRY_WITHIN: Duration = Duration::from_secs(30);
 /// Who wants a newer one waits at least this long after the last was looked for (CUS-6.8).
 const WANTED_AFTER: Duration = Duration::from_secs(5);
@@ -119,7 +120,13 @@ impl<S: Source> Refresher<S> {
         let mut until = began + wait;
         let mut directory = self.watch.clone();
         let earliest = began + wait.min(WANTED_AFTER);
-        while Instant::now() < until {
+        loop {
+            if self.watch.current().in_force(self.clock.now()).is_err() {
+                until = until.min(began + RETRY_WITHIN);
+            }
+            if Instant::now() >= until {
+                return false;
+            }
             let step = until.min(Instant::now() + ALARMS_EVERY);
             tokio::select! {
                 () = shutdown.begun() => return true,
@@ -129,7 +136,6 @@ impl<S: Source> Refresher<S> {
                 () = sleep_until(step) => self.look(),
             }
         }
-        false
     }
 
     /// Raises and clears the alarms that the directory in force gives reason for.

@@ -45,6 +45,10 @@ struct Running {
 
 /// A refresher over `first`, once a minute of (paused) time.
 fn start(first: Arc<Directory>, answers: Vec<Answer>) -> Running {
+    start_every(Duration::from_secs(60), first, answers)
+}
+
+fn start_every(every: Duration, first: Arc<Directory>, answers: Vec<Answer>) -> Running {
     let (clock, metrics) = (TestClock::at(NOON), Arc::new(Metrics::new()));
     let alarms = Alarms::new(Arc::clone(&metrics));
     let (publisher, watch) = Publisher::new(first, Refreshed::default());
@@ -52,7 +56,7 @@ fn start(first: Arc<Directory>, answers: Vec<Answer>) -> Running {
     let refresher = Refresher::new(
         Script(Arc::new(Mutex::new(answers))),
         (publisher, watch.clone()),
-        Duration::from_secs(60),
+        every,
         node_key(7),
         Arc::new(clock.clone()) as Arc<dyn Clock>,
         alarms.clone(),
@@ -232,6 +236,27 @@ async fn case_19_past_the_expiry_nothing_new_is_accepted_until_a_refresh_succeed
             .in_force(running.clock.now())
             .is_ok()
     );
+}
+
+/// TRU-5.2: a stolen timestamp that ends soon stops a node no longer than the honest one needs to come.
+#[tokio::test(start_paused = true)]
+async fn case_19_an_expired_directory_is_looked_for_again_soon_however_seldom_otherwise() {
+    let key = node_key(7);
+    let (first, short) = (
+        directory(1, &key, FAR),
+        directory(2, &key, [YEAR, YEAR, YEAR, 1, YEAR]),
+    );
+    let honest = directory(3, &key, FAR);
+    let running = start_every(
+        Duration::from_secs(3_600),
+        first,
+        vec![Ok(short), Ok(honest)],
+    );
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_eq!(running.watch.current().versions().timestamp, 2);
+    running.clock.set(NOON.plus_ms(1));
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(running.watch.current().versions().timestamp, 3);
 }
 
 #[tokio::test(start_paused = true)]

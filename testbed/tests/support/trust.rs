@@ -69,10 +69,11 @@ pub async fn in_force(federation: &Federation, of: &str) -> InForce {
 pub async fn reaches(federation: &Federation, of: &str, timestamp: u64) {
     let began = Instant::now();
     while in_force(federation, of).await.timestamp < timestamp {
-        assert!(
-            began.elapsed() < PATIENCE,
-            "{of} does not learn of {timestamp}"
-        );
+        if began.elapsed() >= PATIENCE {
+            let status = status(federation, of).await;
+            let (directory, alarms) = (&status["directory"], &status["alarms"]);
+            panic!("{of} does not learn of {timestamp}: {directory:#} {alarms:#}");
+        }
         tokio::time::sleep(POLL).await;
     }
 }

@@ -183,6 +183,8 @@ fn start(path: &Path) -> Result<ExitCode, Fatal> {
 fn signals(trigger: Arc<ShutdownTrigger>) -> io::Result<impl Future<Output = ()> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Once somebody listens it does not end the process any more; the refresher hears it (TRU-5.2).
+    drop(signal(SignalKind::hangup())?);
     Ok(async move {
         let name = next(&mut terminate, &mut interrupt).await.0;
         tracing::info!(signal = name, "stopping; a second signal stops at once");

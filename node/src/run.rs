@@ -29,7 +29,7 @@ use crate::evidence::recorder::Refusals;
 use crate::evidence::start::{Around, start};
 use crate::evidence::witness::Witnessed;
 use crate::fatal::Fatal;
-use crate::federation::{self, Follower, Peers, Publisher, Refreshed, Refresher, gossip};
+use crate::federation::{self, Follower, News, Peers, Publisher, Refreshed, Refresher, gossip};
 use crate::foundation;
 use crate::ingress::sessions;
 use crate::keys::NodeKey;
@@ -276,10 +276,11 @@ impl Opened {
             Arc::clone(&clock),
             alarms.clone(),
         );
+        let news = News::of(&config.trust.sources).await?;
         let refresher = Refresher::new(
             source,
             (publisher, watch.clone()),
-            config.trust.refresh.0,
+            (news, config.trust.refresh.0),
             key.clone(),
             Arc::clone(&clock),
             alarms.clone(),

@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use pli_protocol::crypto::sign::SigningKey;
@@ -57,6 +58,11 @@ async fn victim(by: By) -> (Federation, Copy) {
         }
         By::Peer => {
             without_mirror(&federation, HOME);
+            // It must not see by itself what is published: it would put that over what it gives.
+            federation.node_mut(ORIGIN).kill().await.expect("killed");
+            copy(&federation.repository(), &quiet(&federation));
+            read_from(&federation, ORIGIN, &quiet(&federation));
+            federation.node_mut(ORIGIN).restart().await.expect("ready");
             federation.node(ORIGIN).home().join("trust/mirror")
         }
     };
@@ -67,6 +73,11 @@ async fn victim(by: By) -> (Federation, Copy) {
     federation.node_mut(HOME).restart().await.expect("ready");
     let attacker = Copy::at(&federation, attacker);
     (federation, attacker)
+}
+
+/// Where the peer that is asked reads the directory; nothing is published there by itself.
+fn quiet(federation: &Federation) -> PathBuf {
+    federation.folder().join("quiet")
 }
 
 /// The attack changes nothing but what the operator reads, and what is honest afterwards is taken.
@@ -287,6 +298,8 @@ async fn case_19_r18_a_frozen_directory_expires_and_the_next_honest_one_ends_it(
             honest = republish(&federation).await;
         }
         attacker.renew(&federation);
+        // The peer may have learned of the frozen one too; expired, it lets nobody in until it sees another.
+        copy(&federation.repository(), &quiet(&federation));
         reaches(&federation, HOME, honest).await;
         let began = Instant::now();
         while alarms(&federation, HOME)

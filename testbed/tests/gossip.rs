@@ -1,4 +1,4 @@
-//! What one node learns reaches all by gossip (GOS), between real nodes whose next refresh is ten minutes away.
+//! What is published at one node reaches all by gossip (GOS), between real nodes whose next refresh is ten minutes away.
 
 mod support;
 
@@ -11,7 +11,7 @@ use pli_testbed::sending::submit_all;
 use pli_testbed::{Federation, ops};
 use pli_trust::keyfile;
 use serde_json::Value;
-use support::trust::{alarmed, in_force, look_now, reaches, republish, suspend, without_mirror};
+use support::trust::{alarmed, in_force, reaches, republish, suspend, without_mirror};
 use support::{HOME, ORIGIN, PATIENCE, POLL, status, two_hosts};
 
 const THIRD: &str = "numerique.gouv.fr";
@@ -35,6 +35,20 @@ async fn peer(federation: &Federation, of: &str, who: &str, wanted: impl Fn(&Val
     }
 }
 
+/// This node alone sees what is published; the others have nobody but each other, and are connected.
+async fn one_mirror(federation: &mut Federation, at: &str) {
+    let others = [ORIGIN, HOME, THIRD].into_iter().filter(|of| *of != at);
+    for of in others.clone() {
+        federation.node_mut(of).kill().await.expect("killed");
+        without_mirror(federation, of);
+        federation.node_mut(of).restart().await.expect("ready");
+    }
+    for of in others {
+        connected(federation, at, of).await;
+        connected(federation, of, at).await;
+    }
+}
+
 async fn connected(federation: &Federation, of: &str, who: &str) {
     peer(federation, of, who, |peer| peer["connected"] == true).await;
 }
@@ -43,18 +57,8 @@ async fn connected(federation: &Federation, of: &str, who: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn gos_3_4_a_directory_that_one_node_sees_is_in_force_everywhere_in_seconds() {
     let mut federation = three().start().await.expect("nodes");
-    for of in [HOME, THIRD] {
-        federation.node_mut(of).kill().await.expect("killed");
-        without_mirror(&federation, of);
-        federation.node_mut(of).restart().await.expect("ready");
-    }
-    for of in [HOME, THIRD] {
-        connected(&federation, ORIGIN, of).await;
-        connected(&federation, of, ORIGIN).await;
-    }
+    one_mirror(&mut federation, ORIGIN).await;
     let newer = republish(&federation).await;
-    // Its mirror is the one that is left; it looks when it starts.
-    look_now(&mut federation, ORIGIN).await;
     let began = Instant::now();
     for of in [HOME, THIRD] {
         reaches(&federation, of, newer).await;
@@ -69,7 +73,6 @@ async fn gos_3_4_a_directory_that_one_node_sees_is_in_force_everywhere_in_second
     // Killed without a word: it is let in at once, and hears what was said while it was away.
     federation.node_mut(THIRD).kill().await.expect("killed");
     let newest = republish(&federation).await;
-    look_now(&mut federation, ORIGIN).await;
     reaches(&federation, HOME, newest).await;
     federation.node_mut(THIRD).restart().await.expect("ready");
     connected(&federation, THIRD, HOME).await;
@@ -130,13 +133,11 @@ async fn case_20_a_forked_log_that_one_node_sees_is_convicted_by_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn gos_1_2_who_is_suspended_is_cut_off_live_and_comes_again() {
     let mut federation = three().start().await.expect("nodes");
-    connected(&federation, ORIGIN, THIRD).await;
+    one_mirror(&mut federation, ORIGIN).await;
     suspend(&federation, THIRD, &[]).await;
-    look_now(&mut federation, ORIGIN).await;
     peer(&federation, ORIGIN, THIRD, Value::is_null).await;
     peer(&federation, HOME, THIRD, Value::is_null).await;
     suspend(&federation, THIRD, &["--lift"]).await;
-    look_now(&mut federation, ORIGIN).await;
     connected(&federation, ORIGIN, THIRD).await;
     connected(&federation, HOME, THIRD).await;
 }
@@ -145,7 +146,7 @@ async fn gos_1_2_who_is_suspended_is_cut_off_live_and_comes_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn case_21_a_revocation_heard_by_gossip_cuts_the_session_and_refuses_the_next_letter() {
     let (mut federation, service, _citizen, grant) = support::scene(three()).await;
-    connected(&federation, ORIGIN, HOME).await;
+    one_mirror(&mut federation, HOME).await;
     let session = support::service_session(&service).await;
     let authority = support::authority(ORIGIN);
     let key = federation
@@ -153,7 +154,6 @@ async fn case_21_a_revocation_heard_by_gossip_cuts_the_session_and_refuses_the_n
         .join("service.key");
     let revoked = federation.revoke(&authority, &["--service", "rdv"], &key);
     revoked.await.expect("published");
-    look_now(&mut federation, HOME).await;
     let cut = tokio::time::timeout(PATIENCE, session.closed()).await;
     println!("{:?}", cut.expect("the session is cut"));
     let letters = support::letters(&service, &grant, 1).await;

@@ -10,6 +10,7 @@
 pub mod answer;
 mod follow;
 pub mod gossip;
+mod news;
 mod peer;
 mod refresh;
 mod root;
@@ -18,6 +19,7 @@ mod standing;
 mod watch;
 
 pub use follow::{Follower, Hints};
+pub use news::News;
 pub use peer::Peers;
 pub use refresh::{RefreshError, Refresher, Source};
 pub use root::OpenError;

@@ -15,7 +15,7 @@ use crate::keys::NodeKey;
 use crate::metrics::{AlarmKind, Metrics, Outcome, TufRole};
 use crate::shutdown::Shutdown;
 
-use super::{DirectoryWatch, Publisher, standing};
+use super::{DirectoryWatch, News, Publisher, standing};
 
 /// The expiries are looked at this often, however seldom the directory is fetched.
 const ALARMS_EVERY: Duration = Duration::from_secs(30);
@@ -54,6 +54,7 @@ pub struct Refresher<S> {
     source: S,
     publisher: Publisher,
     watch: DirectoryWatch,
+    news: News,
     every: Duration,
     key: NodeKey,
     clock: Arc<dyn Clock>,
@@ -68,7 +69,7 @@ impl<S: Source> Refresher<S> {
     pub fn new(
         source: S,
         (publisher, watch): (Publisher, DirectoryWatch),
-        every: Duration,
+        (news, every): (News, Duration),
         key: NodeKey,
         clock: Arc<dyn Clock>,
         alarms: Alarms,
@@ -79,6 +80,7 @@ impl<S: Source> Refresher<S> {
             source,
             publisher,
             watch,
+            news,
             every,
             key,
             clock,
@@ -114,8 +116,9 @@ impl<S: Source> Refresher<S> {
         }
     }
 
-    /// Waits, looking at the alarms meanwhile, less long when a newer one is wanted. Whether the stop came.
-    async fn stopped_within(&self, shutdown: &mut Shutdown, wait: Duration) -> bool {
+    /// Waits, looking at the alarms meanwhile; less long when a newer one is wanted, or there are news. Whether the stop
+    /// came.
+    async fn stopped_within(&mut self, shutdown: &mut Shutdown, wait: Duration) -> bool {
         let began = Instant::now();
         let mut until = began + wait;
         let mut directory = self.watch.clone();
@@ -130,6 +133,7 @@ impl<S: Source> Refresher<S> {
             let step = until.min(Instant::now() + ALARMS_EVERY);
             tokio::select! {
                 () = shutdown.begun() => return true,
+                () = self.news.came() => return false,
                 () = self.watch.wanted(), if until > earliest => until = earliest,
                 // What a peer gave is looked at, too.
                 Some(_) = directory.changed() => self.look(),

@@ -56,7 +56,7 @@ fn start_every(every: Duration, first: Arc<Directory>, answers: Vec<Answer>) -> 
     let refresher = Refresher::new(
         Script(Arc::new(Mutex::new(answers))),
         (publisher, watch.clone()),
-        every,
+        (News::none(), every),
         node_key(7),
         Arc::new(clock.clone()) as Arc<dyn Clock>,
         alarms.clone(),
@@ -302,7 +302,7 @@ async fn strangers_cause_one_refresh_in_a_while_however_many_there_are() {
     let refresher = Refresher::new(
         Script(Arc::new(Mutex::new(vec![Ok(directory(1, &key, FAR))]))),
         (publisher, watch.clone()),
-        Duration::from_secs(100_000),
+        (News::none(), Duration::from_secs(100_000)),
         key,
         Arc::new(clock) as Arc<dyn Clock>,
         Alarms::new(Arc::clone(&metrics)),

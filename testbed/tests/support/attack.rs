@@ -116,8 +116,11 @@ impl Copy {
 
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("made");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
+    let entries = fs::read_dir(from).expect("a folder");
+    let mut entries: Vec<_> = entries.map(|entry| entry.expect("an entry")).collect();
+    // The timestamp last, as it is published.
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
         let to = to.join(entry.file_name());
         match entry.file_type().expect("a type").is_dir() {
             true => copy(&entry.path(), &to),

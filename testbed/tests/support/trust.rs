@@ -106,12 +106,6 @@ pub async fn alarmed(federation: &Federation, of: &str, kind: &str) -> String {
     }
 }
 
-/// Starts a node again, which looks at its mirror then; the next time is ten minutes away.
-pub async fn look_now(federation: &mut Federation, of: &str) {
-    federation.node_mut(of).kill().await.expect("killed");
-    federation.node_mut(of).restart().await.expect("ready");
-}
-
 /// Two holders suspend an authority, or take that back with `--lift`; published at once.
 pub async fn suspend(federation: &Federation, whom: &str, more: &[&str]) {
     let at = |path: &str| federation.folder().join(path).display().to_string();

@@ -13,6 +13,7 @@
 mod builder;
 mod directory;
 mod expiry;
+mod logs;
 mod owner;
 mod published;
 mod record;

@@ -53,17 +53,23 @@ tests() {
 # The checker of logs in another language, against logs that it makes itself.
 log_checker() { (cd interop-tests && ../.venv/bin/python -m unittest discover -q -s tlog/tests -t .); }
 
-# js-libp2p among our nodes. Its packages come from npm's registry, which not every machine reaches.
-gossip_js() {
-    local status=0
-    scripts/gossip-js.sh || status=$?
+# Another step that some machines cannot take: it exits 3 then.
+where_possible() { # where_possible WHAT WHY-NOT COMMAND...
+    local what="$1" why="$2" status=0; shift 2
+    "$@" || status=$?
     if [ "$status" = 3 ]; then
-        echo "SKIPPED: gossip with js-libp2p: npm's registry not reachable"
-        skipped+=("gossip with js-libp2p: npm's registry not reachable")
+        echo "SKIPPED: $what: $why"
+        skipped+=("$what: $why")
         return
     fi
     return "$status"
 }
+
+# js-libp2p among our nodes. Its packages come from npm's registry, which not every machine reaches.
+gossip_js() { where_possible "gossip with js-libp2p" "npm's registry not reachable" scripts/gossip-js.sh; }
+
+# Seven nodes over a bad network, for which a program must be let make network namespaces.
+namespaces() { where_possible "network namespaces" "not allowed on this machine" scripts/namespaces.sh; }
 
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
@@ -75,6 +81,7 @@ if [ "$only_check" != check ]; then
     step "tests" tests
     step "log checker" log_checker
     step "gossip with js-libp2p" gossip_js
+    step "network namespaces" namespaces
     step "conformance suite" scripts/interop.sh
 fi
 

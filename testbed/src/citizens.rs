@@ -41,10 +41,16 @@ impl Federation {
 
     /// Where the citizens of a home enrol.
     pub fn reception(&self, home: &str) -> Reception {
+        let http = self.node(home).addresses().http;
+        // As a phone does: the directory comes from the home, and is believed for its signatures alone. No client takes it
+        // in plain HTTP from another machine.
+        let directory = match http.ip().is_loopback() {
+            true => format!("http://{http}/trust"),
+            false => self.repository().display().to_string(),
+        };
         Reception {
             devices: self.folder().join("devices"),
-            // As a phone does: the directory comes from the home, and is believed for its signatures alone.
-            directory: format!("http://{}/trust", self.node(home).addresses().http),
+            directory,
         }
     }
 }

@@ -25,7 +25,9 @@ pub struct Weather {
     pub loss: f64,
     /// The share that arrives twice.
     pub duplicate: f64,
-    /// Each waits a random time up to this; those behind it overtake.
+    /// Each waits so long.
+    pub delay: Duration,
+    /// And a random time up to this; those behind it overtake.
     pub jitter: Duration,
     /// Longer payloads vanish, as in an MTU black hole.
     pub largest_bytes: usize,
@@ -40,6 +42,7 @@ impl Default for Weather {
         Self {
             loss: 0.0,
             duplicate: 0.0,
+            delay: Duration::ZERO,
             jitter: Duration::ZERO,
             largest_bytes: DATAGRAM_MAX,
             blocks_to_node: false,
@@ -56,6 +59,17 @@ impl Weather {
             blocks_from_node: true,
             ..Self::default()
         }
+    }
+
+    /// How long each copy of so many bytes is on its way; none if it is lost, two if it is doubled. Who carries it looks
+    /// at what is blocked.
+    pub(crate) fn waits(&self, bytes: usize, rng: &AtomicU64) -> Vec<Duration> {
+        if bytes > self.largest_bytes || chance(rng, self.loss) {
+            return Vec::new();
+        }
+        let copies = 1 + usize::from(chance(rng, self.duplicate));
+        let wait = |_| self.delay + self.jitter.mul_f64(unit(rng));
+        (0..copies).map(wait).collect()
     }
 }
 
@@ -208,22 +222,21 @@ async fn pass(
     if payload.len() > weather.largest_bytes {
         tally.too_large.fetch_add(1, Ordering::Relaxed);
     }
-    if blocked || payload.len() > weather.largest_bytes || chance(shared, weather.loss) {
+    let waits = match blocked {
+        true => Vec::new(),
+        false => weather.waits(payload.len(), &shared.rng),
+    };
+    let copies = waits.len() as u64;
+    if copies == 0 {
         tally.lost.fetch_add(1, Ordering::Relaxed);
         return;
     }
-    let copies = if chance(shared, weather.duplicate) {
-        2
-    } else {
-        1
-    };
     tally.duplicated.fetch_add(copies - 1, Ordering::Relaxed);
     tally.passed.fetch_add(copies, Ordering::Relaxed);
     tally
         .largest
         .fetch_max(payload.len() as u64, Ordering::Relaxed);
-    for _ in 0..copies {
-        let wait = weather.jitter.mul_f64(unit(shared));
+    for wait in waits {
         if wait.is_zero() {
             send(&socket, to, payload).await;
             continue;
@@ -243,15 +256,15 @@ async fn send(socket: &UdpSocket, to: Option<SocketAddr>, payload: &[u8]) {
     };
 }
 
-fn chance(shared: &Shared, share: f64) -> bool {
-    share > 0.0 && unit(shared) < share
+/// Whether it happens this time, of so many out of 1.
+fn chance(rng: &AtomicU64, share: f64) -> bool {
+    share > 0.0 && unit(rng) < share
 }
 
 /// The next number of the seed's sequence (SplitMix64), in 0..1.
-fn unit(shared: &Shared) -> f64 {
+fn unit(rng: &AtomicU64) -> f64 {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mut z = shared
-        .rng
+    let mut z = rng
         .fetch_add(GOLDEN, Ordering::Relaxed)
         .wrapping_add(GOLDEN);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

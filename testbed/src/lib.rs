@@ -6,6 +6,7 @@
 //! | [`binaries`], [`process`], [`ports`] | the programs under test, started and killed |
 //! | [`ops`] | what a node says of itself |
 //! | [`impair`] | a bad network between real sockets |
+//! | [`internet`] | a network namespace for each node, and a network between them that delays, loses and parts |
 //! | [`ledger`] | what was promised, and whether it was kept |
 //! | [`fixtures`] | real input |
 //! | [`citizens`] | accounts with a device each |
@@ -21,6 +22,7 @@ pub mod fixtures;
 pub mod fork;
 pub mod hostile;
 pub mod impair;
+pub mod internet;
 pub mod ledger;
 pub mod ops;
 pub mod ports;

@@ -94,7 +94,7 @@ impl Federation {
     /// The authority's own half, then the federation's.
     async fn take_in(&mut self, authority: &AuthorityPlan, plan: &Builder) -> Result<(), Error> {
         let home = self.home(&authority.id);
-        let node = Node::new(&self.binaries, &authority.id, &home)?;
+        let node = Node::new(&self.binaries, authority, &home).await?;
         let (workspace, keys) = (home.join("authority"), home.join("keys"));
         let quic = authority
             .published_quic

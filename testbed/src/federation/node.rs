@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use pli_protocol::id::AuthorityId;
 
-use super::{Builder, text};
+use super::{AuthorityPlan, Builder, text};
 use crate::binaries::Binaries;
+use crate::internet::{self, Host};
 use crate::process::Process;
 use crate::{Error, ops, ports};
 
@@ -38,6 +39,7 @@ pub struct Addresses {
 pub struct Node {
     authority: AuthorityId,
     program: PathBuf,
+    host: Option<Host>,
     home: PathBuf,
     addresses: Addresses,
     config: PathBuf,
@@ -45,23 +47,35 @@ pub struct Node {
 }
 
 impl Node {
-    pub(super) fn new(
+    pub(super) async fn new(
         binaries: &Binaries,
-        authority: &AuthorityId,
+        plan: &AuthorityPlan,
         home: &Path,
     ) -> Result<Self, Error> {
         std::fs::create_dir_all(home)?;
+        let public = || {
+            let loopback = ports::free();
+            match &plan.host {
+                Some(host) => SocketAddr::from((host.address(), loopback.port())),
+                None => loopback,
+            }
+        };
+        let addresses = Addresses {
+            quic: public(),
+            websocket: public(),
+            http: public(),
+            gossip: public(),
+            ops: ports::free(),
+        };
+        if let Some(host) = &plan.host {
+            host.forward(addresses.ops).await?;
+        }
         Ok(Self {
-            authority: authority.clone(),
+            authority: plan.id.clone(),
             program: binaries.node.clone(),
+            host: plan.host.clone(),
             home: home.to_owned(),
-            addresses: Addresses {
-                quic: ports::free(),
-                websocket: ports::free(),
-                http: ports::free(),
-                gossip: ports::free(),
-                ops: ports::free(),
-            },
+            addresses,
             config: home.join("node.toml"),
             process: None,
         })
@@ -92,7 +106,11 @@ impl Node {
         set("listen", "http", quoted(&http.to_string()));
         set("listen", "gossip", quoted(&gossip.to_string()));
         set("listen", "ops", quoted(&ops.to_string()));
-        set("dial", "private_networks", "[\"127.0.0.0/8\"]".to_owned());
+        let networks = match &self.host {
+            Some(_) => internet::network(),
+            None => "127.0.0.0/8".to_owned(),
+        };
+        set("dial", "private_networks", format!("[{networks:?}]"));
         set("trust", "root", quoted(text(&root)?));
         set("trust", "sources", format!("[{:?}]", text(repository)?));
         set("trust", "datastore", quoted("trust"));
@@ -148,13 +166,11 @@ impl Node {
     /// Starts it; [`Node::wait_ready`] says when it answers.
     pub fn start(&mut self) -> Result<(), Error> {
         let name = format!("pli-node of {}", self.authority);
-        let arguments = ["--config", text(&self.config)?];
-        self.process = Some(Process::start(
-            &name,
-            &self.program,
-            &arguments,
-            &self.log_path(),
-        )?);
+        let inside = self.host.as_ref().map(Host::enter);
+        let mut line: Vec<&str> = inside.iter().flatten().map(String::as_str).collect();
+        line.extend([text(&self.program)?, "--config", text(&self.config)?]);
+        let (program, arguments) = (Path::new(line[0]), &line[1..]);
+        self.process = Some(Process::start(&name, program, arguments, &self.log_path())?);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use pli_protocol::id::AuthorityId;
 
 use super::Federation;
 use crate::Error;
+use crate::internet::Host;
 
 /// An authority to be.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct AuthorityPlan {
     pub(super) services: Vec<ServicePlan>,
     pub(super) published_quic: Option<SocketAddr>,
     pub(super) publishes_websocket: bool,
+    /// `None`: on the loopback of this machine.
+    pub(super) host: Option<Host>,
 }
 
 /// A service to be.
@@ -40,6 +43,7 @@ impl AuthorityPlan {
             services: Vec::new(),
             published_quic: None,
             publishes_websocket: true,
+            host: None,
         }
     }
 
@@ -143,6 +147,15 @@ impl Builder {
     #[must_use]
     pub fn without_websocket(mut self, authority: &str) -> Self {
         self.planned(authority).publishes_websocket = false;
+        self
+    }
+
+    /// The nodes run there, in their order, and not on the loopback of this machine.
+    #[must_use]
+    pub fn on(mut self, hosts: &[Host]) -> Self {
+        for (authority, host) in self.authorities.iter_mut().zip(hosts) {
+            authority.host = Some(host.clone());
+        }
         self
     }
 

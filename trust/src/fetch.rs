@@ -80,7 +80,7 @@ impl Fetcher {
     pub(crate) fn new(source: Source) -> Result<Self, FetchError> {
         let http = match &source {
             Source::Mirror(_) => Some(Self::http(&source)?),
-            Source::Directory(_) | Source::Peer(_) => None,
+            Source::Directory(_) | Source::Peer(_) | Source::Held(_) => None,
         };
         Ok(Self(Arc::new(Inner {
             source,
@@ -148,15 +148,20 @@ impl Fetcher {
             Source::Mirror(base) => self.get(base, file, max).await?,
             Source::Peer(peer) => {
                 let fetched = timeout(TIMEOUT, peer.files.fetch(file, max)).await;
-                let bytes =
-                    fetched.unwrap_or_else(|_| Err(self.unreachable(file, "it takes too long")))?;
-                if bytes.len() as u64 > max {
-                    let file = file.into();
-                    return Err(FetchError::TooLarge { file, max });
-                }
-                bytes
+                fetched.unwrap_or_else(|_| Err(self.unreachable(file, "it takes too long")))?
+            }
+            Source::Held(files) => {
+                let held = files.get(file).cloned();
+                held.ok_or_else(|| FetchError::Missing {
+                    from: self.0.source.to_string(),
+                    file: file.into(),
+                })?
             }
         };
+        if bytes.len() as u64 > max {
+            let file = file.into();
+            return Err(FetchError::TooLarge { file, max });
+        }
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.bytes = kept.bytes.saturating_add(bytes.len() as u64);
         Ok(bytes)

@@ -35,4 +35,4 @@ pub use moment::{legible, parse_utc, utc};
 pub use pin::fetch_pinned_root;
 pub use source::{Fetching, Files, Peer, Source};
 pub use sources::Unread;
-pub use store::{Changed, Refreshed, TrustConfig, TrustStore};
+pub use store::{Changed, Refreshed, TrustConfig, TrustStore, read_held};

@@ -1,5 +1,6 @@
 //! Where a repository is read (TRU-2.6): nobody there has to be trusted.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub enum Source {
     Mirror(Url),
     /// Another node, asked by calls. No text names one.
     Peer(Peer),
+    /// Files at hand, by their names; see [`crate::read_held`]. No text names one.
+    Held(Arc<BTreeMap<String, Bytes>>),
 }
 
 /// A node that gives its own verified copy, file by file (TRU-5.6).
@@ -109,6 +112,7 @@ impl fmt::Display for Source {
             Self::Directory(path) => path.display().fmt(f),
             Self::Mirror(url) => url.fmt(f),
             Self::Peer(peer) => write!(f, "the node of {}", peer.name),
+            Self::Held(files) => write!(f, "the {} files at hand", files.len()),
         }
     }
 }

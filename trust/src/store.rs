@@ -7,6 +7,7 @@
 //! <dir>/lock                       one change of these at a time, between processes too
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -228,32 +229,59 @@ impl From<Verified> for Current {
 }
 
 async fn from_copy(config: &TrustConfig, mirror: &Mirror) -> Result<Current, TrustError> {
-    if !begins_with(mirror, &config.root) {
+    if !begins_with(&config.root, |file| mirror.read(file)) {
         return Err(TrustError::AnotherRoot {
             dir: config.dir.clone(),
         });
     }
-    let fetcher = Fetcher::new(Source::Directory(mirror.dir().to_owned()))?;
+    let copy = Source::Directory(mirror.dir().to_owned());
+    let verified = read_again(copy, &config.root, config.environment).await?;
+    Ok(verified.into())
+}
+
+/// Verifies a whole state that is at hand, in memory, from the root that the reader trusts: what a bundle of evidence
+/// carries (EVD-6.1). `files`: by their names, such as `metadata/1.root.json`. The directory may have expired: ask it.
+pub async fn read_held(
+    root: &Bytes,
+    files: BTreeMap<String, Bytes>,
+    environment: Environment,
+) -> Result<Directory, TrustError> {
+    if !begins_with(root, |file| files.get(file).cloned()) {
+        return Err(TrustError::invalid(
+            "it does not begin with the root that is trusted here",
+        ));
+    }
+    let verified = read_again(Source::Held(Arc::new(files)), root, environment).await?;
+    Ok(verified.directory)
+}
+
+/// Reads what was in force once, which may have expired since.
+async fn read_again(
+    from: Source,
+    root: &Bytes,
+    environment: Environment,
+) -> Result<Verified, TrustError> {
+    let fetcher = Fetcher::new(from)?;
     let memory = tempfile::tempdir().map_err(TrustError::disk(std::env::temp_dir()))?;
     let reader = Reader {
         fetcher: &fetcher,
-        root: &config.root,
+        root,
         memory: memory.path(),
-        environment: config.environment,
+        environment,
         expiry: Expiry::Reported,
         kept: None,
     };
-    Ok(reader.read().await?.into())
+    reader.read().await
 }
 
-/// Whether the copy holds exactly this root among its own.
-fn begins_with(mirror: &Mirror, root: &[u8]) -> bool {
+/// Whether exactly this root is among the files.
+fn begins_with(root: &Bytes, read: impl Fn(&str) -> Option<Bytes>) -> bool {
     let Ok(parsed) = serde_json::from_slice::<tough::schema::Signed<tough::schema::Root>>(root)
     else {
         return false;
     };
     let file = format!("metadata/{}.root.json", parsed.signed.version);
-    mirror.read(&file).is_some_and(|bytes| bytes == root)
+    read(&file).is_some_and(|bytes| bytes == root)
 }
 
 /// Makes it the copy and the memory. The caller holds the lock; `before` is the timestamp that this process had in

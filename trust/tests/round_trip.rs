@@ -3,14 +3,16 @@
 
 mod fixture;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use bytes::Bytes;
 use fixture::http::{Mirror, Trick};
 use fixture::{DAY_MS, INTERIOR, NOW, SOCIAL, World, id, ring, role_keys, service};
 use pli_protocol::code::Code;
-use pli_protocol::trust::{Alarm, KeyOwner, KeyRole, TrustRole};
+use pli_protocol::trust::{Alarm, Environment, KeyOwner, KeyRole, TrustRole};
 use pli_trust::write::{RootChange, Suspension};
-use pli_trust::{Changed, Source, TrustError, TrustStore, fetch_pinned_root, keyfile};
+use pli_trust::{Changed, Source, TrustError, TrustStore, fetch_pinned_root, keyfile, read_held};
 use sha2::{Digest, Sha256};
 
 #[tokio::test]
@@ -106,6 +108,51 @@ async fn a_copy_that_began_from_another_root_is_refused_by_name() {
     config.root = other.first_root();
     let error = TrustStore::open(config, world.now).await.unwrap_err();
     assert!(matches!(error, TrustError::AnotherRoot { .. }), "{error}");
+}
+
+/// Every file under `folder`, by its name in `top`.
+fn read_all(top: &Path, folder: &Path, into: &mut BTreeMap<String, Bytes>) {
+    for path in std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
+        if path.is_dir() {
+            read_all(top, &path, into);
+        } else {
+            let name = path.strip_prefix(top).unwrap().to_str().unwrap();
+            into.insert(name.to_owned(), std::fs::read(&path).unwrap().into());
+        }
+    }
+}
+
+#[tokio::test]
+async fn evd_6_1_files_at_hand_are_verified_from_the_root_that_the_reader_trusts() {
+    let world = World::new().await;
+    let node = world.node(&world.repository(), "node").await;
+    let mut files = BTreeMap::new();
+    read_all(node.mirror_dir(), node.mirror_dir(), &mut files);
+    let root = world.first_root();
+    let read = async |root: &Bytes, files| read_held(root, files, Environment::Production).await;
+    let directory = read(&root, files.clone()).await.unwrap();
+    assert_eq!(directory.versions(), node.directory().versions());
+    assert!(directory.home(&id(SOCIAL), world.now).is_ok());
+
+    let other = World::new().await.first_root();
+    let error = read(&other, files.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("the root that is trusted here"), "{error}");
+    // Beside `metadata/root.json`, which is for those who know only a hash of the newest root, each file counts.
+    files.remove("metadata/root.json");
+    for name in files.keys() {
+        let mut altered = files.clone();
+        let mut bytes = altered[name].to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        altered.insert(name.clone(), bytes.into());
+        assert!(read(&root, altered).await.is_err(), "{name}, altered");
+        let mut lacking = files.clone();
+        lacking.remove(name);
+        assert!(read(&root, lacking).await.is_err(), "without {name}");
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,7 @@
 //! In: the bytes of the file, the root that the reader trusts. Out: what is proven, by which keys, under which
 //! directory, witnessed by whom, and what is not proven; or which part is not what it claims to be.
 
-use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use pli_protocol::code::Code;
@@ -13,12 +11,13 @@ use pli_protocol::custody::Receipt;
 use pli_protocol::envelope::{Letter, Sender};
 use pli_protocol::evidence::{Bundle, Cosignature, Event, EventKind, InLog};
 use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
+use pli_protocol::limits;
 use pli_protocol::trust::{Directory, Environment};
 
 use super::facts::{
     DirectoryFacts, EventFacts, LetterFacts, NotProven, ReceiptFacts, Verified, says_the_same,
 };
-use crate::directory::{DirectoryPlace, OpenDirectory};
+use crate::folder;
 use crate::service::track;
 
 /// A part that is not what it claims to be: nothing of the file is to be believed.
@@ -65,31 +64,11 @@ pub async fn verify(
 }
 
 /// EVD-6.1: the directory of the bundle, verified from the reader's own root. It may have expired since.
-async fn open(
-    bundle: &Bundle,
-    root: &Path,
-    environment: Environment,
-) -> Result<Arc<Directory>, String> {
-    let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let mirror = scratch.path().join("mirror");
-    for (name, content) in &bundle.directory {
-        let to = mirror.join(name);
-        let folder = to
-            .parent()
-            .expect("a name has a folder or is in the mirror");
-        fs::create_dir_all(folder).map_err(|error| format!("{name}: {error}"))?;
-        fs::write(&to, content).map_err(|error| format!("{name}: {error}"))?;
-    }
-    let place = DirectoryPlace {
-        root: root.to_owned(),
-        sources: Vec::new(),
-        copy: scratch.path().to_owned(),
-        environment,
-    };
-    let opened = OpenDirectory::open(&place, crate::clock::now()).await;
-    opened
-        .map(|opened| opened.current())
-        .map_err(|error| error.to_string())
+async fn open(bundle: &Bundle, root: &Path, environment: Environment) -> Result<Directory, String> {
+    let root = folder::read(root, limits::TRUST_ROOT_MAX).map_err(|error| error.to_string())?;
+    let files = bundle.directory.iter().cloned().collect();
+    let read = pli_trust::read_held(&root.into(), files, environment).await;
+    read.map_err(|error| error.to_string())
 }
 
 fn check(bundle: &Bundle, directory: &Directory) -> Result<Verified, Broken> {

@@ -15,6 +15,7 @@ use crate::Anyhow;
 use crate::figures::{Figures, median, quantile};
 use crate::letters::{self, BATCH, Sealed};
 use crate::load::Submission;
+use crate::soak::Devices;
 use crate::stage::{INTERIOR, Keeps, SOCIAL, Stage};
 use crate::throughput::{self, LOOK, STUCK};
 
@@ -156,8 +157,12 @@ async fn recorded(nodes: [&Node; 2]) -> Result<f64, Anyhow> {
 }
 
 /// Verifies the bundle of a letter that a device has taken, as `pli evidence verify` does: everything from its bytes.
+/// Beside nodes at rest: whoever verifies runs none.
 pub(crate) async fn bundle(figures: &mut Figures, stage: &Stage) -> Result<(), Anyhow> {
-    let made = whole(stage).await?.encode();
+    let made = {
+        let _taking = Devices::connect(stage).await?;
+        whole(stage).await?.encode()
+    };
     let root = stage.federation.root_file();
     let mut times = Vec::with_capacity(VERIFICATIONS);
     for _ in 0..VERIFICATIONS {
@@ -176,7 +181,7 @@ pub(crate) async fn bundle(figures: &mut Figures, stage: &Stage) -> Result<(), A
     Ok(())
 }
 
-/// The bundle of a letter to the probe, whose device is connected, once everything of it is cosigned.
+/// The bundle of a letter to a connected device, once everything of it is cosigned.
 async fn whole(stage: &Stage) -> Result<Bundle, Anyhow> {
     let letter = letters::single(stage, &stage.crowd(SOCIAL)[0], 1)?;
     let (id, envelope) = letter[0].clone();

@@ -46,7 +46,7 @@ struct Arguments {
     /// Seconds of the soak at half load; 3600 is what the target speaks of.
     #[arg(long, default_value_t = 20)]
     soak: u64,
-    /// Measures how soon a revocation is everywhere and what evidence costs, and nothing else.
+    /// Measures bundles, how soon a revocation is everywhere and what evidence costs, and nothing else.
     #[arg(long, group = "hold")]
     evidence: bool,
     /// Keeps sending to one node, one signature for each letter, for so many seconds, and measures nothing else:
@@ -77,6 +77,7 @@ async fn main() -> Result<(), Anyhow> {
 
     let mut figures = Figures::default();
     if arguments.evidence {
+        evidence::bundle(&mut figures, &Stage::raise(Keeps::Evidence).await?).await?;
         spread::revocations(&mut figures).await?;
         evidence::cost(&mut figures).await?;
         figures.summary();
@@ -96,6 +97,8 @@ async fn main() -> Result<(), Anyhow> {
     eprintln!("from submitting to a connected device");
     latency::unloaded(&mut figures, &stage).await?;
     latency::beside_a_dead_destination(&mut figures, &mut stage).await?;
+    eprintln!("a bundle");
+    evidence::bundle(&mut figures, &stage).await?;
     eprintln!("sealing");
     let interior = letters::seal(&mut figures, &stage, INTERIOR).await?;
     let social = letters::seal(&mut figures, &stage, SOCIAL).await?;
@@ -106,8 +109,6 @@ async fn main() -> Result<(), Anyhow> {
     eprintln!("from node to node");
     throughput::forwarded(&mut figures, &stage, &social).await?;
     let devices = throughput::synced(&mut figures, &stage).await?;
-    eprintln!("evidence");
-    evidence::bundle(&mut figures, &stage).await?;
     eprintln!("soak of {} s at half load", arguments.soak);
     if arguments.soak < SOAK_FULL_SECONDS {
         eprintln!("  short: what the target says of an hour is not shown by this run (SOAK=3600)");

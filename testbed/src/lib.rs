@@ -11,6 +11,7 @@
 //! | [`fixtures`] | real input |
 //! | [`citizens`] | accounts with a device each |
 //! | [`sending`], [`hostile`] | letters handed to a node: good ones, and such as no node may take |
+//! | [`session`] | sessions and calls as whoever holds a key |
 //! | [`fork`] | a log that says two things |
 //! | [`story`] | what the demo says |
 
@@ -28,6 +29,7 @@ pub mod ops;
 pub mod ports;
 pub mod process;
 pub mod sending;
+pub mod session;
 pub mod story;
 
 pub use error::Error;

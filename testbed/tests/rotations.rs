@@ -5,7 +5,11 @@ mod support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use pli_client::{clock, content_json};
+use pli_protocol::code::Code;
 use pli_protocol::custody::{Disposition, Step};
+use pli_protocol::id::Timestamp;
+use pli_protocol::wire::{self, call};
 use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
 use support::{HOME, ORIGIN, PATIENCE, SERVICE, two_hosts};
@@ -57,6 +61,58 @@ async fn case_21_no_letter_is_lost_when_a_key_is_replaced() {
         let steps = support::steps_when(&service, letter.id, |step| step == Step::Stored).await;
         assert_eq!(steps, [Step::Accepted, Step::Stored]);
     }
+}
+
+/// TRU-4.3, TRU-4.8, R18: the key was stolen an hour ago, and that of the service's own node with it. From the revocation on
+/// nobody takes what is signed by it: not the service's own node, not a citizen's home to which the thief speaks as that node, in
+/// his own words or in what he had waiting before.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_21_a_stolen_key_is_refused_everywhere() {
+    let (federation, thief, mut citizen, grant) = support::scene(two_hosts()).await;
+    let before = support::letters(&thief, &grant, 2).await;
+    submit_all(&thief, before[..1].to_vec())
+        .await
+        .expect("answered");
+    support::fetch_until(&mut citizen, 1, PATIENCE).await;
+
+    let key = federation
+        .service_home(&support::authority(ORIGIN), "rdv")
+        .join("service.key");
+    let hour_ago = Timestamp::from_ms(clock::now().as_ms() - 3_600_000);
+    let since = content_json::time(hour_ago);
+    let whose = ["--service", "rdv", "--stolen-at", &since];
+    let revoked = federation
+        .revoke(&support::authority(ORIGIN), &whose, &key)
+        .await;
+    revoked.expect("published");
+    let newest = federation.repository().join("metadata/timestamp.json");
+    for node in [ORIGIN, HOME] {
+        support::trust::reaches(&federation, node, support::trust::version(&newest)).await;
+    }
+
+    let after = support::letters(&thief, &grant, 2).await;
+    let refused = submit_all(&thief, after[..1].to_vec()).await;
+    let refused = refused.expect_err("a session with that key").to_string();
+    assert!(refused.contains("KEY_NOT_VALID"), "{refused}");
+    // Signed by the old key, in a session with the new one.
+    take_up(&key);
+    let renewed = federation.service(SERVICE).await.expect("open");
+    let settled = submit_all(&renewed, after.clone()).await.expect("answered");
+    for one in settled {
+        assert_eq!(one.disposition, Disposition::Refused(Code::KeyNotValid));
+    }
+    let as_origin = support::node_session(&federation, &renewed, ORIGIN, HOME).await;
+    for letter in before[1..].iter().chain(&after) {
+        let forward = call::Kind::Forward(wire::Forward {});
+        let answer = support::hand_over(&as_origin, forward, vec![letter.envelope.clone()]).await;
+        assert_eq!(support::codes(&answer), [Code::KeyNotValid.number()]);
+    }
+    let genuine = support::letters(&renewed, &grant, 1).await;
+    submit_all(&renewed, genuine.clone())
+        .await
+        .expect("answered");
+    let came = support::fetch_until(&mut citizen, 1, PATIENCE).await;
+    support::each_once([genuine[0].id], &came);
 }
 
 /// How many sessions the origin has made with other nodes.

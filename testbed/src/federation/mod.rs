@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 use pli_client::service::Service;
 use pli_client::service::config::{DirectoryConfig, ServiceConfig};
-use pli_protocol::id::{AuthorityId, ServiceId};
+use pli_client::{clock, content_json};
+use pli_protocol::id::{AuthorityId, ServiceId, Timestamp};
 
 use crate::Error;
 use crate::binaries::Binaries;
@@ -25,6 +26,8 @@ use crate::process;
 
 pub use node::{Addresses, Node};
 pub use plan::{AuthorityPlan, Builder, ServicePlan};
+
+const DAY_MS: u64 = 86_400_000;
 
 /// A running federation. Dropping it kills every node and removes the folder, unless it was asked to stay.
 #[derive(Debug)]
@@ -202,7 +205,8 @@ impl Federation {
             arguments.extend(["--link-host", host]);
         }
         self.pli(&arguments).await?;
-        Ok(())
+        let draft = format!("draft/services/{}.json", service.name);
+        held_since_yesterday(&workspace.join(draft))
     }
 
     /// Signs an authority's draft with its role key.
@@ -363,6 +367,17 @@ impl Federation {
     fn handover(&self, authority: &AuthorityId) -> PathBuf {
         self.home(authority).join("authority/handover")
     }
+}
+
+/// A service that has sent letters for a day: its key can have been stolen an hour ago.
+fn held_since_yesterday(draft: &Path) -> Result<(), Error> {
+    let unexpected = |error| Error::unexpected("a drafted service", error);
+    let mut record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(draft)?).map_err(unexpected)?;
+    let yesterday = Timestamp::from_ms((clock::now().as_ms() - DAY_MS) / 1_000 * 1_000);
+    record["keys"][0]["not_before"] = content_json::time(yesterday).into();
+    std::fs::write(draft, record.to_string())?;
+    Ok(())
 }
 
 /// A path as an argument.

@@ -22,11 +22,10 @@ use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::custody::Step;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::session::{Principal, ServerIdentity, Welcome};
-use pli_protocol::wire::{self, call, call_reply};
-use pli_protocol::{codec, limits};
+use pli_protocol::wire::{call, call_reply};
 use pli_testbed::citizens::Citizen;
 use pli_testbed::federation::Builder;
-use pli_testbed::{Federation, sending};
+use pli_testbed::{Federation, sending, session};
 use pli_transport::{
     AcceptedConnection, CallStream, Credential, DialledConnection, Dialler, Endpoints, Identity,
     Listener, ListenerConfig, ListenerLimits, Via,
@@ -161,13 +160,8 @@ pub async fn node_session(
     from: &str,
     to: &str,
 ) -> DialledConnection {
-    let key = Arc::new(node_key(federation, from));
-    let dialler = Dialler::new(Credential {
-        principal: Principal::Node(authority(from)),
-        key,
-    });
     let directory = service.directory().current();
-    reach::connect(&dialler, &directory, &authority(to), clock::now())
+    session::as_node(federation, &directory, &authority(from), &authority(to))
         .await
         .expect("reached")
 }
@@ -248,24 +242,12 @@ pub async fn status(federation: &Federation, of: &str) -> serde_json::Value {
 }
 
 pub async fn open(connection: &DialledConnection, kind: call::Kind) -> CallStream {
-    let mut stream = connection.open_call().await.expect("opened");
-    stream
-        .send
-        .send_message(&wire::Call { kind: Some(kind) })
-        .await
-        .expect("sent");
-    stream
+    session::open(connection, kind).await.expect("opened")
 }
 
 /// The next reply; `None` when the call ended.
 pub async fn reply(stream: &mut CallStream) -> Option<call_reply::Kind> {
-    let frame = tokio::time::timeout(PATIENCE, stream.recv.next())
-        .await
-        .expect("in time")
-        .expect("not lost");
-    let reply: wire::CallReply =
-        codec::decode_canonical(&frame?, limits::FRAME_MAX).expect("a reply");
-    Some(reply.kind.expect("it says something"))
+    session::reply(stream).await.expect("not lost")
 }
 
 /// One call with one batch of envelopes; the answer to it.
@@ -274,24 +256,13 @@ pub async fn hand_over(
     kind: call::Kind,
     envelopes: Vec<Bytes>,
 ) -> call_reply::Kind {
-    let mut stream = open(connection, kind).await;
-    stream
-        .send
-        .send_message(&wire::EnvelopeBatch { seq: 1, envelopes })
-        .await
-        .expect("sent");
-    reply(&mut stream).await.expect("an answer")
+    let answer = session::hand_over(connection, kind, envelopes).await;
+    answer.expect("an answer")
 }
 
 /// The code of each disposition of an acknowledgement; 0 where it is none.
 pub fn codes(reply: &call_reply::Kind) -> Vec<u32> {
-    let call_reply::Kind::Ack(ack) = reply else {
-        panic!("an acknowledgement is due: {reply:?}")
-    };
-    ack.dispositions
-        .iter()
-        .map(|disposition| disposition.code)
-        .collect()
+    session::codes(reply).expect("an acknowledgement is due")
 }
 
 /// The code with which a call was refused.

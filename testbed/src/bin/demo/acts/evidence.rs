@@ -8,24 +8,30 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pli_client::evidence::verify::verify;
 use pli_client::service::Service;
-use pli_client::{clock, reach};
+use pli_client::{clock, content_json, reach};
+use pli_protocol::code::Code;
+use pli_protocol::custody::Disposition;
 use pli_protocol::evidence::Noted;
+use pli_protocol::id::{AuthorityId, Timestamp};
 use pli_protocol::session::Principal;
 use pli_protocol::trust::Environment;
+use pli_protocol::wire::{self, call};
 use pli_testbed::fork::{self, Fork};
 use pli_testbed::hostile::{Hostile, prepared};
-use pli_testbed::ops;
 use pli_testbed::sending::submit_all;
+use pli_testbed::{ops, session};
 use pli_transport::{Credential, DialledConnection, Dialler};
 use pli_trust::keyfile;
 
 use super::{PATIENCE, Stage};
-use crate::cast::{BENEFITS, DIGITAL, INTERIOR, SOCIAL};
+use crate::cast::{BENEFITS, DIGITAL, INTERIOR, OTV, SOCIAL};
 use crate::{Trouble, mail};
 
 const POLL: Duration = Duration::from_millis(50);
 /// A copy of the bundle is tampered with at so many places.
 const TAMPERED: usize = 200;
+/// How long before its revocation the key was stolen.
+const STOLEN_BEFORE_MS: u64 = 3_600_000;
 
 impl Stage {
     fn bundle_file(&self) -> PathBuf {
@@ -180,8 +186,8 @@ impl Stage {
         }
     }
 
-    /// A service's key was stolen. Its administration ends it; from then on its node takes nothing signed by it, and
-    /// every node knows.
+    /// A service's key was stolen an hour ago, and that of its node with it. Its administration ends it; from then on no node
+    /// takes anything signed by it, from whomever it comes.
     pub(crate) async fn revoke(&mut self) -> Result<(), Trouble> {
         self.story.chapter(
             9,
@@ -198,7 +204,9 @@ impl Stage {
             .service_home(&authority, "aides")
             .join("service.key");
         let began = Instant::now();
-        let whose = ["--service", "aides"];
+        let since = Timestamp::from_ms(clock::now().as_ms() - STOLEN_BEFORE_MS);
+        let since = content_json::time(since);
+        let whose = ["--service", "aides", "--stolen-at", &since];
         self.federation.revoke(&authority, &whose, &key).await?;
         let published = Instant::now();
         tokio::time::timeout(PATIENCE, session.closed()).await?;
@@ -215,23 +223,46 @@ impl Stage {
             "all three nodes go by directory {newest} after {} ms",
             published.elapsed().as_millis()
         ));
-        self.tally.hostile += 1;
         // A genuine letter in every way but its key.
-        let letter = vec![prepared((), hostile.good()?)];
-        match submit_all(&service, letter).await {
-            Err(refused) => {
+        let letter = hostile.good()?;
+        let own = submit_all(&service, vec![prepared((), letter.clone())]).await;
+        let own = match own {
+            Err(refused) => Ok(refused.to_string()),
+            Ok(settled) => match settled[0].disposition {
+                Disposition::Refused(code) => Ok(code.to_string()),
+                other => Err(format!("{other:?}")),
+            },
+        };
+        self.stolen("the next letter signed by it, at its own node", own);
+        let home: AuthorityId = INTERIOR.parse()?;
+        let directory = self.services[OTV].directory().current();
+        let as_node = session::as_node(&self.federation, &directory, &authority, &home).await?;
+        let forward = call::Kind::Forward(wire::Forward {});
+        let answer = session::hand_over(&as_node, forward, vec![letter]).await?;
+        let code = session::codes(&answer)?[0];
+        let forwarded = match Code::from_number(code) {
+            Some(code) => Ok(code.to_string()),
+            None => Err(format!("code {code}")),
+        };
+        let what = format!("with the stolen key of {authority}'s node too, at {home}");
+        self.stolen(&what, forwarded);
+        Ok(())
+    }
+
+    /// A letter signed by the stolen key: refused with these words, or not.
+    fn stolen(&mut self, what: &str, answer: Result<String, String>) {
+        self.tally.hostile += 1;
+        match answer {
+            Ok(refused) if refused.contains(&Code::KeyNotValid.to_string()) => {
                 self.tally.refused += 1;
-                self.story.good(&format!(
-                    "the next letter signed by it is refused: {refused}"
-                ));
+                self.story.good(&format!("{what}: {refused}"));
             }
-            Ok(settled) => {
-                let said = format!("a revoked key was answered {:?}", settled[0].disposition);
+            Ok(said) | Err(said) => {
+                let said = format!("a revoked key, {what}, was answered {said}");
                 self.story.bad(&said);
                 self.tally.wrong(said);
             }
         }
-        Ok(())
     }
 
     async fn as_service(&self, service: &Service) -> Result<DialledConnection, Trouble> {

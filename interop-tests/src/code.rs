@@ -33,12 +33,15 @@ pub fn number(name: &str) -> u32 {
         .number
 }
 
+/// `EXPIRED`; `None` when the registry lacks it.
+pub fn find(number: u64) -> Option<&'static str> {
+    let row = rows().iter().find(|row| u64::from(row.number) == number);
+    row.map(|row| row.name.as_str())
+}
+
 /// `EXPIRED`, or `code 4711` when the registry lacks it.
 pub fn name(number: u64) -> String {
-    rows()
-        .iter()
-        .find(|row| u64::from(row.number) == number)
-        .map_or_else(|| format!("code {number}"), |row| row.name.clone())
+    find(number).map_or_else(|| format!("code {number}"), str::to_owned)
 }
 
 #[cfg(test)]

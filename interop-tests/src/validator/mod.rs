@@ -7,9 +7,11 @@
 pub mod ack;
 pub mod content;
 pub mod envelope;
+pub mod evidence;
 pub mod extensions;
 pub mod handover;
 pub mod header;
+pub mod log;
 pub mod mailbox;
 pub mod names;
 pub mod receipt;

@@ -9,6 +9,7 @@ mod codec;
 mod crypto;
 mod custody;
 mod envelope;
+mod evidence;
 mod fault;
 mod input;
 mod session;
@@ -31,9 +32,14 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("account.keys", account::keys),
     ("ack.check", custody::ack_check),
     ("canonical.check", codec::canonical_check),
+    ("checkpoint.check", evidence::checkpoint_check),
+    ("consistency.check", evidence::consistency_check),
     ("content.check", envelope::content_check),
+    ("cosignature.check", evidence::cosignature_check),
     ("enrolment.check", account::enrolment_check),
+    ("entry.check", evidence::entry_check),
     ("envelope.check", envelope::check),
+    ("event.check", evidence::event_check),
     ("frame.decode", codec::frame_decode),
     ("frame.encode", codec::frame_encode),
     ("grant.check", account::grant_check),
@@ -46,6 +52,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("merkle.path", crypto::merkle_path),
     ("merkle.root", crypto::merkle_root),
     ("merkle.verify", crypto::merkle_verify),
+    ("proof.check", evidence::proof_check),
     ("receipt.check", custody::receipt_check),
     ("seal.open", crypto::seal_open),
     ("seal.pad", crypto::seal_pad),
@@ -58,6 +65,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("signed.decode", crypto::signed_decode),
     ("signed.sign", crypto::signed_sign),
     ("signed.verify", crypto::signed_verify),
+    ("splitview.check", evidence::split_view_check),
+    ("submission.check", evidence::submission_check),
     ("trust.file", trust::file),
     ("trust.sender", trust::sender),
 ];

@@ -16,6 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::note::{Algorithm, Note, NoteError, NoteSignature, key_hash};
+use crate::code::Code;
 use crate::crypto::sign::{PublicKey, SIGNATURE_LEN, SigningKey};
 use crate::id::{AuthorityId, Timestamp};
 use crate::limits::{INTEGER_MAX, NOTE_SIGNATURES_MAX};
@@ -77,6 +78,17 @@ pub enum CheckpointError {
     /// EVD-3.1
     #[error("the checkpoint of {origin} is not signed by the key {}", key.id())]
     NotSigned { origin: Origin, key: Box<PublicKey> },
+}
+
+impl CheckpointError {
+    /// The wire code of this refusal.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Note(error) => error.code(),
+            Self::Origin { .. } | Self::Malformed(_) => Code::FieldInvalid,
+            Self::NotSigned { .. } => Code::BadSignature,
+        }
+    }
 }
 
 /// The head of a log.

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::code::Code;
 use crate::crypto::sign::PublicKey;
 use crate::limits::{NOTE_MAX, NOTE_SIGNATURES_MAX};
 
@@ -29,6 +30,17 @@ pub enum NoteError {
     /// EVD-3.1
     #[error("not a signed note: {0}")]
     Malformed(&'static str),
+}
+
+impl NoteError {
+    /// The wire code of this refusal.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::TooLong { .. } => Code::TooLong,
+            Self::TooManySignatures => Code::TooMany,
+            Self::Malformed(_) => Code::FieldInvalid,
+        }
+    }
 }
 
 /// What a signature line is an instance of.

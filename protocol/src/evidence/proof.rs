@@ -37,7 +37,7 @@ impl ProofError {
     pub fn code(&self) -> Code {
         match self {
             Self::Event(error) => error.code(),
-            Self::Checkpoint(_) => Code::FieldInvalid,
+            Self::Checkpoint(error) => error.code(),
             Self::Inclusion(_) | Self::Early { .. } => Code::BadInclusion,
             Self::AnothersLog { .. } => Code::NotAuthoritative,
         }
@@ -60,7 +60,7 @@ pub struct InLog {
 }
 
 impl InLog {
-    /// Follows a proof from its event to the root of `checkpoint`, a signed note.
+    /// Follows a proof from its event to the root of `checkpoint`, a signed note. In the order of EVD-4.4.
     pub fn follow(proof: &wire::EventProof, checkpoint: &str) -> Result<Self, ProofError> {
         let event = Event::decode(&proof.event)?;
         let noted = Noted::parse(checkpoint)?;

@@ -20,13 +20,14 @@ pub(super) struct Annotator {
 /// `bytes` fields that hold an encoded message.
 const NESTED: &[(&str, &str, &str)] = &[("Envelope", "header", "Header")];
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "pli/v1/signed.proto",
     "pli/v1/envelope.proto",
     "pli/v1/content.proto",
     "pli/v1/account.proto",
     "pli/v1/session.proto",
     "pli/v1/custody.proto",
+    "pli/v1/evidence.proto",
 ];
 
 impl Annotator {

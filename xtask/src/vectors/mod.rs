@@ -11,6 +11,7 @@ mod content;
 mod custody;
 mod enrol;
 mod envelope;
+mod evidence;
 mod frame;
 mod header;
 mod key;
@@ -32,7 +33,7 @@ const FOLDER: &str = "spec/vectors";
 
 fn files(root: &Path) -> Vec<File> {
     let annotator = annotate::Annotator::load(&root.join("spec/proto"));
-    let make: [fn(&annotate::Annotator) -> File; 14] = [
+    let make: [fn(&annotate::Annotator) -> File; 15] = [
         frame::file,
         canonical::file,
         name::file,
@@ -47,6 +48,7 @@ fn files(root: &Path) -> Vec<File> {
         trust::file,
         session::file,
         custody::file,
+        evidence::file,
     ];
     make.map(|make| make(&annotator)).into_iter().collect()
 }

@@ -1,6 +1,7 @@
 //! The suite's own answer to every operation, from its own codec and rules. A vector that it does not decide
 //! as the file says is in doubt: the suite or the vector is wrong, and no implementation is blamed.
 
+mod evidence;
 mod input;
 
 use serde_json::{Map, Value, json};
@@ -99,6 +100,14 @@ fn decide(op: &str, input: &Input<'_>) -> Outcome {
         "session.answer" => session_answer(input),
         "ack.check" => ack_check(input),
         "handover.check" => handover_check(input),
+        "event.check" => evidence::event(input),
+        "entry.check" => evidence::entry(input),
+        "checkpoint.check" => evidence::checkpoint(input),
+        "cosignature.check" => evidence::cosignature(input),
+        "consistency.check" => evidence::consistency(input),
+        "proof.check" => evidence::proof(input),
+        "submission.check" => evidence::submission(input),
+        "splitview.check" => evidence::split_view(input),
         "account.keys" => account_keys(input),
         "seal.seal" => seal_seal(input),
         _ => Err(No::Unsupported),

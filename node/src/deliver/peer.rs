@@ -5,7 +5,7 @@
 //! ┌──────┐ ────────────────▶ ┌─────────┐ ────────▶ ┌────────────┐ ────▶ (kept open)
 //! │ idle │                   │ dialling │           │ forwarding │
 //! └──────┘ ◀──────────────── └─────────┘ ◀──────── └────────────┘
-//!            wait: 0.5 s doubling to 15 min, with jitter; at once when heard from
+//!            wait: 0.5 s doubling to 15 min, with jitter; at once when heard from, or listed otherwise
 //! ```
 //!
 //! A peer that calls again and again makes this node dial it no more often than `HEARD_EVERY` allows (CUS-6.3), and
@@ -20,14 +20,16 @@ use std::time::Duration;
 use pli_protocol::code::Code;
 use pli_protocol::id::{AuthorityId, EnvelopeId};
 use pli_protocol::limits::RETRY_BASE_MS;
+use pli_protocol::trust::{Directory, NodeRecord, Standing};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::dial::dial;
-use super::forward::{Broken, Forwarding, Standing};
+use super::forward::{Broken, Forwarding, Standing as Progress};
 use super::postponed::backoff;
 use super::{outbox, undeliverable};
+use crate::federation::DirectoryWatch;
 use crate::metrics;
 use crate::relay::Relay;
 use crate::route::Wake;
@@ -69,12 +71,13 @@ struct Peer {
 
 impl Peer {
     async fn run(self, mut shutdown: Shutdown) {
-        let mut standing = Standing::default();
+        let mut standing = Progress::default();
         let mut failures = 0;
         let mut said = Said::default();
         self.wake.waiting.notified().await;
         loop {
             let began = Instant::now();
+            let listed = Listed::of(&self.relay.directory(), &self.home);
             let (broken, idle) = tokio::select! {
                 ended = self.attempt(&mut standing) => ended,
                 () = shutdown.begun() => return,
@@ -99,6 +102,8 @@ impl Peer {
                 () = sleep(wait) => {}
                 // CUS-6.3: heard from. What is only new waits too, or a busy queue would dial in a loop.
                 () = heard(&self.wake.heard, began) => {}
+                // Suspended no more, another key, another address: what failed before says nothing now.
+                () = listed.changes(self.relay.directory.clone(), &self.home) => failures = 0,
                 () = shutdown.begun() => return,
             }
         }
@@ -112,7 +117,7 @@ impl Peer {
     }
 
     /// Dials and forwards until something breaks; with whether the home owed an answer then.
-    async fn attempt(&self, standing: &mut Standing) -> (Broken, bool) {
+    async fn attempt(&self, standing: &mut Progress) -> (Broken, bool) {
         let dials = &self.relay.metrics.deliver.dials_total;
         let connection = match dial(&self.relay, &self.home).await {
             Ok(connection) => connection,
@@ -152,7 +157,7 @@ impl Peer {
     /// R2, CUS-6.5: a connection that breaks with one envelope on its way, again and again, breaks by it.
     async fn suspect(
         &self,
-        standing: &mut Standing,
+        standing: &mut Progress,
         unsettled: &[EnvelopeId],
     ) -> Result<(), StoreError> {
         let Some(id) = standing.caution.broke(unsettled) else {
@@ -176,6 +181,27 @@ impl Said {
         let new = self.0 != parts;
         self.0 = parts;
         new
+    }
+}
+
+/// What the directory says of a destination, as far as dialling it depends on that.
+#[derive(Debug, PartialEq)]
+struct Listed(Option<(Standing, Option<NodeRecord>)>);
+
+impl Listed {
+    fn of(directory: &Directory, home: &AuthorityId) -> Self {
+        let record = directory.authority(home).ok();
+        let node = directory.node_of(home).ok();
+        Self(record.map(|record| (record.standing.clone(), node.cloned())))
+    }
+
+    /// Returns when the directory says something else.
+    async fn changes(self, mut directory: DirectoryWatch, home: &AuthorityId) {
+        while Self::of(&directory.current(), home) == self {
+            if directory.changed().await.is_none() {
+                return std::future::pending().await;
+            }
+        }
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use clap::Args;
 use pli_protocol::id::{AuthorityId, Timestamp};
-use pli_protocol::limits::WITNESS_FRESH_MS;
+use pli_protocol::limits::{self, WITNESS_FRESH_MS};
 use pli_protocol::trust::Directory;
 use pli_trust::Source;
 use serde_json::json;
 
 use super::exit::{Exit, Failed};
-use super::stop_signal;
+use super::{places, stop_signal};
 use crate::clock;
 use crate::directory::{DirectoryPlace, OpenDirectory};
 use crate::monitor::{Bundles, Finding, Followed, Looked, Monitor};
@@ -159,9 +159,8 @@ impl Auditor {
         let monitor = Monitor::new(&args.state.join("logs"), needed, stale_ms, witnesses);
         let monitor = monitor.map_err(|error| Failed::new(error.to_string()))?;
         let environment = config::environment(args.dev);
-        self.bundles
-            .read(&args.bundle, &args.root, environment)
-            .await;
+        let root = places::read(&args.root, limits::TRUST_ROOT_MAX)?.into();
+        self.bundles.read(&args.bundle, &root, environment).await;
         let mut findings = Vec::new();
         for node in followed(args, &self.bundles, &directory)? {
             let looked = monitor
@@ -279,6 +278,7 @@ fn tell_right(looked: &Looked, out: Output) {
             out.json(&json!({
                 "origin": seen.origin.to_string(),
                 "size": seen.size,
+                "before": seen.before,
                 "last_at_ms": seen.last_at.map(Timestamp::as_ms),
                 "witnesses": witnesses.collect::<Vec<_>>(),
             }));
@@ -293,9 +293,13 @@ fn tell_right(looked: &Looked, out: Output) {
             true => "nobody".to_owned(),
             false => witnesses.join(", "),
         };
-        let right = out.paint(Colour::Good, "consistent");
+        let (right, since) = match seen.before {
+            Some(before) => ("consistent", format!(", {before} when last seen")),
+            None => ("seen for the first time", String::new()),
+        };
+        let right = out.paint(Colour::Good, right);
         out.line(format!(
-            "{} {right}: {} entries, cosigned by {witnesses}",
+            "{} {right}: {} entries{since}, cosigned by {witnesses}",
             seen.origin, seen.size
         ));
     }

@@ -55,8 +55,8 @@ pub(super) struct Said {
 }
 
 impl Bundles {
-    /// Reads what is new under `paths`: files, or folders of files. `root`: the federation's, that the reader trusts.
-    pub async fn read(&mut self, paths: &[PathBuf], root: &Path, environment: Environment) {
+    /// Reads what is new under `paths`: files, or folders of files. `root`: the bytes of the federation's, that the reader trusts.
+    pub async fn read(&mut self, paths: &[PathBuf], root: &Bytes, environment: Environment) {
         self.too_many = false;
         // What was no bundle may have been written since.
         self.files
@@ -77,7 +77,7 @@ impl Bundles {
     async fn read_one(
         &mut self,
         path: &Path,
-        root: &Path,
+        root: &Bytes,
         environment: Environment,
     ) -> Result<Read, String> {
         let bytes = folder::read(path, BUNDLE_MAX as u64).map_err(|error| error.to_string())?;

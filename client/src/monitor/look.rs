@@ -76,8 +76,17 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
                 return Ok(looked);
             }
         };
-        let known = self.state.starts(&node.authority)?;
         let newest = starts.last().copied();
+        if let Some(other) = self.whose(base, newest).await
+            && other != node.authority
+        {
+            let detail = format!("at {base} is the log of {other}: is the address right?");
+            looked
+                .findings
+                .push(finding(None, Alarm::Unreachable, detail));
+            return Ok(looked);
+        }
+        let known = self.state.starts(&node.authority)?;
         let mut all: Vec<Timestamp> = known.iter().chain(&newest).copied().collect();
         all.extend(claims.starts(&node.authority));
         all.sort_unstable();
@@ -141,6 +150,18 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
             }
         }
         Err(last)
+    }
+
+    /// Who is named by the newest log at an address. A wrong address is nobody's fault but that of who wrote it down.
+    async fn whose(&self, base: &str, newest: Option<Timestamp>) -> Option<AuthorityId> {
+        let start = newest?.as_ms();
+        let note = self
+            .fetch
+            .get(&format!("{base}/pli/log/{start}/checkpoint"))
+            .await
+            .ok()?;
+        let noted = Noted::parse(std::str::from_utf8(&note).ok()?).ok()?;
+        Some(noted.checkpoint().origin.authority.clone())
     }
 
     async fn look_at(
@@ -236,6 +257,7 @@ impl<K: Fn(&AuthorityId) -> Vec<PublicKey>> Monitor<K> {
         let seen = Seen {
             origin: origin.clone(),
             size: checkpoint.size,
+            before: kept.as_ref().map(|kept| kept.noted.checkpoint().size),
             last_at: read.last_at,
             witnesses: cosignatures
                 .into_iter()

@@ -105,6 +105,8 @@ pub struct Seen {
     pub origin: Origin,
     /// Its entries.
     pub size: u64,
+    /// Its entries when it was seen before this; `None` if it never was: it is consistent with itself alone.
+    pub before: Option<u64>,
     /// The time of its last entry.
     pub last_at: Option<Timestamp>,
     /// Who has cosigned, and when.
@@ -117,6 +119,7 @@ impl Seen {
         Self {
             origin: origin.clone(),
             size: 0,
+            before: None,
             last_at: None,
             witnesses: Vec::new(),
         }

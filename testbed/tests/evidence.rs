@@ -6,19 +6,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pli_client::clock;
 use pli_client::evidence::facts::{NotProven, Verdict, Verified};
 use pli_client::evidence::make::{self, Parts};
 use pli_client::evidence::verify::verify;
 use pli_client::service::Service;
 use pli_client::service::batch::Prepared;
 use pli_protocol::code::Code;
-use pli_protocol::custody::Step;
-use pli_protocol::evidence::{Bundle, EventKind};
+use pli_protocol::custody::{Receipt, Step};
+use pli_protocol::evidence::{Bundle, Checkpoint, Entry, Event, EventKind, Noted};
 use pli_protocol::id::EnvelopeId;
 use pli_protocol::limits::EVENTS_PER_ENVELOPE_MAX;
 use pli_protocol::trust::Environment;
 use pli_protocol::wire::{self, call, call_reply};
+use pli_testbed::Federation;
 use pli_testbed::sending::submit_all;
+use pli_trust::keyfile;
 use support::{HOME, ORIGIN, PATIENCE, POLL, SERVICE, two_hosts};
 
 /// Everything that nodes say of a letter, once nothing is pending.
@@ -64,8 +67,12 @@ async fn bundle(service: &Service, letter: &Prepared<()>, proofs: usize) -> Bund
     }
 }
 
+fn read(path: &Path) -> Bytes {
+    std::fs::read(path).expect("a file").into()
+}
+
 async fn checked(bundle: &Bundle, root: &Path) -> Verified {
-    verify(&bundle.encode(), root, Environment::Production)
+    verify(&bundle.encode(), &read(root), Environment::Production)
         .await
         .expect("genuine")
 }
@@ -130,16 +137,12 @@ async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
     to_the_operator(&federation).await;
     to_the_sender(&federation, &service, letter.id).await;
     tampering(&whole, &root).await;
+    forging(&federation, &whole, &root).await;
     by_command(&federation, &service, &letter, &root).await;
 }
 
 /// EVD-8.1: the citizen proves what came, by the home's log alone, with the same command.
-async fn by_the_device(
-    federation: &pli_testbed::Federation,
-    device: &Path,
-    id: EnvelopeId,
-    root: &Path,
-) {
+async fn by_the_device(federation: &Federation, device: &Path, id: EnvelopeId, root: &Path) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("mine.pli").display().to_string();
     let (device, root) = (device.display().to_string(), root.display().to_string());
@@ -178,7 +181,7 @@ async fn by_the_device(
 }
 
 /// What `pli node status` says of the log of the home.
-async fn to_the_operator(federation: &pli_testbed::Federation) {
+async fn to_the_operator(federation: &Federation) {
     let url = format!("http://{}", federation.node(HOME).addresses().ops);
     let said = federation
         .pli(&["node", "status", "--json", "--url", &url])
@@ -201,7 +204,7 @@ async fn to_the_operator(federation: &pli_testbed::Federation) {
 }
 
 /// What `pli service status` says of a letter that was handed over.
-async fn to_the_sender(federation: &pli_testbed::Federation, service: &Service, id: EnvelopeId) {
+async fn to_the_sender(federation: &Federation, service: &Service, id: EnvelopeId) {
     let home = federation.service_home(service.id().authority(), service.id().name());
     let (home, id) = (home.display().to_string(), id.to_string());
     let said = federation
@@ -232,7 +235,7 @@ async fn tampering(whole: &Bundle, root: &Path) {
     let refused = async |edit: &dyn Fn(&mut Bundle)| {
         let mut other = whole.clone();
         edit(&mut other);
-        let broken = verify(&other.encode(), root, Environment::Production)
+        let broken = verify(&other.encode(), &read(root), Environment::Production)
             .await
             .expect_err("must be caught");
         broken.part
@@ -298,22 +301,100 @@ async fn tampering(whole: &Bundle, root: &Path) {
     let mut bytes = whole.encode().to_vec();
     let end = bytes.len() - 1;
     bytes[end] ^= 1;
-    let broken = verify(&bytes.into(), root, Environment::Production)
+    let broken = verify(&bytes.into(), &read(root), Environment::Production)
         .await
         .expect_err("caught");
     assert_eq!(broken.part, "file");
     // Another federation's root.
     let other = two_hosts().start().await.expect("nodes");
-    let broken = verify(&whole.encode(), &other.root_file(), Environment::Production).await;
+    let others = read(&other.root_file());
+    let broken = verify(&whole.encode(), &others, Environment::Production).await;
     assert_eq!(
         broken.expect_err("not of this federation").part,
         "directory"
     );
 }
 
+/// EVD-1.5, EVD-6.3: the sender's own node logs and signs what only the recipient's home can know.
+async fn forging(federation: &Federation, whole: &Bundle, root: &Path) {
+    let origin = federation.node(ORIGIN).home().join("keys");
+    let key = keyfile::load(&origin.join("log.key")).expect("a key");
+    let at = clock::now();
+    let event = Event {
+        kind: EventKind::ContentHandover,
+        node: support::authority(ORIGIN),
+        envelope: whole.id,
+        at,
+    };
+    let entry = Entry {
+        at,
+        size: 1,
+        root: event.leaf(),
+    };
+    let checkpoint = Checkpoint {
+        origin: format!("{ORIGIN}/log/{}", at.as_ms())
+            .parse()
+            .expect("an origin"),
+        size: 1,
+        root: entry.leaf(),
+    };
+    let mut noted = Noted::parse(&checkpoint.sign(&key)).expect("written here");
+    // A witness sees hashes, so it cosigns.
+    let home = federation.node(HOME).home().join("keys/log.key");
+    let home = keyfile::load(&home).expect("a key");
+    assert!(noted.add(noted.cosign(&support::authority(HOME), at, &home)));
+    let forged = wire::EventProof {
+        event: event.encode(),
+        in_batch: Some(wire::Inclusion {
+            index: 0,
+            tree_size: 1,
+            path: Vec::new(),
+        }),
+        batch_at_ms: at.as_ms(),
+        index: 0,
+        path: Vec::new(),
+        checkpoint: 0,
+    };
+    let mut bundle = Bundle {
+        receipts: Vec::new(),
+        proofs: vec![forged],
+        checkpoints: vec![noted.encode()],
+        ..whole.clone()
+    };
+    let root = read(root);
+    let verified =
+        async |bundle: &Bundle| verify(&bundle.encode(), &root, Environment::Production).await;
+    let broken = verified(&bundle).await.expect_err("not its word");
+    assert_eq!(broken.part, "proof of ContentHandover");
+    assert_eq!(broken.code, Some(Code::NotAuthoritative));
+
+    // Without the letter it is genuine, and proves nothing about whose letter it was.
+    bundle.envelope = None;
+    let said = verified(&bundle).await.expect("rightly signed");
+    assert!(said.events[0].is_final);
+    assert!(said.not_proven.contains(&NotProven::Letter));
+    assert_eq!(said.verdict(), Verdict::Incomplete);
+
+    // CUS-2.5: the same in a receipt.
+    let key = keyfile::load(&origin.join("node.key")).expect("a key");
+    let receipt = Receipt {
+        step: Step::Retrieved,
+        node: support::authority(ORIGIN),
+        envelope: whole.id,
+        at,
+    };
+    let bundle = Bundle {
+        receipts: vec![receipt.sign(&key)],
+        ..whole.clone()
+    };
+    let broken = verified(&bundle).await.expect_err("not its word");
+    assert_eq!(broken.part, "receipt 1");
+    assert_eq!(broken.code, Some(Code::NotAuthoritative));
+}
+
 /// `pli evidence get` and `verify`, with their exit codes.
 async fn by_command(
-    federation: &pli_testbed::Federation,
+    federation: &Federation,
     service: &Service,
     letter: &Prepared<()>,
     root: &Path,

@@ -118,16 +118,18 @@ impl From<Tuf> for TrustError {
             | Tuf::OlderSnapshotInTimestamp { .. }
             | Tuf::SnapshotRoleRollback { .. }
             | Tuf::SnapshotRoleMissing { .. } => Self::Rollback { detail },
-            Tuf::Transport { source, .. } => {
-                let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&source);
-                while let Some(this) = cause {
-                    if let Some(fetch) = this.downcast_ref::<FetchError>() {
+            Tuf::Transport { source, url, .. } => {
+                let mut last: &(dyn std::error::Error + 'static) = &source;
+                loop {
+                    if let Some(fetch) = last.downcast_ref::<FetchError>() {
                         return fetch.clone().into();
                     }
-                    cause = this.source();
+                    let Some(cause) = last.source() else { break };
+                    last = cause;
                 }
                 // What is left is a hash or a length that differs from the signed one.
-                Self::Invalid { detail }
+                let file = url.path().trim_start_matches('/');
+                Self::invalid(format!("{file} is not what was signed: {last}"))
             }
             _ => Self::Invalid { detail },
         }

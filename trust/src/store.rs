@@ -248,7 +248,7 @@ pub async fn read_held(
 ) -> Result<Directory, TrustError> {
     if !begins_with(root, |file| files.get(file).cloned()) {
         return Err(TrustError::invalid(
-            "it does not begin with the root that is trusted here",
+            "it does not begin with the root that is trusted here: one of the two is of another federation",
         ));
     }
     let verified = read_again(Source::Held(Arc::new(files)), root, environment).await?;

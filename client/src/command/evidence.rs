@@ -10,14 +10,16 @@ use pli_protocol::id::EnvelopeId;
 use pli_protocol::limits;
 use pli_protocol::trust::Environment;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::exit::{Exit, Failed};
 use super::{Home, places};
+use crate::clock;
 use crate::evidence::facts::Verdict;
 use crate::evidence::make::{self, Parts};
 use crate::evidence::verify::{Broken, verify};
 use crate::evidence::{page, show};
-use crate::folder::{self, Secrecy};
+use crate::folder::{self, FileError, Secrecy};
 use crate::screen::{Colour, Output, plain};
 use crate::service::Service;
 
@@ -95,7 +97,7 @@ async fn get(args: &GetArgs, out: Output) -> Result<Exit, Failed> {
         directory: service.directory().copy(),
     });
     let bundle = bundle.map_err(|error| Failed::new(error.to_string()))?;
-    write(&bundle, &args.out, out)?;
+    write(&bundle, &args.out, out).map_err(|error| Failed::new(error.to_string()))?;
     Ok(told(pending, home_code, out))
 }
 
@@ -122,9 +124,8 @@ async fn ask(
 }
 
 /// Writes a bundle that nobody may alter unseen, and says so.
-pub(super) fn write(bundle: &Bundle, path: &Path, out: Output) -> Result<(), Failed> {
-    folder::write_new(path, &bundle.encode(), Secrecy::Owner)
-        .map_err(|error| Failed::new(error.to_string()))?;
+pub(super) fn write(bundle: &Bundle, path: &Path, out: Output) -> Result<(), FileError> {
+    folder::write_new(path, &bundle.encode(), Secrecy::Owner)?;
     if out.json {
         out.json(&json!({
             "bundle": path.display().to_string(),
@@ -183,14 +184,25 @@ async fn check(args: &VerifyArgs, out: Output) -> Result<Exit, Failed> {
         true => Environment::Development,
         false => Environment::Production,
     };
-    let verified = match verify(&bytes, &args.root, environment).await {
-        Ok(verified) => verified,
-        Err(broken) => return Err(refused(broken, out)),
+    let root = Bytes::from(places::read(&args.root, limits::TRUST_ROOT_MAX)?);
+    let by = page::By {
+        at: clock::now(),
+        version: env!("CARGO_PKG_VERSION"),
     };
-    if let Some(path) = &args.html {
-        folder::write(path, page::page(&verified).as_bytes(), Secrecy::Public)
-            .map_err(|error| Failed::new(error.to_string()))?;
-    }
+    let on_a_page = |page: String| match &args.html {
+        Some(path) => folder::write(path, page.as_bytes(), Secrecy::Public)
+            .map_err(|error| Failed::new(error.to_string())),
+        None => Ok(()),
+    };
+    let verified = match verify(&bytes, &root, environment).await {
+        Ok(verified) => verified,
+        Err(broken) => {
+            // In place of what an older page says of another file.
+            on_a_page(page::refused(&broken, Sha256::digest(&bytes).into(), by))?;
+            return Err(refused(broken, out));
+        }
+    };
+    on_a_page(page::page(&verified, by))?;
     match out.json {
         true => out.json(&show::to_json(&verified)),
         false => show::tell(&verified, out),

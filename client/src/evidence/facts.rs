@@ -6,6 +6,7 @@ use pli_protocol::custody::{Receipt, Step};
 use pli_protocol::envelope::Header;
 use pli_protocol::evidence::{Cosignature, Entry, Event, EventKind, Noted, Origin};
 use pli_protocol::id::{AuthorityId, EnvelopeId, KeyId, ServiceId, Timestamp};
+use pli_protocol::merkle::Hash;
 use pli_protocol::trust::{DisplayName, Versions};
 
 /// A bundle whose every part is what it claims to be.
@@ -23,6 +24,17 @@ pub struct Verified {
     pub events: Vec<EventFacts>,
     /// What a reader might think is proven, and is not.
     pub not_proven: Vec<NotProven>,
+    /// What was read, so that a page can be held against it.
+    pub read: Read,
+}
+
+/// SHA-256 of the files that a verification read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Read {
+    /// The bundle.
+    pub bundle: Hash,
+    /// The federation's root.
+    pub root: Hash,
 }
 
 /// The outside of the letter.
@@ -34,6 +46,8 @@ pub struct LetterFacts {
     pub sender_name: DisplayName,
     /// By which of its keys.
     pub key: KeyId,
+    /// Whether the key had ended when the first node acted upon the letter: whoever else had it may have signed.
+    pub key_had_ended: bool,
     /// Everything outside of the sealing.
     pub header: Header,
 }
@@ -92,8 +106,12 @@ pub struct EventFacts {
 /// What is not proven.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NotProven {
-    /// The bundle names the letter by its id alone.
+    /// The bundle names the letter by its id alone: that these nodes are its sender's and its recipient's is not shown.
     Letter,
+    /// The key that signed the letter had ended before a node acted upon it.
+    KeyEnded,
+    /// The directory of the bundle had expired when this event was logged: it does not know what was revoked since.
+    OldDirectory(EventKind, AuthorityId),
     /// A receipt is signed, and its event is in no log of this bundle.
     NotLogged(Step, AuthorityId),
     /// Fewer witnesses than the federation demands saw this event's log.
@@ -121,12 +139,14 @@ impl Verified {
     /// What it comes to.
     pub fn verdict(&self) -> Verdict {
         let lacks = |lack: &NotProven| match lack {
-            NotProven::NotLogged(..) | NotProven::NotFinal(..) | NotProven::Nothing => true,
-            // True statements about what happened, or what the federation chose; no gap in the evidence.
             NotProven::Letter
-            | NotProven::NoWitnesses
-            | NotProven::Consignment
-            | NotProven::Handover => false,
+            | NotProven::KeyEnded
+            | NotProven::OldDirectory(..)
+            | NotProven::NotLogged(..)
+            | NotProven::NotFinal(..)
+            | NotProven::Nothing => true,
+            // True statements about what happened, or what the federation chose; no gap in the evidence.
+            NotProven::NoWitnesses | NotProven::Consignment | NotProven::Handover => false,
         };
         match self.not_proven.iter().any(lacks) {
             true => Verdict::Incomplete,

@@ -10,4 +10,5 @@ pub mod make;
 pub mod page;
 pub mod show;
 pub mod verify;
+mod way;
 mod words;

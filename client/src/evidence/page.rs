@@ -3,9 +3,12 @@
 
 use std::fmt::Write;
 
+use pli_protocol::id::{Timestamp, to_hex};
+use pli_protocol::merkle::Hash;
 use pli_trust::legible;
 
 use super::facts::{EventFacts, Verdict, Verified};
+use super::verify::Broken;
 use super::words;
 use crate::screen::Lang;
 
@@ -13,7 +16,7 @@ const STYLE: &str = "\
 :root{color-scheme:light}body{font:1rem/1.5 system-ui,sans-serif;color:#161616;background:#fff;max-width:52rem;\
 margin:2rem auto;padding:0 1rem}h1{font-size:1.6rem;margin:0 0 .5rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}\
 .verdict{border-left:.4rem solid;padding:.6rem 1rem;font-weight:600}.proven{border-color:#18753c;background:#e6f4ea}\
-.incomplete{border-color:#8a4b00;background:#fdf3e1}table{border-collapse:collapse;width:100%;margin:.5rem 0}\
+.incomplete{border-color:#8a4b00;background:#fdf3e1}.broken{border-color:#b00020;background:#fdecea}table{border-collapse:collapse;width:100%;margin:.5rem 0}\
 caption{text-align:left;font-weight:600;padding:.3rem 0}th,td{border:1px solid #767676;padding:.35rem .5rem;\
 text-align:left;vertical-align:top;overflow-wrap:anywhere}th{background:#f0f0f0}code{font:0.85rem ui-monospace,monospace;overflow-wrap:anywhere}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}\
@@ -27,8 +30,41 @@ tr,dl,svg,.verdict{break-inside:avoid}.verdict,th,circle{print-color-adjust:exac
 /// Characters of a node's name in the picture.
 const NAME_MAX: usize = 22;
 
+/// Who verified, and when: it stands on the page.
+#[derive(Clone, Copy, Debug)]
+pub struct By {
+    /// By the clock of the machine.
+    pub at: Timestamp,
+    /// Of this program.
+    pub version: &'static str,
+}
+
 /// The whole page.
-pub fn page(verified: &Verified) -> String {
+pub fn page(verified: &Verified, by: By) -> String {
+    whole(|html, lang| section(html, verified, by, lang))
+}
+
+/// The page in place of one that would say what is proven: a bundle that is not to be believed.
+pub fn refused(broken: &Broken, bundle: Hash, by: By) -> String {
+    whole(|html, lang| {
+        open(html, words::broken(lang), "broken", lang);
+        let facts = [
+            (
+                lang.pick("Ce qui ne va pas", "What is wrong"),
+                broken.to_string(),
+            ),
+            (
+                lang.pick("Fichier, SHA-256", "File, SHA-256"),
+                to_hex(&bundle),
+            ),
+            (lang.pick("Vérifié", "Verified"), verified_by(by, lang)),
+        ];
+        listed(html, &facts);
+        html.push_str("</section>\n");
+    })
+}
+
+fn whole(section: impl Fn(&mut String, Lang)) -> String {
     let mut html = String::new();
     html.push_str("<!DOCTYPE html>\n<html lang=\"fr\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
@@ -37,36 +73,56 @@ pub fn page(verified: &Verified) -> String {
     html.push_str(STYLE);
     html.push_str("</style>\n</head>\n<body>\n");
     html.push_str("<nav aria-label=\"Langue / Language\"><a href=\"#fr\" lang=\"fr\">Français</a> · <a href=\"#en\" lang=\"en\">English</a></nav>\n<main>\n");
-    section(&mut html, verified, Lang::Fr);
-    section(&mut html, verified, Lang::En);
+    section(&mut html, Lang::Fr);
+    section(&mut html, Lang::En);
     html.push_str("</main>\n</body>\n</html>\n");
     html
 }
 
-fn section(html: &mut String, verified: &Verified, lang: Lang) {
-    let id = lang.pick("fr", "en");
-    let title = lang.pick("Dossier de preuve d’une lettre", "Evidence of one letter");
+fn section(html: &mut String, verified: &Verified, by: By, lang: Lang) {
     let class = match verified.verdict() {
         Verdict::Proven => "proven",
         Verdict::Incomplete => "incomplete",
     };
-    put(
-        html,
-        format_args!(
-            "<section id=\"{id}\" lang=\"{id}\" aria-labelledby=\"t-{id}\">\n<h1 id=\"t-{id}\">{title}</h1>\n"
-        ),
-    );
-    let verdict = escape(words::verdict(verified.verdict(), lang));
-    put(
-        html,
-        format_args!("<p class=\"verdict {class}\">{verdict}</p>\n"),
-    );
+    open(html, words::verdict(verified.verdict(), lang), class, lang);
     picture(html, verified, lang);
     letter(html, verified, lang);
     events(html, verified, lang);
     lacks(html, verified, lang);
-    basis(html, verified, lang);
+    basis(html, verified, by, lang);
     html.push_str("</section>\n");
+}
+
+fn open(html: &mut String, verdict: &str, class: &str, lang: Lang) {
+    let id = lang.pick("fr", "en");
+    let title = lang.pick("Dossier de preuve d’une lettre", "Evidence of one letter");
+    put(
+        html,
+        format_args!(
+            "<section id=\"{id}\" lang=\"{id}\" aria-labelledby=\"t-{id}\">\n<h1 id=\"t-{id}\">{title}</h1>\n\
+             <p class=\"verdict {class}\">{}</p>\n",
+            escape(verdict)
+        ),
+    );
+}
+
+fn listed(html: &mut String, facts: &[(&str, String)]) {
+    html.push_str("<dl>\n");
+    for (name, value) in facts {
+        put(
+            html,
+            format_args!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)),
+        );
+    }
+    html.push_str("</dl>\n");
+}
+
+fn verified_by(by: By, lang: Lang) -> String {
+    let at = legible(by.at);
+    match lang {
+        Lang::Fr => format!("le {at}, hors ligne, par pli {}", by.version),
+        Lang::En => format!("on {at}, offline, by pli {}", by.version),
+    }
 }
 
 /// The way of the letter. What it shows stands in words in the table below.
@@ -143,44 +199,38 @@ fn fitting(name: &str) -> String {
 fn letter(html: &mut String, verified: &Verified, lang: Lang) {
     put(
         html,
-        format_args!("<h2>{}</h2>\n<dl>\n", lang.pick("La lettre", "The letter")),
+        format_args!("<h2>{}</h2>\n", lang.pick("La lettre", "The letter")),
     );
-    let mut fact = |name: &str, value: &str| {
-        put(
-            html,
-            format_args!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)),
-        );
-    };
-    fact(lang.pick("Empreinte", "Hash"), &verified.id.to_string());
+    let mut facts = vec![(lang.pick("Empreinte", "Hash"), verified.id.to_string())];
     if let Some(letter) = &verified.letter {
         let name = lang.pick(&letter.sender_name.fr, &letter.sender_name.en);
-        fact(
-            lang.pick("Expéditeur", "Sender"),
-            &format!("{name} <{}>", letter.sender),
-        );
-        fact(
-            lang.pick("Clé de l’expéditeur", "Key of the sender"),
-            &letter.key.to_string(),
-        );
-        let to = &letter.header.recipient;
-        fact(
-            lang.pick("Boîte du destinataire", "Mailbox of the recipient"),
-            &format!("{}@{}", to.mailbox, to.home),
-        );
-        fact(
-            lang.pick("Nature", "Matter"),
-            words::importance(letter.header.importance, lang),
-        );
-        fact(
-            lang.pick("Faite le", "Made"),
-            &legible(letter.header.created),
-        );
-        fact(
-            lang.pick("Valable jusqu’au", "Good until"),
-            &legible(letter.header.expires),
-        );
+        let header = &letter.header;
+        let to = &header.recipient;
+        facts.extend([
+            (
+                lang.pick("Expéditeur", "Sender"),
+                format!("{name} <{}>", letter.sender),
+            ),
+            (
+                lang.pick("Clé de l’expéditeur", "Key of the sender"),
+                letter.key.to_string(),
+            ),
+            (
+                lang.pick("Boîte du destinataire", "Mailbox of the recipient"),
+                format!("{}@{}", to.mailbox, to.home),
+            ),
+            (
+                lang.pick("Nature", "Matter"),
+                words::importance(header.importance, lang).to_owned(),
+            ),
+            (lang.pick("Faite le", "Made"), legible(header.created)),
+            (
+                lang.pick("Valable jusqu’au", "Good until"),
+                legible(header.expires),
+            ),
+        ]);
     }
-    html.push_str("</dl>\n");
+    listed(html, &facts);
 }
 
 fn events(html: &mut String, verified: &Verified, lang: Lang) {
@@ -193,8 +243,8 @@ fn events(html: &mut String, verified: &Verified, lang: Lang) {
     );
     if verified.events.is_empty() {
         let none = lang.pick(
-            "Rien : aucun journal n’en parle.",
-            "Nothing: no log speaks of it.",
+            "Rien : aucune preuve d’un journal n’est dans ce dossier.",
+            "Nothing: no proof from a log is in this bundle.",
         );
         put(html, format_args!("<p>{none}</p>\n"));
     } else {
@@ -323,7 +373,7 @@ fn lacks(html: &mut String, verified: &Verified, lang: Lang) {
     html.push_str("</ul>\n");
 }
 
-fn basis(html: &mut String, verified: &Verified, lang: Lang) {
+fn basis(html: &mut String, verified: &Verified, by: By, lang: Lang) {
     let directory = &verified.directory;
     let versions = &directory.versions;
     put(
@@ -363,6 +413,18 @@ fn basis(html: &mut String, verified: &Verified, lang: Lang) {
         ),
     };
     put(html, format_args!("{}</p>\n", escape(&said)));
+    let facts = [
+        (
+            lang.pick("Racine, SHA-256", "Root, SHA-256"),
+            to_hex(&verified.read.root),
+        ),
+        (
+            lang.pick("Dossier, SHA-256", "Bundle, SHA-256"),
+            to_hex(&verified.read.bundle),
+        ),
+        (lang.pick("Vérifié", "Verified"), verified_by(by, lang)),
+    ];
+    listed(html, &facts);
 }
 
 fn put(html: &mut String, text: std::fmt::Arguments<'_>) {

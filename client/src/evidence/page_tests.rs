@@ -11,7 +11,7 @@ use pli_protocol::evidence::{Checkpoint, Cosignature, Entry, Event, EventKind, N
 use pli_protocol::id::{AuthorityId, EnvelopeId, KeyId, Timestamp};
 use pli_protocol::trust::{DisplayName, Versions};
 
-use super::super::facts::{DirectoryFacts, LetterFacts, NotProven, ReceiptFacts};
+use super::super::facts::{DirectoryFacts, LetterFacts, NotProven, Read, ReceiptFacts};
 use super::*;
 
 const NOON: Timestamp = Timestamp::from_ms(1_800_000_000_000);
@@ -112,6 +112,7 @@ fn verified(kinds: &[EventKind], names: (&str, &str)) -> Verified {
             sender: "rdv@social.gouv.fr".parse().unwrap(),
             sender_name: name.clone(),
             key: KeyId::new([6; 32]),
+            key_had_ended: false,
             header,
         }),
         directory: DirectoryFacts {
@@ -130,6 +131,8 @@ fn verified(kinds: &[EventKind], names: (&str, &str)) -> Verified {
         events: kinds.iter().map(|kind| event(*kind)).collect(),
         not_proven: vec![
             NotProven::Letter,
+            NotProven::KeyEnded,
+            NotProven::OldDirectory(EventKind::ContentHandover, node.clone()),
             NotProven::NotLogged(Step::Stored, node.clone()),
             NotProven::NotFinal(EventKind::ContentHandover, node),
             NotProven::NoWitnesses,
@@ -137,11 +140,23 @@ fn verified(kinds: &[EventKind], names: (&str, &str)) -> Verified {
             NotProven::Handover,
             NotProven::Nothing,
         ],
+        read: Read {
+            bundle: [8; 32],
+            root: [9; 32],
+        },
     }
 }
 
+const BY: By = By {
+    at: NOON,
+    version: "0.1.0",
+};
+
 fn whole() -> String {
-    page(&verified(&KINDS, ("Affaires sociales", "Social Affairs")))
+    page(
+        &verified(&KINDS, ("Affaires sociales", "Social Affairs")),
+        BY,
+    )
 }
 
 /// The section of a language.
@@ -213,7 +228,7 @@ fn both_languages_say_the_same_number_of_things_and_none_of_the_other() {
 
 #[test]
 fn case_61_what_others_wrote_is_text_on_the_page_and_nothing_else() {
-    let page = page(&verified(&KINDS, (HOSTILE, HOSTILE)));
+    let page = page(&verified(&KINDS, (HOSTILE, HOSTILE)), BY);
     let (tags, text) = parsed(&page);
     let harmless = whole();
     let (expected, _) = parsed(&harmless);
@@ -264,8 +279,34 @@ fn a_page_prints_each_language_on_its_own_sheets_and_loads_nothing() {
 
 #[test]
 fn a_page_of_nothing_says_so() {
-    let page = page(&verified(&[], ("a", "a")));
+    let page = page(&verified(&[], ("a", "a")), BY);
     parsed(&page);
-    assert!(part(&page, "fr").contains("Rien : aucun journal"));
-    assert!(part(&page, "en").contains("Nothing: no log speaks"));
+    assert!(part(&page, "fr").contains("Rien : aucune preuve"));
+    assert!(part(&page, "en").contains("Nothing: no proof"));
+}
+
+#[test]
+fn the_page_says_what_was_read_and_by_whom() {
+    let page = whole();
+    for part in ["08".repeat(32), "09".repeat(32), "pli 0.1.0".to_owned()] {
+        assert_eq!(page.matches(&part).count(), 2, "in each language: {part}");
+    }
+}
+
+#[test]
+fn a_bundle_that_is_not_to_be_believed_has_a_page_that_says_so() {
+    let broken = Broken {
+        part: "receipt 2".to_owned(),
+        why: HOSTILE.to_owned(),
+        code: None,
+    };
+    let page = refused(&broken, [8; 32], BY);
+    let (_, text) = parsed(&page);
+    assert!(text.contains("n’est à croire") && text.contains("to be believed"));
+    assert_eq!(
+        text.matches("receipt 2: &quot;&gt;&lt;script&gt;").count(),
+        2,
+        "{text}"
+    );
+    assert!(!page.contains("<script") && !page.contains("verdict proven"));
 }

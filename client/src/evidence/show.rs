@@ -1,5 +1,6 @@
 //! Verified evidence as text and as JSON.
 
+use pli_protocol::id::to_hex;
 use pli_trust::{legible, utc};
 use serde_json::{Value, json};
 
@@ -47,6 +48,10 @@ pub fn tell(verified: &Verified, out: Output) {
             legible(directory.expires)
         ),
     );
+    let root = to_hex(&verified.read.root);
+    fact(out.pick("racine", "root"), &format!("SHA-256 {root}"));
+    let bundle = to_hex(&verified.read.bundle);
+    fact(out.pick("dossier", "bundle"), &format!("SHA-256 {bundle}"));
     for facts in &verified.events {
         out.line("");
         tell_event(verified, facts, out);
@@ -172,6 +177,8 @@ pub fn to_json(verified: &Verified) -> Value {
             Verdict::Incomplete => "incomplete",
         },
         "envelope_id": verified.id.to_string(),
+        "bundle_sha256": to_hex(&verified.read.bundle),
+        "root_sha256": to_hex(&verified.read.root),
         "letter": letter,
         "directory": {
             "root": versions.root,

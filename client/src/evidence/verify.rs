@@ -3,21 +3,19 @@
 //! In: the bytes of the file, the root that the reader trusts. Out: what is proven, by which keys, under which
 //! directory, witnessed by whom, and what is not proven; or which part is not what it claims to be.
 
-use std::path::Path;
-
 use bytes::Bytes;
 use pli_protocol::code::Code;
 use pli_protocol::custody::Receipt;
 use pli_protocol::envelope::{Letter, Sender};
 use pli_protocol::evidence::{Bundle, Cosignature, Event, EventKind, InLog};
-use pli_protocol::id::{AuthorityId, EnvelopeId, Timestamp};
-use pli_protocol::limits;
+use pli_protocol::id::{EnvelopeId, Timestamp};
 use pli_protocol::trust::{Directory, Environment};
+use sha2::{Digest, Sha256};
 
 use super::facts::{
-    DirectoryFacts, EventFacts, LetterFacts, NotProven, ReceiptFacts, Verified, says_the_same,
+    DirectoryFacts, EventFacts, LetterFacts, NotProven, Read, ReceiptFacts, Verified, says_the_same,
 };
-use crate::folder;
+use super::way::Way;
 use crate::service::track;
 
 /// A part that is not what it claims to be: nothing of the file is to be believed.
@@ -41,12 +39,17 @@ fn broken(part: impl Into<String>) -> impl FnOnce(String) -> Broken {
     }
 }
 
-/// Verifies a bundle. `root`: the file of the federation's root that the reader trusts.
+/// Verifies a bundle. `root`: the bytes of the federation's root that the reader trusts.
 pub async fn verify(
     encoded: &Bytes,
-    root: &Path,
+    root: &Bytes,
     environment: Environment,
 ) -> Result<Verified, Broken> {
+    let hash = |bytes: &Bytes| Sha256::digest(bytes).into();
+    let read = Read {
+        bundle: hash(encoded),
+        root: hash(root),
+    };
     let (bundle, whole) = Bundle::decode(encoded).map_err(|error| Broken {
         code: Some(error.code()),
         ..broken("file")(error.to_string())
@@ -54,7 +57,7 @@ pub async fn verify(
     let directory = open(&bundle, root, environment)
         .await
         .map_err(broken("directory"))?;
-    let verified = check(&bundle, &directory)?;
+    let verified = check(&bundle, &directory, read)?;
     // EVD-5.4: last, so that a part that is broken is named.
     if !whole {
         let why = "a byte is not as it was written, in a part that nobody signed".to_owned();
@@ -64,32 +67,46 @@ pub async fn verify(
 }
 
 /// EVD-6.1: the directory of the bundle, verified from the reader's own root. It may have expired since.
-async fn open(bundle: &Bundle, root: &Path, environment: Environment) -> Result<Directory, String> {
-    let root = folder::read(root, limits::TRUST_ROOT_MAX).map_err(|error| error.to_string())?;
+async fn open(
+    bundle: &Bundle,
+    root: &Bytes,
+    environment: Environment,
+) -> Result<Directory, String> {
     let files = bundle.directory.iter().cloned().collect();
-    let read = pli_trust::read_held(&root.into(), files, environment).await;
+    let read = pli_trust::read_held(root, files, environment).await;
     read.map_err(|error| error.to_string())
 }
 
-fn check(bundle: &Bundle, directory: &Directory) -> Result<Verified, Broken> {
+/// A statement by a node that has no say in it.
+fn anothers(part: &str) -> impl FnOnce(String) -> Broken {
+    let broken = broken(part);
+    move |why| Broken {
+        code: Some(Code::NotAuthoritative),
+        ..broken(why)
+    }
+}
+
+fn check(bundle: &Bundle, directory: &Directory, read: Read) -> Result<Verified, Broken> {
     let letter = bundle
         .envelope
         .clone()
         .map(|envelope| check_form(envelope, bundle.id))
         .transpose()?;
-    let origin = letter
-        .as_ref()
-        .and_then(|letter| match &letter.header().sender {
-            Sender::Service(service) => Some(service.authority().clone()),
-            Sender::Citizen(_) => None,
-        });
+    let way = letter.as_ref().map(Way::of).transpose();
+    let way = way.map_err(broken("letter"))?;
     let mut events = Vec::new();
     for proof in &bundle.proofs {
         let note = &bundle.checkpoints[proof.checkpoint as usize];
-        events.push(check_event(proof, note, bundle.id, directory)?);
+        events.push(check_event(
+            proof,
+            note,
+            bundle.id,
+            way.as_ref(),
+            directory,
+        )?);
     }
     events.sort_by_key(|facts| (facts.event.at, order(facts.event.kind)));
-    let receipts = check_receipts(bundle, origin.as_ref(), directory, &events)?;
+    let receipts = check_receipts(bundle, way.as_ref(), directory, &events)?;
     let accepted = events
         .iter()
         .map(|facts| facts.event.at)
@@ -98,7 +115,7 @@ fn check(bundle: &Bundle, directory: &Directory) -> Result<Verified, Broken> {
     let letter = letter
         .map(|letter| check_letter(&letter, accepted, directory))
         .transpose()?;
-    let not_proven = not_proven(letter.is_some(), &receipts, &events, directory);
+    let not_proven = not_proven(letter.as_ref(), &receipts, &events, directory);
     Ok(Verified {
         id: bundle.id,
         directory: facts_of(directory, letter.as_ref(), &events),
@@ -106,6 +123,7 @@ fn check(bundle: &Bundle, directory: &Directory) -> Result<Verified, Broken> {
         receipts,
         events,
         not_proven,
+        read,
     })
 }
 
@@ -121,7 +139,7 @@ fn check_form(envelope: Bytes, id: EnvelopeId) -> Result<Letter, Broken> {
     Ok(letter)
 }
 
-/// EVD-6.2: by a key of its service that was valid when the letter was first acted upon.
+/// EVD-6.2: by a key of its service that was valid between its making and the first act upon it.
 fn check_letter(
     letter: &Letter,
     accepted: Option<Timestamp>,
@@ -142,7 +160,7 @@ fn check_letter(
         .expect("a Signed has at least one signature");
     let at = accepted.unwrap_or(header.created);
     let key = directory
-        .service_key_at(sender, &signer, at)
+        .service_key_accepted(sender, &signer, header.created, at)
         .map_err(|error| refused(error.code(), error.to_string()))?;
     letter
         .signed()
@@ -155,6 +173,7 @@ fn check_letter(
         sender: sender.clone(),
         sender_name: record.name.clone(),
         key: signer,
+        key_had_ended: directory.service_key_at(sender, &signer, at).is_err(),
         header: header.clone(),
     })
 }
@@ -164,6 +183,7 @@ fn check_event(
     proof: &pli_protocol::wire::EventProof,
     note: &str,
     id: EnvelopeId,
+    way: Option<&Way>,
     directory: &Directory,
 ) -> Result<EventFacts, Broken> {
     let name = Event::decode(&proof.event).map_or("an event", |event| event.kind.name());
@@ -179,6 +199,8 @@ fn check_event(
         );
         return Err(broken(part)(why));
     }
+    way.map_or(Ok(()), |way| way.check_event(&found.event))
+        .map_err(anothers(&part))?;
     let head = found.checkpoint();
     let node = &head.origin.authority;
     let keys = directory.log_keys(node, found.logged);
@@ -241,7 +263,7 @@ fn check_witnesses(
 /// EVD-6.5
 fn check_receipts(
     bundle: &Bundle,
-    origin: Option<&AuthorityId>,
+    way: Option<&Way>,
     directory: &Directory,
     events: &[EventFacts],
 ) -> Result<Vec<ReceiptFacts>, Broken> {
@@ -253,7 +275,9 @@ fn check_receipts(
             code: Some(error.code()),
             ..broken(&part)(error.to_string())
         })?;
-        let origin = origin.unwrap_or(&receipt.node);
+        way.map_or(Ok(()), |way| way.check_receipt(&receipt))
+            .map_err(anothers(&part))?;
+        let origin = way.map_or(&receipt.node, |way| &way.origin);
         let checked = track::check(encoded.clone(), bundle.id, origin, directory);
         checked.verdict.map_err(|fault| Broken {
             code: Some(fault.code()),
@@ -277,15 +301,17 @@ fn check_receipts(
 }
 
 fn not_proven(
-    has_letter: bool,
+    letter: Option<&LetterFacts>,
     receipts: &[ReceiptFacts],
     events: &[EventFacts],
     directory: &Directory,
 ) -> Vec<NotProven> {
     let has = |kind: EventKind| events.iter().any(|facts| facts.event.kind == kind);
     let mut lacks = Vec::new();
-    if !has_letter {
-        lacks.push(NotProven::Letter);
+    match letter {
+        None => lacks.push(NotProven::Letter),
+        Some(letter) if letter.key_had_ended => lacks.push(NotProven::KeyEnded),
+        Some(_) => {}
     }
     if events.is_empty() {
         lacks.push(NotProven::Nothing);
@@ -298,6 +324,13 @@ fn not_proven(
     }
     for facts in events.iter().filter(|facts| !facts.is_final) {
         lacks.push(NotProven::NotFinal(
+            facts.event.kind,
+            facts.event.node.clone(),
+        ));
+    }
+    let expires = expires(directory);
+    for facts in events.iter().filter(|facts| facts.logged > expires) {
+        lacks.push(NotProven::OldDirectory(
             facts.event.kind,
             facts.event.node.clone(),
         ));
@@ -325,6 +358,12 @@ fn order(kind: EventKind) -> u8 {
     }
 }
 
+/// Until when the directory was in force.
+fn expires(directory: &Directory) -> Timestamp {
+    let ends = directory.expiries().iter().map(|line| line.expires);
+    ends.fold(directory.expires(), Timestamp::min)
+}
+
 fn facts_of(
     directory: &Directory,
     letter: Option<&LetterFacts>,
@@ -342,12 +381,9 @@ fn facts_of(
             let name = directory.authority(&authority).ok()?.name.clone();
             Some((authority, name))
         });
-    let ends = directory.expiries().iter().map(|line| line.expires);
     DirectoryFacts {
         versions: directory.versions(),
-        expires: directory
-            .expires()
-            .min(ends.min().unwrap_or(directory.expires())),
+        expires: expires(directory),
         authorities: directory.authorities().count(),
         witnesses: directory.policy().witnesses,
         names: named.collect(),

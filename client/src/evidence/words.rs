@@ -31,6 +31,14 @@ pub(super) fn verdict(verdict: Verdict, lang: Lang) -> &'static str {
     }
 }
 
+/// In place of a verdict.
+pub(super) fn broken(lang: Lang) -> &'static str {
+    lang.pick(
+        "Rien de ce fichier n’est à croire : il n’est pas ce qu’il prétend être.",
+        "Nothing in this file is to be believed: it is not what it claims to be.",
+    )
+}
+
 /// What happened, in one sentence.
 pub(super) fn event(kind: EventKind, node: &str, lang: Lang) -> String {
     let (fr, en) = match kind {
@@ -103,9 +111,20 @@ pub(super) fn not_proven(lack: &NotProven, lang: Lang) -> String {
     };
     match lack {
         NotProven::Letter => said(
-            "La lettre elle-même n’est pas dans ce dossier : elle n’y est que par son empreinte.".into(),
-            "The letter itself is not in this bundle: it is named by its hash alone.".into(),
+            "La lettre elle-même n’est pas dans ce dossier : elle n’y est que par son empreinte. Rien ne prouve qui l’a écrite, à qui, ni que ces nœuds soient ceux de l’expéditeur et du destinataire.".into(),
+            "The letter itself is not in this bundle: it is named by its hash alone. Nothing proves who wrote it, to whom, or that these nodes are the sender's and the recipient's.".into(),
         ),
+        NotProven::KeyEnded => said(
+            "La clé qui a signé la lettre a pris fin avant le premier fait de ce dossier : rien ici ne prouve que la lettre ait été signée avant, par son service.".into(),
+            "The key that signed the letter ended before the first event of this bundle: nothing here proves that the letter was signed before, by its service.".into(),
+        ),
+        NotProven::OldDirectory(kind, node) => {
+            let stage = stage(*kind, lang);
+            said(
+                format!("« {stage} » ({node}) est postérieur à l’annuaire de ce dossier, qui ne dit pas quelles clés ont été révoquées depuis."),
+                format!("\"{stage}\" ({node}) is later than the directory of this bundle, which does not say which keys were revoked since."),
+            )
+        }
         NotProven::NotLogged(step, node) => {
             let step = self::step(*step, lang);
             said(
@@ -133,8 +152,8 @@ pub(super) fn not_proven(lack: &NotProven, lang: Lang) -> String {
             "Nothing proves that a device of the recipient has the letter.".into(),
         ),
         NotProven::Nothing => said(
-            "Aucun journal ne dit quoi que ce soit de cette lettre.".into(),
-            "No log says anything of this letter.".into(),
+            "Aucune preuve d’un journal n’est dans ce dossier ; un dossier fait quelques minutes plus tard peut en avoir.".into(),
+            "No proof from a log is in this bundle; one that is made some minutes later may have some.".into(),
         ),
     }
 }
@@ -165,15 +184,17 @@ pub(super) fn importance(importance: Importance, lang: Lang) -> &'static str {
 }
 
 /// What nothing here can prove, whatever the bundle holds.
-pub(super) fn never_proven(lang: Lang) -> [&'static str; 3] {
+pub(super) fn never_proven(lang: Lang) -> [&'static str; 4] {
     match lang {
         Lang::Fr => [
             "Que le destinataire ait lu la lettre, ou l’ait comprise.",
+            "La signature d’un appareil du destinataire : le nœud qui garde sa boîte atteste l’avoir vérifiée, et elle n’est pas dans ce dossier.",
             "Les heures sont celles de chaque nœud ; les témoins attestent à quelle heure au plus tard chacun les avait écrites.",
             "Le contenu de la lettre : elle est scellée, et seul le destinataire peut l’ouvrir.",
         ],
         Lang::En => [
             "That the recipient read the letter, or understood it.",
+            "A signature by a device of the recipient: the node that keeps the mailbox attests that it checked one, which is not in this bundle.",
             "Times are those of each node; witnesses attest by when at the latest each had written them down.",
             "What the letter says: it is sealed, and the recipient alone can open it.",
         ],

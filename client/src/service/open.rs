@@ -127,7 +127,7 @@ fn next_step(refusal: &TrustRefusal, service: &ServiceId, key: &str) -> String {
             "use the key that is in force now; if there is none, the operator of {authority} lists one with: pli authority revoke --service {name} --new-key …, {PUBLISH}"
         ),
         TrustRefusal::Suspended { owner, .. } if owner.authority == *authority => format!(
-            "nothing can be sent until that is lifted: ask the federation, which lifts it with: pli federation suspend {authority} --lift, then pli federation publish"
+            "nothing can be sent or asked for until that is lifted: ask the federation, which lifts it with: pli federation suspend {authority} --lift, then pli federation publish"
         ),
         TrustRefusal::DirectoryExpired { .. } => "the federation renews it with: pli federation publish; if it did, see that the places in service.toml can be reached and that this machine's clock is right".to_owned(),
         TrustRefusal::AuthorityExpired { authority, .. } => format!(

@@ -85,6 +85,14 @@ impl EventKind {
         }
     }
 
+    /// Whether it is the word of the sender's own node; otherwise it is that of the recipient's home. EVD-1.5.
+    pub const fn is_of_origin(self) -> bool {
+        matches!(
+            self,
+            Self::SubmissionAcceptance | Self::SubmissionRejection(_) | Self::RelayFailure(_)
+        )
+    }
+
     /// Why something failed; `None` where nothing did.
     pub const fn code(self) -> Option<Code> {
         match self {

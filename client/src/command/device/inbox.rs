@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use pli_protocol::id::EnvelopeId;
+use pli_protocol::wire::EvidenceReply;
 use serde_json::json;
 
 use super::{
@@ -150,7 +151,11 @@ pub(super) async fn evidence(args: &EvidenceArgs, out: Output) -> Result<Exit, F
     let id = id.ok_or_else(|| said(texts::PROVES_NOTHING))?;
     let reply = device.evidence(id).await;
     device.hang_up().await;
-    let reply = reply?;
+    let (reply, unanswered) = match reply {
+        Ok(reply) => (reply, None),
+        // The letter and the directory prove who wrote it, also against a home that says nothing.
+        Err(error) => (EvidenceReply::default(), Some(Failed::from(error))),
+    };
     let (pending, home_code) = (reply.pending, reply.home_code);
     let bundle = make::make(Parts {
         id,
@@ -160,7 +165,12 @@ pub(super) async fn evidence(args: &EvidenceArgs, out: Output) -> Result<Exit, F
         directory: device.directory().copy(),
     });
     let bundle = bundle.map_err(|error| Failed::of_file(&error))?;
-    bundles::write(&bundle, &args.out, out)?;
+    bundles::write(&bundle, &args.out, out).map_err(|error| Failed::of_file(&error))?;
+    if let Some(failed) = unanswered {
+        let said = texts::LETTER_ALONE.say(out, &[]);
+        eprintln!("pli: {said} ({})", failed.message);
+        return Ok(Exit::InPart);
+    }
     Ok(bundles::told(pending, home_code, out))
 }
 

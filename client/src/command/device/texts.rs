@@ -26,6 +26,9 @@ words! {
     PROVES_NOTHING:
         "la lettre {number} n'est pas vérifiée : elle ne prouve rien",
         "letter {number} is not verified: it proves nothing";
+    LETTER_ALONE:
+        "votre administration de courrier n'a pas répondu : ce dossier prouve qui a écrit la lettre, et rien de ce qui lui est arrivé ; refaites-le plus tard, sous un autre nom",
+        "your mail administration did not answer: this bundle proves who wrote the letter, and nothing of what happened to it; make it again later, under another name";
     NOT_SHOWN_TITLE: "(ne peut pas être affichée)", "(cannot be shown)";
 
     // Where a letter stands.

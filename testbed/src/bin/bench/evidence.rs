@@ -168,7 +168,7 @@ pub(crate) async fn bundle(figures: &mut Figures, stage: &Stage) -> Result<(), A
         let _taking = Devices::connect(stage).await?;
         whole(stage).await?.encode()
     };
-    let root = stage.federation.root_file();
+    let root = std::fs::read(stage.federation.root_file())?.into();
     let mut times = Vec::with_capacity(VERIFICATIONS);
     for _ in 0..VERIFICATIONS {
         let started = Instant::now();

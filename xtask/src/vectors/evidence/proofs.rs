@@ -14,7 +14,7 @@ use crate::vectors::annotate::Annotator;
 use crate::vectors::case::{Ask, BentFrom, File};
 use crate::vectors::samples::{NOW_MS, hex, hexes, other_key};
 
-/// PROOF(m, D[n]) of RFC 6962, section 2.1.2, as its recursion reads.
+/// PROOF of RFC 6962, section 2.1.2, as its recursion reads.
 pub(super) fn consistency_path(old: usize, leaves: &[Hash]) -> Vec<Hash> {
     fn part(old: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
         if old == leaves.len() {

@@ -19,7 +19,7 @@ use crate::evidence::{self, Keeper};
 use crate::fatal::Fatal;
 use crate::federation::{self, Found, Opened};
 use crate::keys::NodeKey;
-use crate::store::{self, Look, OpenOptions, Store};
+use crate::store::{self, Look, OpenOptions, Status, Store};
 
 /// A file named here would hold the keys of every session: TLS libraries write it for debugging.
 pub const KEY_LOG_VARIABLE: &str = "SSLKEYLOGFILE";
@@ -71,10 +71,15 @@ pub fn evidence(
         return Ok(None);
     }
     let key = log_key(config)?;
-    let epoch = store.status().epoch;
+    let Status {
+        epoch, confirmed, ..
+    } = store.status();
     let keeper = Keeper::open(&config.evidence.folder, &config.authority, key, epoch, now);
     let keeper = keeper.map_err(|error| Fatal::EvidenceOpen(error.to_string()))?;
-    Ok(Some(Arc::new(keeper)))
+    Ok(Some(Arc::new(match confirmed {
+        Some(_) => keeper.beside_a_used_store(),
+        None => keeper,
+    })))
 }
 
 /// Reads the key of the evidence log.
@@ -90,8 +95,12 @@ pub fn look_at_evidence(config: &Config, store: Option<&Look>) -> Result<evidenc
     let epoch = store
         .filter(|store| !store.is_copy)
         .map(|store| store.epoch);
-    evidence::look(&config.evidence.folder, &config.authority, epoch)
-        .map_err(|error| Fatal::EvidenceOpen(error.to_string()))
+    let mut look = evidence::look(&config.evidence.folder, &config.authority, epoch)
+        .map_err(|error| Fatal::EvidenceOpen(error.to_string()))?;
+    if look.began.is_none() && store.is_some_and(|store| store.confirmed.is_some()) {
+        look.anew = Some(evidence::NO_LOG.to_owned());
+    }
+    Ok(look)
 }
 
 /// Case 17: a person says that the clock is right. For a node that does not run and has a store.

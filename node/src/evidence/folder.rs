@@ -39,6 +39,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Logs that are kept open; a node that began more has them on disk.
 const STARTS_MAX: usize = 64;
 
+/// Why a first log is told of.
+pub const NO_LOG: &str = "the store was used before and there is no log beside it; unless none was kept until now, it is lost";
+
 /// EVD-3.1: for the operator, where the directory does not list the key of this node's log now.
 pub fn not_listed(
     directory: &Directory,
@@ -91,6 +94,8 @@ pub struct Keeper {
     /// Ascending by start; never empty.
     logs: RwLock<Vec<Arc<EventLog>>>,
     anew: Option<String>,
+    /// There was none before.
+    first: bool,
     _lock: File,
 }
 
@@ -129,12 +134,22 @@ impl Keeper {
             epoch,
             logs: RwLock::new(logs),
             anew,
+            first: starts.is_empty(),
             _lock: lock,
         };
-        if starts.is_empty() || keeper.anew.is_some() {
+        if keeper.first || keeper.anew.is_some() {
             keeper.begin(now).map_err(disk)?;
         }
         Ok(keeper)
+    }
+
+    /// The same beside a store that was used before: if this log is the first, one that was here is lost.
+    #[must_use]
+    pub fn beside_a_used_store(mut self) -> Self {
+        if self.first {
+            self.anew = Some(NO_LOG.to_owned());
+        }
+        self
     }
 
     /// Where the logs are.

@@ -16,4 +16,4 @@ pub mod serve;
 pub mod start;
 pub mod witness;
 
-pub use folder::{Keeper, KeeperError, Look, look, not_listed};
+pub use folder::{Keeper, KeeperError, Look, NO_LOG, look, not_listed};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::refusals::checked;
-use crate::site::Site;
+use crate::site::{Site, get};
 
 /// The verdict and the words of the lines about something.
 fn lines(site: &Site, what: &str) -> Vec<(String, String)> {
@@ -49,10 +49,36 @@ fn case_43_a_check_says_that_the_next_start_begins_a_new_log() {
     fs::rename(site.at("original"), site.at("evidence")).unwrap();
     assert_eq!(lines(&site, "evidence folder").len(), 1, "as it was");
 
+    // The store is there and its log is not.
+    fs::rename(site.at("evidence"), site.at("original")).unwrap();
+    let said = lines(&site, "evidence folder");
+    assert!(said[1].1.contains("it is lost"), "{said:?}");
+    fs::rename(site.at("original"), site.at("evidence")).unwrap();
+
     // The log is there and its store is not.
     fs::rename(site.at("store"), site.at("store.away")).unwrap();
     let said = lines(&site, "evidence folder");
     assert!(said[1].1.contains("is not there"), "{said:?}");
+}
+
+/// EVD-3.4
+#[test]
+fn case_43_a_node_whose_logs_are_lost_says_so_when_it_begins_anew() {
+    let site = Site::new();
+    let alarms = |site: &Site| {
+        let (_, status) = get(site.address("ops"), "/status").expect("answers");
+        let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        status["alarms"].to_string()
+    };
+    let node = site.start();
+    assert!(!alarms(&site).contains("evidence_anew"), "the first start");
+    drop(node);
+    fs::rename(site.at("evidence"), site.at("away")).unwrap();
+    let node = site.start();
+    assert!(alarms(&site).contains("evidence_anew"));
+    drop(node);
+    let _node = site.start();
+    assert!(!alarms(&site).contains("evidence_anew"), "it goes on");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fixture::http::{Mirror, Trick};
 use fixture::{DAY_MS, INTERIOR, NOW, SOCIAL, World, id, ring, role_keys, service};
 use pli_protocol::code::Code;
-use pli_protocol::trust::{Alarm, Environment, KeyOwner, KeyRole, TrustRole};
+use pli_protocol::trust::{Alarm, Environment, KeyOwner, KeyRole, Policy, TrustRole};
 use pli_trust::write::{RootChange, Suspension};
 use pli_trust::{Changed, Source, TrustError, TrustStore, fetch_pinned_root, keyfile, read_held};
 use sha2::{Digest, Sha256};
@@ -333,5 +333,26 @@ async fn an_authority_gets_new_role_keys_from_the_federation() {
     assert_eq!(
         moved.role_keys(),
         &role_keys(std::slice::from_ref(&new_key), 1)
+    );
+}
+
+/// EVD-6.6: two authorities, so that each log has one witness at most.
+#[tokio::test]
+async fn a_federation_demands_no_more_witnesses_than_it_has() {
+    let world = World::new().await;
+    let demand = |witnesses| {
+        let policy = Policy { witnesses };
+        let set = world
+            .federation
+            .set_policy(policy, &world.targets_ring(), world.now);
+        set.map_err(|error| error.to_string())
+    };
+    let refused = demand(2).unwrap_err();
+    assert!(refused.contains("at most 1 can be"), "{refused}");
+    demand(1).unwrap();
+    assert_eq!(
+        world.federation.overview().unwrap().policy.witnesses,
+        0,
+        "staged"
     );
 }

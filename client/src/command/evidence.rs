@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use pli_protocol::code::Code;
+use pli_protocol::envelope::Letter;
 use pli_protocol::evidence::Bundle;
 use pli_protocol::id::EnvelopeId;
 use pli_protocol::limits;
@@ -21,7 +22,8 @@ use crate::evidence::verify::{Broken, verify};
 use crate::evidence::{page, show};
 use crate::folder::{self, FileError, Secrecy};
 use crate::screen::{Colour, Output, plain};
-use crate::service::Service;
+use crate::service::batch::letter_file;
+use crate::service::{Service, config};
 
 const VERIFY_CODES: &str = "Exit codes: 0 proven · 3 genuine, but something is missing or not final · \
 1 not a bundle, or not what it claims to be; the part is named · 2 not understood";
@@ -42,7 +44,7 @@ pub(super) struct GetArgs {
     /// The letter's id, as `pli service send` printed it
     #[arg(value_name = "ID")]
     id: EnvelopeId,
-    /// The sealed letter itself, to be kept in the bundle
+    /// The sealed letter itself, to be kept in the bundle; by default the one that `pli service send --keep-letters` kept
     #[arg(long, value_name = "FILE")]
     letter: Option<PathBuf>,
     /// Where the bundle goes; nothing is overwritten
@@ -74,12 +76,9 @@ pub(super) async fn run(command: EvidenceCommand, out: Output) -> Result<Exit, F
 }
 
 async fn get(args: &GetArgs, out: Output) -> Result<Exit, Failed> {
-    let letter = args
-        .letter
-        .as_deref()
-        .map(|path| places::read(path, limits::ENVELOPE_MAX as u64))
-        .transpose()?;
-    let service = Service::open(&args.home.folder("service")?).await?;
+    let home = args.home.folder("service")?;
+    let letter = letter_of(args, &home)?;
+    let service = Service::open(&home).await?;
     service.check_listed().await?;
     let asked = ask(&service, args.id).await;
     service.hang_up().await;
@@ -91,14 +90,42 @@ async fn get(args: &GetArgs, out: Output) -> Result<Exit, Failed> {
     }
     let bundle = make::make(Parts {
         id: args.id,
-        envelope: letter.map(Bytes::from),
+        envelope: letter,
         receipts,
         reply,
         directory: service.directory().copy(),
     });
     let bundle = bundle.map_err(|error| Failed::new(error.to_string()))?;
     write(&bundle, &args.out, out).map_err(|error| Failed::new(error.to_string()))?;
+    if bundle.envelope.is_none() {
+        let said = out.pick(
+            "sans la lettre scellée la preuve reste incomplète : donnez-la avec --letter FILE ; pli service send --keep-letters la garde",
+            "without the sealed letter the evidence stays incomplete: give it with --letter FILE; pli service send --keep-letters keeps it",
+        );
+        eprintln!("pli: {said}");
+    }
     Ok(told(pending, home_code, out))
+}
+
+/// The sealed letter, if it is given or was kept.
+fn letter_of(args: &GetArgs, home: &Path) -> Result<Option<Bytes>, Failed> {
+    let kept = letter_file(&config::letters_folder(home), args.id);
+    let path = match &args.letter {
+        Some(path) => path,
+        None if kept.exists() => &kept,
+        None => return Ok(None),
+    };
+    let bytes = Bytes::from(places::read(path, limits::ENVELOPE_MAX as u64)?);
+    let is = |what: String| Failed::new(format!("{}: {what}", path.display()));
+    match Letter::decode(bytes.clone()) {
+        Ok(letter) if letter.id() == args.id => Ok(Some(bytes)),
+        Ok(letter) => Err(is(format!(
+            "it is the letter {}, not {}",
+            letter.id(),
+            args.id
+        ))),
+        Err(error) => Err(is(format!("it is no sealed letter: {error}"))),
+    }
 }
 
 /// Receipts that verify, and the proofs of everything they tell of.
@@ -184,6 +211,16 @@ async fn check(args: &VerifyArgs, out: Output) -> Result<Exit, Failed> {
         true => Environment::Development,
         false => Environment::Production,
     };
+    if let Some(page) = &args.html {
+        for read in [&args.file, &args.root] {
+            if is_same(page, read) {
+                return Err(Failed::new(format!(
+                    "--html {} would replace what is read; choose another place",
+                    page.display()
+                )));
+            }
+        }
+    }
     let root = Bytes::from(places::read(&args.root, limits::TRUST_ROOT_MAX)?);
     let by = page::By {
         at: clock::now(),
@@ -211,6 +248,12 @@ async fn check(args: &VerifyArgs, out: Output) -> Result<Exit, Failed> {
         Verdict::Proven => Exit::Done,
         Verdict::Incomplete => Exit::InPart,
     })
+}
+
+/// Whether both are there, and one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    whole(one).is_some_and(|one| whole(other) == Some(one))
 }
 
 fn refused(broken: Broken, out: Output) -> Failed {

@@ -20,7 +20,7 @@ use crate::partner::{self, Format};
 use crate::screen::{Colour, Output, plain};
 use crate::service::campaign::{BYTE_ORDER_MARK, Campaign, LINE_MAX, Outcome, about_content};
 use crate::service::draft::{Draft, Handling, check_readable, is_blank};
-use crate::service::{PATIENCE, Service, ServiceError};
+use crate::service::{PATIENCE, Service, ServiceError, config};
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -71,6 +71,9 @@ pub(super) struct SendArgs {
     /// For how many days the letter is kept for its citizen
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=400))]
     keep_days: u64,
+    /// Keep each sealed letter in the service's folder, under letters/: with it `pli evidence get` makes whole evidence
+    #[arg(long)]
+    keep_letters: bool,
     /// Give up after so many seconds without any progress
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs())]
     patience: u64,
@@ -97,9 +100,12 @@ pub(super) async fn run(args: SendArgs, out: Output) -> Result<Exit, Failed> {
     let what = What::of(&args)?;
     let trouble = Arc::new(Trouble::new(args.file.is_some(), patience, out));
     let told = Arc::clone(&trouble);
-    let service = Service::open(&home)
+    let mut service = Service::open(&home)
         .await?
         .on_trouble(move |error| told.tell(error));
+    if args.keep_letters {
+        service = service.keep_letters(&config::letters_folder(&home))?;
+    }
     service.check_listed().await?;
     trouble.towards(service.id().authority(), service.addresses());
     let exit = match what {

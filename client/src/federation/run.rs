@@ -168,6 +168,7 @@ fn show(dir: &Path) -> Result<Report, Failure> {
             "targets_expires",
             time("targets_expires_ms", overview.targets_expires),
         )
+        .count("witnesses_demanded", overview.policy.witnesses as u64)
         .columns(&[
             "authority",
             "in_force",

@@ -4,6 +4,7 @@
 //! does not wait for others, and under load the batches fill by themselves. Spec: SIG-3.
 
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use pli_protocol::signed::{leaf_hash, sign_batch};
 use tokio::sync::mpsc;
 
 use super::draft::{Draft, Randomness};
+use crate::folder::{self, FileError, Secrecy};
 
 /// Letters under one signature. More would save nothing: the signature is then a ninth of a
 /// per cent of the work, and every letter's path grows.
@@ -31,6 +33,17 @@ pub struct Prepared<T> {
     pub envelope: Bytes,
 }
 
+/// Why nothing can be handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Sealing.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Keeping what was sealed.
+    #[error(transparent)]
+    Keep(#[from] FileError),
+}
+
 /// Who seals and signs.
 #[derive(Clone, Debug)]
 pub struct Sealer {
@@ -40,6 +53,13 @@ pub struct Sealer {
     pub key: Arc<SigningKey>,
     /// Of the sealings.
     pub randomness: Randomness,
+    /// The folder in which each letter is kept as it leaves, if it is (see [`letter_file`]).
+    pub keep: Option<Arc<Path>>,
+}
+
+/// Where a sealed letter is kept, for its evidence.
+pub fn letter_file(folder: &Path, id: EnvelopeId) -> PathBuf {
+    folder.join(format!("{id}.letter"))
 }
 
 impl Sealer {
@@ -48,7 +68,7 @@ impl Sealer {
         self,
         mut drafts: mpsc::Receiver<(T, Draft)>,
         prepared: mpsc::Sender<Prepared<T>>,
-    ) -> Result<(), SealError> {
+    ) -> Result<(), PrepareError> {
         let mut ready = Vec::new();
         while drafts.recv_many(&mut ready, BATCH_MAX).await > 0 {
             for letter in self.batch(std::mem::take(&mut ready)).await? {
@@ -64,7 +84,7 @@ impl Sealer {
     pub async fn batch<T: Send + 'static>(
         &self,
         drafts: Vec<(T, Draft)>,
-    ) -> Result<Vec<Prepared<T>>, SealError> {
+    ) -> Result<Vec<Prepared<T>>, PrepareError> {
         let share = drafts.len().div_ceil(cores()).max(1);
         let (tags, drafts): (Vec<T>, Vec<Draft>) = drafts.into_iter().unzip();
         let mut drafts = drafts.into_iter().peekable();
@@ -83,6 +103,12 @@ impl Sealer {
             .map(|payload| EnvelopeId::new(leaf_hash(ENVELOPE, payload)))
             .collect();
         let envelopes = sign_batch(ENVELOPE, payloads, &self.key).expect("1 to 1,024 are a tree");
+        if let Some(folder) = self.keep.clone() {
+            let letters = ids.iter().copied().zip(envelopes.iter().cloned());
+            let letters: Vec<(EnvelopeId, Bytes)> = letters.collect();
+            let kept = tokio::task::spawn_blocking(move || keep(&folder, &letters));
+            kept.await.expect("writing does not panic")?;
+        }
         let letters = tags.into_iter().zip(ids).zip(envelopes);
         Ok(letters
             .map(|((tag, id), envelope)| Prepared { tag, id, envelope })
@@ -95,6 +121,14 @@ impl Sealer {
             .map(|draft| draft.seal(&self.service, &self.randomness))
             .collect()
     }
+}
+
+/// Before they leave: what is on its way is kept.
+fn keep(folder: &Path, letters: &[(EnvelopeId, Bytes)]) -> Result<(), FileError> {
+    for (id, envelope) in letters {
+        folder::write(&letter_file(folder, *id), envelope, Secrecy::Owner)?;
+    }
+    Ok(())
 }
 
 fn cores() -> usize {

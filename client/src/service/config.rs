@@ -157,6 +157,11 @@ pub(crate) fn environment(dev: bool) -> Environment {
     }
 }
 
+/// Where the sealed letters of the service in `home` are kept, if they are.
+pub fn letters_folder(home: &Path) -> PathBuf {
+    home.join("letters")
+}
+
 /// Where contacts are kept.
 pub fn contacts_folder(home: &Path) -> PathBuf {
     home.join(CONTACTS_FOLDER)

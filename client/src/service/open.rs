@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pli_protocol::code::Code;
-use pli_protocol::crypto::seal::SealError;
 use pli_protocol::crypto::sign::SigningKey;
 use pli_protocol::evidence::Event;
 use pli_protocol::id::{EnvelopeId, ServiceId};
@@ -17,7 +16,7 @@ use pli_trust::keyfile::{self, KeyFileError};
 use tokio::sync::mpsc;
 
 use super::allowed::Allowed;
-use super::batch::{Prepared, Sealer};
+use super::batch::{PrepareError, Prepared, Sealer};
 use super::config::{self, ConfigError, ServiceConfig};
 use super::contacts::{ContactError, Contacts};
 use super::draft::{Draft, Randomness};
@@ -29,6 +28,7 @@ use crate::call::CallError;
 use crate::clock;
 use crate::directory::{DirectoryError, OpenDirectory};
 use crate::evidence::ask;
+use crate::folder;
 use crate::reach::{self, ReachError};
 
 /// How long a service goes on without progress unless told otherwise.
@@ -66,9 +66,9 @@ pub enum ServiceError {
     /// A contact.
     #[error(transparent)]
     Contact(#[from] ContactError),
-    /// Sealing.
+    /// Sealing, or keeping what was sealed.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Prepare(#[from] PrepareError),
     /// The node was not reached.
     #[error(transparent)]
     Reach(#[from] ReachError),
@@ -91,8 +91,12 @@ impl ServiceError {
             Self::Reach(error) => error.code(),
             Self::Call(error) => error.code(),
             Self::Submit(error) => error.code(),
-            Self::Seal(error) => Some(error.code()),
-            Self::NotMade { .. } | Self::Config(_) | Self::Key(_) | Self::Contact(_) => None,
+            Self::Prepare(PrepareError::Seal(error)) => Some(error.code()),
+            Self::Prepare(PrepareError::Keep(_))
+            | Self::NotMade { .. }
+            | Self::Config(_)
+            | Self::Key(_)
+            | Self::Contact(_) => None,
         }
     }
 }
@@ -156,6 +160,8 @@ pub struct Service {
     contacts: Arc<Contacts>,
     dialler: Dialler,
     on_trouble: OnTrouble,
+    /// Where its letters are kept, if they are.
+    letters: Option<Arc<Path>>,
 }
 
 impl Service {
@@ -183,6 +189,7 @@ impl Service {
             contacts: Arc::new(contacts),
             dialler,
             on_trouble: OnTrouble::default(),
+            letters: None,
         })
     }
 
@@ -257,7 +264,16 @@ impl Service {
             service: self.id.clone(),
             key: Arc::clone(&self.key),
             randomness,
+            keep: self.letters.clone(),
         }
+    }
+
+    /// Keeps each letter that is sealed from now on in `folder`, which is made if it is not there: without the letter
+    /// evidence of it stays incomplete (EVD-6.2).
+    pub fn keep_letters(mut self, folder: &Path) -> Result<Self, ServiceError> {
+        folder::create_folder(folder).map_err(PrepareError::from)?;
+        self.letters = Some(folder.into());
+        Ok(self)
     }
 
     /// Where its envelopes go.

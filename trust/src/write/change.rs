@@ -1,7 +1,7 @@
 //! What is asked of a federation: its keys, changes to them, changes to what an authority may do.
 
 use pli_protocol::id::Timestamp;
-use pli_protocol::trust::{AlertGrant, AuthorityRecord, DisplayName, Quotas, Token};
+use pli_protocol::trust::{AlertGrant, AuthorityRecord, DisplayName, Policy, Quotas, Token};
 
 use super::keys::RoleKeys;
 use super::state::Lifetimes;
@@ -71,6 +71,8 @@ pub struct Overview {
     pub published: [u64; 4],
     /// Whether something signed awaits publication.
     pub staged: bool,
+    /// What holds for the whole federation: in force, before the first publication as it is staged.
+    pub policy: Policy,
     /// Ends of root and targets: of those in force, before the first publication of those staged.
     pub root_expires: Timestamp,
     /// See above.

@@ -211,7 +211,12 @@ fn named(
 fn only(keys: &[ValidKey], owner: &KeyOwner, at: Timestamp) -> Result<usize, WriteError> {
     let in_force =
         |listed: &ValidKey| listed.validity.not_before <= at && can_end(&listed.validity, at);
-    let candidates: Vec<usize> = (0..keys.len()).filter(|&n| in_force(&keys[n])).collect();
+    let goes_on = |n: &usize| keys[*n].validity.not_after.is_none();
+    let mut candidates: Vec<usize> = (0..keys.len()).filter(|&n| in_force(&keys[n])).collect();
+    // An end that is moved forwards leaves the key of today in force: nobody means that without saying so.
+    if !candidates.iter().any(goes_on) {
+        candidates.extend((0..keys.len()).filter(goes_on));
+    }
     match candidates.as_slice() {
         [one] => Ok(*one),
         [] => Err(WriteError::NoKeyInForce {
@@ -251,6 +256,20 @@ mod tests {
         let mut keys = vec![from_now(key(), NOW)];
         let revoked = end(&mut keys, owner(), None, None, NOW.plus_ms(60_000)).unwrap();
         assert_eq!(revoked.not_after, NOW.plus_ms(60_000));
+    }
+
+    /// The one of today began after it: which of the two was stolen has to be said.
+    #[test]
+    fn tru_3_3_a_key_that_has_ended_is_ended_earlier_only_if_it_is_named() {
+        let mut keys = vec![from_now(key(), NOW)];
+        let replaced = NOW.plus_ms(3_600_000);
+        end(&mut keys, owner(), None, Some(key()), replaced).unwrap();
+        let stolen = NOW.plus_ms(60_000);
+        let which = end(&mut keys, owner(), None, None, stolen).unwrap_err();
+        assert!(matches!(which, WriteError::WhichKey { keys, .. } if keys.len() == 2));
+        let first = keys[0].key.id();
+        let revoked = end(&mut keys, owner(), Some(&first), None, stolen).unwrap();
+        assert_eq!(revoked.not_after, stolen);
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub enum WriteError {
     /// A threshold that no signing could reach, or of none.
     #[error("a threshold of {threshold} with {}", counted(*.keys, "different key"))]
     Threshold { threshold: usize, keys: usize },
+    /// So many that nothing would ever be final.
+    #[error(
+        "{wanted} witnesses for each log: at most {most} can be, one for each other authority; say --witnesses {most} or less, or take in more first"
+    )]
+    Witnesses { wanted: usize, most: usize },
     /// The directory holds no workspace.
     #[error("{} is no {what}; run: {make}", .dir.display())]
     NoWorkspace {
@@ -90,7 +95,7 @@ pub enum WriteError {
     InDraft { what: String },
     /// More than one key could be meant.
     #[error(
-        "{owner} has {} in force: {}; say which with --old-key",
+        "{owner} has {} that could be meant: {}; say which with --old-key",
         counted(.keys.len(), "key"), joined(.keys)
     )]
     WhichKey {

@@ -254,12 +254,13 @@ impl Federation {
             staged_authorities,
             published: [state.root, targets_version, state.snapshot, state.timestamp],
             staged: self.dir.join("staged").is_dir(),
+            policy: self.policy(&targets)?,
             root_expires: timestamp(root.expires),
             targets_expires: timestamp(targets.expires),
         })
     }
 
-    fn records(&self, targets: &Targets) -> Result<Vec<AuthorityRecord>, WriteError> {
+    pub(super) fn records(&self, targets: &Targets) -> Result<Vec<AuthorityRecord>, WriteError> {
         let mut authorities = Vec::new();
         for name in targets.targets.keys() {
             if let Ok(TargetPath::Authority(authority)) = name.raw().parse() {

@@ -212,7 +212,19 @@ fn tell(status: &Value, ready: bool, out: Output) {
                 "postponed",
                 "last_error",
             ]
-            .map(|field| text(&queue[field]))
+            .map(|field| match &queue[field] {
+                // Of codes, how many of each.
+                Value::Object(codes) => {
+                    let each = codes.iter().map(|(code, count)| format!("{count} {code}"));
+                    let each = each.collect::<Vec<_>>().join(", ");
+                    if each.is_empty() {
+                        "-".to_owned()
+                    } else {
+                        each
+                    }
+                }
+                other => text(other),
+            })
         });
         out.line(table(
             [

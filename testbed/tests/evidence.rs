@@ -10,8 +10,9 @@ use pli_client::clock;
 use pli_client::evidence::facts::{NotProven, Verdict, Verified};
 use pli_client::evidence::make::{self, Parts};
 use pli_client::evidence::verify::verify;
-use pli_client::service::Service;
 use pli_client::service::batch::Prepared;
+use pli_client::service::batch::letter_file;
+use pli_client::service::{Service, config};
 use pli_protocol::code::Code;
 use pli_protocol::custody::{Receipt, Step};
 use pli_protocol::evidence::{Bundle, Checkpoint, Entry, Event, EventKind, Noted};
@@ -434,6 +435,12 @@ async fn by_command(
     assert!(
         page.contains("lang=\"fr\"") && page.contains("lang=\"en\"") && !page.contains("<script")
     );
+    let over = [
+        "evidence", "verify", &out, "--root", &root, "--html", &out, "--lang", "en",
+    ];
+    let refused = federation.pli(&over).await.expect_err("exit status 1");
+    assert!(refused.to_string().contains("would replace"), "{refused}");
+
     let mut bytes = std::fs::read(&file).expect("the bundle");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
@@ -445,6 +452,46 @@ async fn by_command(
         .to_string();
     assert!(
         refused.contains("nothing in this file is to be believed"),
+        "{refused}"
+    );
+    let page = std::fs::read_to_string(html).expect("another page");
+    assert!(!page.contains("Proven: each") && page.contains("is to be believed"));
+}
+
+/// EVD-6.2: what a sender keeps of its letters is found again when a judge asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_letter_stands_in_its_bundle() {
+    let (federation, service, _citizen, grant) = support::scene(two_hosts().witnesses(1)).await;
+    let home = federation.service_home(service.id().authority(), service.id().name());
+    let kept = service
+        .keep_letters(&config::letters_folder(&home))
+        .expect("a folder");
+    let mut letters = support::letters(&kept, &grant, 2).await;
+    let (other, letter) = (letters.remove(1), letters.remove(0));
+    submit_all(&kept, vec![letter.clone()])
+        .await
+        .expect("answered");
+    let whole = bundle(&kept, &letter, 3).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("letter.pli").display().to_string();
+    let (id, home) = (letter.id.to_string(), home.display().to_string());
+    let get = ["evidence", "get", &id, "--home", &home, "--out", &out];
+    federation.pli(&get).await.expect("exit status 0");
+    let (made, _) = Bundle::decode(&read(Path::new(&out))).expect("a bundle");
+    assert_eq!(made.envelope, whole.envelope);
+
+    let others = letter_file(
+        Path::new(&config::letters_folder(Path::new(&home))),
+        other.id,
+    );
+    let others = others.display().to_string();
+    let out = folder.path().join("other.pli").display().to_string();
+    let wrong = [
+        "evidence", "get", &id, "--home", &home, "--out", &out, "--letter", &others,
+    ];
+    let refused = federation.pli(&wrong).await.expect_err("exit status 1");
+    assert!(
+        refused.to_string().contains("it is the letter"),
         "{refused}"
     );
 }

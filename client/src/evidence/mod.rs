@@ -8,6 +8,7 @@ pub mod ask;
 pub mod facts;
 pub mod make;
 pub mod page;
+mod picture;
 pub mod show;
 pub mod verify;
 mod way;

@@ -9,7 +9,7 @@ use pli_trust::legible;
 
 use super::facts::{EventFacts, Verdict, Verified};
 use super::verify::Broken;
-use super::words;
+use super::{picture, words};
 use crate::screen::Lang;
 
 const STYLE: &str = "\
@@ -26,9 +26,6 @@ tbody th{background:none;font-weight:400;white-space:nowrap}td:last-child{width:
 @page{margin:18mm}@media print{nav{display:none}body{margin:0;padding:0;max-width:none;font-size:10.5pt}\
 section+section{break-before:page;border:0;margin:0;padding:0}h1,h2,caption{break-after:avoid}thead{display:table-header-group}\
 tr,dl,svg,.verdict{break-inside:avoid}.verdict,th,circle{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
-
-/// Characters of a node's name in the picture.
-const NAME_MAX: usize = 22;
 
 /// Who verified, and when: it stands on the page.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +82,17 @@ fn section(html: &mut String, verified: &Verified, by: By, lang: Lang) {
         Verdict::Incomplete => "incomplete",
     };
     open(html, words::verdict(verified.verdict(), lang), class, lang);
-    picture(html, verified, lang);
+    picture::draw(html, verified, lang);
     letter(html, verified, lang);
     events(html, verified, lang);
     lacks(html, verified, lang);
     basis(html, verified, by, lang);
+    let title = lang.pick("Les mots de cette page", "The words of this page");
+    put(html, format_args!("<h2>{title}</h2>\n"));
+    listed(
+        html,
+        &words::glossary(lang).map(|(word, meaning)| (word, meaning.to_owned())),
+    );
     html.push_str("</section>\n");
 }
 
@@ -122,77 +125,6 @@ fn verified_by(by: By, lang: Lang) -> String {
     match lang {
         Lang::Fr => format!("le {at}, hors ligne, par pli {}", by.version),
         Lang::En => format!("on {at}, offline, by pli {}", by.version),
-    }
-}
-
-/// The way of the letter. What it shows stands in words in the table below.
-fn picture(html: &mut String, verified: &Verified, lang: Lang) {
-    if verified.events.is_empty() {
-        return;
-    }
-    let stages: Vec<&EventFacts> = verified.events.iter().collect();
-    let step = 170;
-    let width = stages.len() * step + 10;
-    let alt: Vec<String> = stages
-        .iter()
-        .map(|facts| {
-            format!(
-                "{} {}",
-                words::stage(facts.event.kind, lang),
-                legible(facts.event.at)
-            )
-        })
-        .collect();
-    let alt = escape(&alt.join(" → "));
-    put(
-        html,
-        format_args!("<svg viewBox=\"0 0 {width} 110\" role=\"img\" aria-label=\"{alt}\">"),
-    );
-    let last = (stages.len() - 1) * step + 90;
-    put(
-        html,
-        format_args!(
-            "<line x1=\"90\" y1=\"30\" x2=\"{last}\" y2=\"30\" stroke=\"#161616\" stroke-width=\"3\"/>"
-        ),
-    );
-    for (number, facts) in stages.iter().enumerate() {
-        let x = number * step + 90;
-        let failed = facts.event.kind.code().is_some();
-        let fill = match (failed, facts.is_final) {
-            (true, _) => "#b34000",
-            (false, true) => "#18753c",
-            (false, false) => "#ffffff",
-        };
-        put(
-            html,
-            format_args!(
-                "<circle cx=\"{x}\" cy=\"30\" r=\"13\" fill=\"{fill}\" stroke=\"#161616\" stroke-width=\"3\"/>"
-            ),
-        );
-        let at = legible(facts.event.at);
-        let (day, hour) = at.split_once(' ').unwrap_or((&at, ""));
-        let node = fitting(facts.event.node.as_str());
-        let lines = [words::stage(facts.event.kind, lang), &node, day, hour];
-        for (line, text) in lines.iter().enumerate() {
-            let y = 62 + line * 15;
-            let weight = if line == 0 { 700 } else { 400 };
-            let text = escape(text);
-            put(
-                html,
-                format_args!(
-                    "<text x=\"{x}\" y=\"{y}\" font-size=\"13\" font-weight=\"{weight}\" text-anchor=\"middle\">{text}</text>"
-                ),
-            );
-        }
-    }
-    html.push_str("</svg>\n");
-}
-
-/// A name as it fits beside its neighbours; whole it stands in the table.
-fn fitting(name: &str) -> String {
-    match name.chars().count() > NAME_MAX {
-        true => name.chars().take(NAME_MAX - 1).chain(['…']).collect(),
-        false => name.to_owned(),
     }
 }
 
@@ -427,12 +359,12 @@ fn basis(html: &mut String, verified: &Verified, by: By, lang: Lang) {
     listed(html, &facts);
 }
 
-fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
     html.write_fmt(text).expect("a string takes everything");
 }
 
 /// Case 61: names come from directories that others write. Direction characters could turn a line round.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in crate::screen::plain(text).chars() {
         match character {

@@ -191,5 +191,6 @@ pub fn to_json(verified: &Verified) -> Value {
         "events": events.collect::<Vec<_>>(),
         "receipts": receipts.collect::<Vec<_>>(),
         "not_proven": verified.not_proven.iter().map(|lack| words::not_proven(lack, Lang::En)).collect::<Vec<_>>(),
+        "never_proven": words::never_proven(Lang::En),
     })
 }

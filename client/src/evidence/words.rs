@@ -200,3 +200,53 @@ pub(super) fn never_proven(lang: Lang) -> [&'static str; 4] {
         ],
     }
 }
+
+/// What the words of the page mean, for whoever reads one for the first time.
+pub(super) fn glossary(lang: Lang) -> [(&'static str, &'static str); 5] {
+    match lang {
+        Lang::Fr => [
+            (
+                "Nœud",
+                "Le serveur d’une administration, qui signe ce qu’il fait d’une lettre.",
+            ),
+            (
+                "Reçu",
+                "Ce qu’un nœud a signé à l’instant même, pour cette lettre.",
+            ),
+            (
+                "Journal",
+                "Le registre où un nœud inscrit tout ce qu’il fait, sans pouvoir rien y changer ensuite. « Entrée 3 / 7 » : la quatrième (la première est 0) sur sept.",
+            ),
+            (
+                "Témoin",
+                "Un autre nœud, qui a vérifié que ce journal n’a fait que grandir, et l’a signé avec l’heure.",
+            ),
+            (
+                "Définitif",
+                "Autant de témoins que la fédération en demande ont signé : le nœud ne peut plus s’en dédire.",
+            ),
+        ],
+        Lang::En => [
+            (
+                "Node",
+                "The server of an administration, which signs what it does with a letter.",
+            ),
+            (
+                "Receipt",
+                "What a node signed at that very moment, for this letter.",
+            ),
+            (
+                "Log",
+                "The register in which a node writes all that it does, and can change nothing afterwards. \"Entry 3 / 7\": the fourth (the first is 0) of seven.",
+            ),
+            (
+                "Witness",
+                "Another node, which checked that this log has only grown, and signed it with the time.",
+            ),
+            (
+                "Final",
+                "As many witnesses as the federation demands have signed: the node cannot take it back.",
+            ),
+        ],
+    }
+}

@@ -192,7 +192,7 @@ impl Listed {
     fn of(directory: &Directory, home: &AuthorityId) -> Self {
         let record = directory.authority(home).ok();
         let node = directory.node_of(home).ok();
-        Self(record.map(|record| (record.standing.clone(), node.cloned())))
+        Self(record.map(|record| (record.standing, node.cloned())))
     }
 
     /// Returns when the directory says something else.

@@ -49,18 +49,24 @@ pub fn filter(log: &Log) -> Result<EnvFilter, TelemetryError> {
     }
 }
 
-/// What the embedded engine says of itself at `info` is for its authors. Whoever names it, or asks
-/// for every detail, hears it.
-const QUIET: [&str; 2] = ["fjall", "lsm_tree"];
+/// What the embedded engine says of itself at `info`, and the gossip library of a message that two nodes say at once at
+/// `warn`, is for their authors. Whoever names them, or asks for every detail, hears it.
+const QUIET: [(&str, &str); 3] = [
+    ("fjall", "warn"),
+    ("lsm_tree", "warn"),
+    ("libp2p_gossipsub", "error"),
+];
 
 fn quiet(filter: EnvFilter, got: &str) -> EnvFilter {
     let everything = |directive: &str| matches!(directive.trim(), "debug" | "trace");
     if got.split(',').any(everything) {
         return filter;
     }
-    let unnamed = QUIET.into_iter().filter(|library| !got.contains(library));
-    unnamed.fold(filter, |filter, library| {
-        let directive = format!("{library}=warn");
+    let unnamed = QUIET
+        .into_iter()
+        .filter(|(library, _)| !got.contains(library));
+    unnamed.fold(filter, |filter, (library, level)| {
+        let directive = format!("{library}={level}");
         filter.add_directive(directive.parse().expect("a constant directive"))
     })
 }

@@ -214,7 +214,7 @@ fn only(keys: &[ValidKey], owner: &KeyOwner, at: Timestamp) -> Result<usize, Wri
     let goes_on = |n: &usize| keys[*n].validity.not_after.is_none();
     let mut candidates: Vec<usize> = (0..keys.len()).filter(|&n| in_force(&keys[n])).collect();
     // An end that is moved forwards leaves the key of today in force: nobody means that without saying so.
-    if !candidates.iter().any(goes_on) {
+    if !candidates.is_empty() && !candidates.iter().any(goes_on) {
         candidates.extend((0..keys.len()).filter(goes_on));
     }
     match candidates.as_slice() {
@@ -322,7 +322,11 @@ mod tests {
         let error = end(&mut keys, owner(), None, None, NOW)
             .unwrap_err()
             .to_string();
-        for part in ["2 keys in force", &first.to_string(), &second.to_string()] {
+        for part in [
+            "2 keys that could be meant",
+            &first.to_string(),
+            &second.to_string(),
+        ] {
             assert!(error.contains(part), "{error}");
         }
         // A key that is listed already takes nobody's place.

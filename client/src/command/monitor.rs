@@ -299,8 +299,10 @@ fn tell_right(looked: &Looked, out: Output) {
         };
         let right = out.paint(Colour::Good, right);
         out.line(format!(
-            "{} {right}: {} entries{since}, cosigned by {witnesses}",
-            seen.origin, seen.size
+            "{} {right}: {} {}{since}, cosigned by {witnesses}",
+            seen.origin,
+            seen.size,
+            if seen.size == 1 { "entry" } else { "entries" }
         ));
     }
 }

@@ -224,6 +224,41 @@ mod tests {
         assert_eq!(new, [true, false, false, true, false, true]);
     }
 
+    /// A newer directory alone wakes nobody; another standing does, and another key.
+    #[tokio::test]
+    async fn a_destination_is_tried_at_once_when_it_is_listed_otherwise() {
+        use crate::federation::fixture::{DAY_MS, NOON, authority, directory_with, node_key};
+        use crate::federation::{Publisher, Refreshed};
+        let suspended = Some(Standing::Suspended { since: NOON });
+        let active = Some(Standing::Active);
+        let at = |version, key: u8, standing| {
+            directory_with(version, &node_key(key), [DAY_MS; 5], standing)
+        };
+        let first = at(1, 1, suspended);
+        let (publisher, watch) = Publisher::new(Arc::clone(&first), Refreshed::default());
+        let changed = |listed: Listed| {
+            let changes = tokio::spawn({
+                let watch = watch.clone();
+                async move { listed.changes(watch, &authority()).await }
+            });
+            async {
+                tokio::time::timeout(Duration::from_millis(200), changes)
+                    .await
+                    .is_ok()
+            }
+        };
+        let of = |version, key, standing| Listed::of(&at(version, key, standing), &authority());
+        publisher.publish(at(2, 1, suspended), NOON);
+        assert!(!changed(of(1, 1, suspended)).await, "it says the same");
+        publisher.publish(at(3, 1, active), NOON);
+        assert!(changed(of(1, 1, suspended)).await, "suspended no more");
+        assert!(!changed(of(3, 1, active)).await);
+        publisher.publish(at(4, 2, active), NOON);
+        assert!(changed(of(3, 1, active)).await, "another key");
+        // What came while it was tried is not missed.
+        assert!(changed(of(1, 1, None)).await, "listed now");
+    }
+
     /// CUS-6.3
     #[tokio::test(start_paused = true)]
     async fn r5_a_peer_that_calls_all_the_time_is_dialled_no_more_often_than_the_floor() {

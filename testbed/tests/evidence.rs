@@ -121,6 +121,7 @@ async fn p4_the_whole_way_of_a_letter_is_proven_offline() {
     );
     assert!(after.receipts.iter().all(|facts| facts.logged));
     assert!(!after.not_proven.contains(&NotProven::Handover));
+    assert!(!after.not_proven.contains(&NotProven::OneHand));
     for facts in &after.events {
         let other = if facts.event.node.as_str() == HOME {
             ORIGIN
@@ -494,6 +495,31 @@ async fn a_kept_letter_stands_in_its_bundle() {
         refused.to_string().contains("it is the letter"),
         "{refused}"
     );
+}
+
+/// EVD-1.5: an administration that writes to a citizen whose mailbox it keeps itself is told as the only one who says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_within_one_administration_has_its_word_alone() {
+    let federation = two_hosts().witnesses(1).start().await.expect("nodes");
+    let service = federation.service(SERVICE).await.expect("open");
+    let mut citizen = federation
+        .citizen("voisin", ORIGIN)
+        .await
+        .expect("enrolled");
+    let grant = citizen.grant(&service).await.expect("granted");
+    let letter = support::letters(&service, &grant, 1).await.remove(0);
+    submit_all(&service, vec![letter.clone()])
+        .await
+        .expect("answered");
+    let whole = bundle(&service, &letter, 2).await;
+    let said = checked(&whole, &federation.root_file()).await;
+    assert!(
+        said.events
+            .iter()
+            .all(|facts| facts.event.node.as_str() == ORIGIN)
+    );
+    assert!(said.not_proven.contains(&NotProven::OneHand));
+    assert_eq!(said.verdict(), Verdict::Proven);
 }
 
 /// EVD-8.1, EVD-8.2: only whoever sent a letter, or can name what happened to it, hears of it.

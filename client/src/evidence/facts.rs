@@ -118,6 +118,8 @@ pub enum NotProven {
     NotFinal(EventKind, AuthorityId),
     /// The federation demands no witnesses: the log is its node's word alone.
     NoWitnesses,
+    /// The sender's authority keeps the recipient's mailbox too: nobody else says what happened to the letter.
+    OneHand,
     /// Nothing says that it is in the citizen's mailbox.
     Consignment,
     /// Nothing says that a device has it.
@@ -146,7 +148,10 @@ impl Verified {
             | NotProven::NotFinal(..)
             | NotProven::Nothing => true,
             // True statements about what happened, or what the federation chose; no gap in the evidence.
-            NotProven::NoWitnesses | NotProven::Consignment | NotProven::Handover => false,
+            NotProven::NoWitnesses
+            | NotProven::OneHand
+            | NotProven::Consignment
+            | NotProven::Handover => false,
         };
         match self.not_proven.iter().any(lacks) {
             true => Verdict::Incomplete,

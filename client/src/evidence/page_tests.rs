@@ -136,6 +136,7 @@ fn verified(kinds: &[EventKind], names: (&str, &str)) -> Verified {
             NotProven::NotLogged(Step::Stored, node.clone()),
             NotProven::NotFinal(EventKind::ContentHandover, node),
             NotProven::NoWitnesses,
+            NotProven::OneHand,
             NotProven::Consignment,
             NotProven::Handover,
             NotProven::Nothing,

@@ -313,6 +313,9 @@ fn not_proven(
         Some(letter) if letter.key_had_ended => lacks.push(NotProven::KeyEnded),
         Some(_) => {}
     }
+    if letter.is_some_and(|letter| *letter.sender.authority() == letter.header.recipient.home) {
+        lacks.push(NotProven::OneHand);
+    }
     if events.is_empty() {
         lacks.push(NotProven::Nothing);
     }

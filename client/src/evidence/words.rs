@@ -143,6 +143,10 @@ pub(super) fn not_proven(lack: &NotProven, lang: Lang) -> String {
             "La fédération ne demande pas de témoins : chaque journal n’engage que son propre nœud.".into(),
             "The federation demands no witnesses: each log is the word of its own node.".into(),
         ),
+        NotProven::OneHand => said(
+            "L’administration de l’expéditeur garde aussi la boîte aux lettres du destinataire : elle seule dit ce qui est arrivé à la lettre.".into(),
+            "The sender's own administration keeps the recipient's mailbox too: it alone says what happened to the letter.".into(),
+        ),
         NotProven::Consignment => said(
             "Rien ne prouve que la lettre soit dans la boîte aux lettres du destinataire.".into(),
             "Nothing proves that the letter is in the recipient's mailbox.".into(),
